@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// The exit statuses of every command.
+const (
+	exitGood   = 0 // what was asked for was done, and what was checked is right
+	exitFailed = 1 // it was understood, and did not succeed or is not right
+	exitUsage  = 2 // it was not understood: an unknown command or flag, a missing file name, no configuration
+)
+
+// usageError is the user's mistake on the command line: it ends with status 2 and a pointer to the command's help.
+type usageError struct {
+	text string
+	hint string // a remedy in words of its own; empty: the command's help is named
+}
+
+func (e *usageError) Error() string { return e.text }
+
+// usagef returns a usageError with this text.
+func usagef(format string, args ...any) error {
+	return &usageError{text: fmt.Sprintf(format, args...)}
+}
+
+// errReported ends a command with status 1 when the command has already said why, for example after a list of problems.
+var errReported = errors.New("already reported")
+
+// exit prints what there is to say about err and returns the exit status.
+func (a *app) exit(cmd *cobra.Command, err error) int {
+	if err == nil {
+		return exitGood
+	}
+	if errors.Is(err, errReported) {
+		return exitFailed
+	}
+	fmt.Fprintf(a.stderr, "sallyport: %v\n", err)
+	usage, ok := errors.AsType[*usageError](err)
+	if !ok {
+		return exitFailed
+	}
+	if usage.hint == "" {
+		usage.hint = "see: " + cmd.CommandPath() + " --help"
+	}
+	fmt.Fprintln(a.stderr, usage.hint)
+	return exitUsage
+}
+
+// flagError gives pflag's complaint the form of ours, with the nearest flag when there is one.
+func flagError(c *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return usagef("%v", err)
+	}
+	name := unknown.GetSpecifiedName()
+	if len(name) == 1 || unknown.GetSpecifiedShortnames() != "" {
+		return usagef("unknown flag -%s", name)
+	}
+	var known []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, f.Name)
+		}
+	})
+	text := "unknown flag --" + name
+	if near := nearest(name, known); near != "" {
+		text += fmt.Sprintf(" (did you mean --%s?)", near)
+	}
+	return usagef("%s", text)
+}
+
+// unknownCommand is the error for a word that is no command of c, with the nearest one when there is one.
+func unknownCommand(c *cobra.Command, word string) error {
+	var known []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() || sub.Name() == "help" {
+			known = append(known, sub.Name())
+		}
+	}
+	text := fmt.Sprintf("%q is not a command of %s", word, c.CommandPath())
+	if near := nearest(word, known); near != "" {
+		text += fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return &usageError{text: text, hint: "see: " + c.CommandPath() + " --help"}
+}
+
+// noArgs is the Args of a command that takes flags only.
+func noArgs(c *cobra.Command, given []string) error {
+	if len(given) > 0 {
+		return usagef("%s takes no argument, got %q", c.CommandPath(), given[0])
+	}
+	return nil
+}
+
+// nearest returns the known word that word was probably meant to be: the one with the fewest edits, if those are at
+// most a third of its length (and at least one edit is allowed), or one that word begins. It is empty when none is near.
+func nearest(word string, known []string) string {
+	best, fewest := "", len(word)
+	for _, k := range known {
+		n := edits(strings.ToLower(word), strings.ToLower(k))
+		if n <= max(1, len(k)/3) && n < fewest {
+			best, fewest = k, n
+		}
+	}
+	if best != "" {
+		return best
+	}
+	for _, k := range known {
+		if len(word) >= 2 && strings.HasPrefix(k, word) {
+			return k
+		}
+	}
+	return ""
+}
+
+// edits counts the insertions, deletions, replacements and swaps of neighbours that make b of a (the restricted
+// Damerau-Levenshtein distance).
+func edits(a, b string) int {
+	before, above := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range above {
+		above[j] = j
+	}
+	for i := range len(a) {
+		row := make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := above[j]
+			if a[i] != b[j] {
+				replace++
+			}
+			row[j+1] = min(replace, above[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, above = above, row
+	}
+	return above[len(b)]
+}

@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+// style is how a command draws on one stream.
+type style struct {
+	colour bool
+	ascii  bool // no character beyond ASCII
+	width  int  // columns there are, at least 80
+}
+
+// colour codes of ECMA-48; the empty string where colour is off.
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	bold   = "1"
+	dim    = "2"
+)
+
+// paint returns text in this colour when s has colours, else text.
+func (s style) paint(code, text string) string {
+	if !s.colour || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// checkStyle refuses a --color that is none of its words.
+func (a *app) checkStyle() error {
+	switch a.colour {
+	case "auto", "always", "never":
+		return nil
+	}
+	return usagef("--color %q is not auto, always or never", a.colour)
+}
+
+// style returns how to draw on w, one of the app's two streams: coloured when --color says so, else when w is a
+// terminal, NO_COLOR is unset or empty and TERM is not "dumb". The width is COLUMNS when that is more than 80.
+func (a *app) style(w io.Writer) style {
+	s := style{ascii: a.ascii, width: 80}
+	switch a.colour {
+	case "always":
+		s.colour = true
+	case "auto":
+		s.colour = terminal(w) && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
+	}
+	if n, err := strconv.Atoi(a.getenv("COLUMNS")); err == nil {
+		s.width = max(s.width, min(n, 400))
+	}
+	return s
+}
+
+// terminal reports whether w is a character device, which a pipe and a file are not.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// jsonFlag gives c the flag --json and returns where its value will be.
+func jsonFlag(c *cobra.Command) *bool {
+	return c.Flags().Bool("json", false, "print one JSON document instead of text")
+}
+
+// writeJSON writes v to standard output as one indented JSON document.
+func (a *app) writeJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
