@@ -1,0 +1,187 @@
+package sip
+
+import "strconv"
+
+// Builder writes one message into a buffer of the caller's. A start line comes
+// first, then header fields in any order, then Finish. Values are written as
+// given: who calls has them from a checked message or made them.
+type Builder struct {
+	b []byte
+}
+
+// Reset begins a new message that is appended to buf, usually buf[:0] of an
+// old one.
+func (b *Builder) Reset(buf []byte) { b.b = buf }
+
+// Request writes a request line.
+func (b *Builder) Request(method Method, uri []byte) {
+	b.b = append(b.b, method...)
+	b.b = append(b.b, ' ')
+	b.b = append(b.b, uri...)
+	b.b = append(b.b, " SIP/2.0\r\n"...)
+}
+
+// Status writes a status line. An empty reason becomes the usual one.
+func (b *Builder) Status(code int, reason string) {
+	if reason == "" {
+		reason = StatusText(code)
+	}
+	b.b = append(b.b, "SIP/2.0 "...)
+	b.b = strconv.AppendInt(b.b, int64(code), 10)
+	b.b = append(b.b, ' ')
+	b.b = append(b.b, reason...)
+	b.b = append(b.b, "\r\n"...)
+}
+
+// Field writes a header field as it stands in another message.
+func (b *Builder) Field(f Field) {
+	b.b = append(b.b, f.Name...)
+	b.b = append(b.b, ": "...)
+	b.b = append(b.b, f.Value...)
+	b.b = append(b.b, "\r\n"...)
+}
+
+// Header writes a header field whose value is the parts joined.
+func (b *Builder) Header(name string, parts ...string) {
+	b.b = append(b.b, name...)
+	b.b = append(b.b, ": "...)
+	for _, p := range parts {
+		b.b = append(b.b, p...)
+	}
+	b.b = append(b.b, "\r\n"...)
+}
+
+// HeaderBytes is Header for bytes of a message.
+func (b *Builder) HeaderBytes(name string, parts ...[]byte) {
+	b.b = append(b.b, name...)
+	b.b = append(b.b, ": "...)
+	for _, p := range parts {
+		b.b = append(b.b, p...)
+	}
+	b.b = append(b.b, "\r\n"...)
+}
+
+// HeaderInt writes a header field with a number.
+func (b *Builder) HeaderInt(name string, n int64) {
+	b.b = append(b.b, name...)
+	b.b = append(b.b, ": "...)
+	b.b = strconv.AppendInt(b.b, n, 10)
+	b.b = append(b.b, "\r\n"...)
+}
+
+// CSeq writes the CSeq header.
+func (b *Builder) CSeq(seq uint32, method Method) {
+	b.b = append(b.b, "CSeq: "...)
+	b.b = strconv.AppendUint(b.b, uint64(seq), 10)
+	b.b = append(b.b, ' ')
+	b.b = append(b.b, method...)
+	b.b = append(b.b, "\r\n"...)
+}
+
+// Finish writes Content-Length, the empty line and the body, and returns the
+// whole message.
+func (b *Builder) Finish(body []byte) []byte {
+	b.b = append(b.b, "Content-Length: "...)
+	b.b = strconv.AppendInt(b.b, int64(len(body)), 10)
+	b.b = append(b.b, "\r\n\r\n"...)
+	b.b = append(b.b, body...)
+	return b.b
+}
+
+// Response begins the response to a request: status line, and the headers that
+// RFC 3261 §8.2.6.2 copies. Every Via is kept; the topmost one gets received
+// and rport when source is not empty (RFC 3581 §4). toTag is added to a To that
+// has none. Finish ends it.
+func (b *Builder) Response(req *Message, code int, reason string, toTag []byte, source Source) {
+	b.Status(code, reason)
+	top := true
+	for i := range req.fields {
+		switch f := &req.fields[i]; f.id {
+		case HdrVia:
+			v := req.at(f.value)
+			if top && source.Host != "" {
+				b.topVia(v, source)
+			} else {
+				b.HeaderBytes("Via", v)
+			}
+			top = false
+		case HdrFrom, HdrCallID, HdrCSeq:
+			b.HeaderBytes(headers[f.id].name, req.at(f.value))
+		case HdrTo:
+			b.to(req, req.at(f.value), toTag)
+		case HdrTimestamp:
+			if code == 100 {
+				b.HeaderBytes("Timestamp", req.at(f.value))
+			}
+		}
+	}
+}
+
+func (b *Builder) to(req *Message, value, tag []byte) {
+	if len(tag) > 0 {
+		if to, rule := parseAddress(value); rule == "" && to.Tag() == nil {
+			b.HeaderBytes("To", value, []byte(";tag="), tag)
+			return
+		}
+	}
+	b.HeaderBytes("To", value)
+}
+
+// Source is where a request came from, as its response's Via shows it.
+type Source struct {
+	Host string
+	Port uint16
+}
+
+// topVia writes a Via field whose first value gets received, and the value of
+// rport when it asked for that (RFC 3261 §18.2.1, RFC 3581 §4).
+func (b *Builder) topVia(value []byte, source Source) {
+	first, rest := cutList(value)
+	b.b = append(b.b, "Via: "...)
+	for p := first; ; {
+		semi := semicolon(p)
+		b.b = append(b.b, p[:semi]...)
+		if semi == len(p) {
+			break
+		}
+		name, _, after := nextParam(p[semi:])
+		switch {
+		case equalFold(name, "received"):
+		case equalFold(name, "rport"):
+			b.b = append(b.b, ";rport="...)
+			b.b = strconv.AppendUint(b.b, uint64(source.Port), 10)
+		default:
+			b.b = append(b.b, p[semi:len(p)-len(after)]...)
+		}
+		p = after
+	}
+	b.b = append(b.b, ";received="...)
+	b.b = append(b.b, source.Host...)
+	if rest != nil {
+		b.b = append(b.b, ',')
+		b.b = append(b.b, rest...)
+	}
+	b.b = append(b.b, "\r\n"...)
+}
+
+// semicolon returns where the first parameter of p begins, or len(p).
+func semicolon(p []byte) int {
+	for i, c := range p {
+		if c == ';' {
+			return i
+		}
+	}
+	return len(p)
+}
+
+// AppendResponse appends a whole response without a body. extra are header
+// lines without their line ends.
+func AppendResponse(dst []byte, req *Message, code int, reason string, toTag []byte, source Source, extra ...string) []byte {
+	b := Builder{dst}
+	b.Response(req, code, reason, toTag, source)
+	for _, line := range extra {
+		b.b = append(b.b, line...)
+		b.b = append(b.b, "\r\n"...)
+	}
+	return b.Finish(nil)
+}

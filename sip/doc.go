@@ -1,0 +1,20 @@
+// Package sip reads and writes SIP messages (RFC 3261) without copying what it
+// does not change.
+//
+// A [Message] is one byte slice and an index of its header fields, filled in a
+// single pass with no allocation. Accessors such as [Message.Via],
+// [Message.From] and [Message.CSeq] parse on demand and return small values
+// whose byte slices point into the message.
+//
+// # Ownership
+//
+// A message has one owner at a time: the reader that loaded it, the queue it
+// waits in, the handler that got it. The owner calls [Message.Release] once
+// and must not touch the message, nor any slice taken from it, afterwards. Who
+// wants to keep something copies it, or keeps a [Message.Clone]. In builds
+// with the race detector a released buffer is overwritten, so that a slice
+// kept too long shows itself at once.
+//
+// Reading starts at [Parse] for datagrams and at [Framer] for streams; writing
+// at [Builder]. The package has no goroutine, no clock and does no I/O.
+package sip

@@ -1,0 +1,143 @@
+package sip
+
+import "bytes"
+
+// Limits bound one message.
+type Limits struct {
+	Message    int // bytes of a whole message
+	Headers    int // header fields
+	HeaderLine int // bytes of one header field, folds included
+}
+
+// DefaultLimits allow what is met in practice, RFC 4475's long message included.
+func DefaultLimits() Limits {
+	return Limits{Message: 64 << 10, Headers: 256, HeaderLine: 8 << 10}
+}
+
+// Frame says what stands at the start of a stream's buffer.
+type Frame uint8
+
+const (
+	FrameMore      Frame = iota // nothing whole yet
+	FrameKeepAlive              // CRLFs between messages (RFC 5626 §3.5.1): n is 2, or 4 for a ping
+	FrameMessage                // a whole message of n bytes
+)
+
+// Framer cuts a stream into messages (RFC 3261 §18.3). The zero value uses the
+// default limits. It belongs to the stream's reader.
+type Framer struct {
+	Limits Limits
+
+	seen int // bytes of an unfinished header section already looked at
+	want int // bytes a message with its header section complete will have
+}
+
+// Next looks for one message at the start of b and loads it into m.
+//
+// With FrameMessage, n bytes are used up and m holds the message; a *ParseError
+// beside it means that the message is malformed but its end is known. A
+// *FrameError means that the stream cannot be cut any further and has to end;
+// m then holds what could be indexed, if there is a Via in it. With FrameMore
+// the caller comes again with the same bytes and more behind them.
+func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
+	if f.Limits.Message == 0 {
+		f.Limits = DefaultLimits()
+	}
+	if f.seen == 0 && len(b) > 0 && (b[0] == '\r' || b[0] == '\n') {
+		return f.keepAlive(b)
+	}
+	if f.want > len(b) {
+		return 0, FrameMore, nil
+	}
+	if f.seen > 0 && f.want == 0 && !f.complete(b) {
+		return f.more(b, m)
+	}
+	m.reset()
+	head, whole := m.index(b, f.Limits)
+	if !whole {
+		m.clearIndex()
+		return f.more(b, m)
+	}
+	if !m.lengthSet || m.length < 0 {
+		return 0, FrameMore, f.broken(m, b[:head], "no usable Content-Length on a stream (RFC 3261 §18.3)")
+	}
+	n = head + m.length
+	if n > f.Limits.Message {
+		return 0, FrameMore, f.broken(m, b[:head], "message longer than the limit")
+	}
+	if n > len(b) {
+		f.seen, f.want = len(b), n
+		m.clearIndex()
+		return 0, FrameMore, nil
+	}
+	f.seen, f.want = 0, 0
+	m.buf = append(m.buf[:0], b[:n]...)
+	m.body = head
+	if m.err != nil {
+		return n, FrameMessage, m.err
+	}
+	return n, FrameMessage, nil
+}
+
+// complete says whether the header section's end is among the new bytes, so
+// that a message that drips in byte by byte costs no more than its length.
+func (f *Framer) complete(b []byte) bool {
+	return bytes.Contains(b[max(0, f.seen-3):], []byte("\r\n\r\n"))
+}
+
+// more waits, unless what is there cannot become a message.
+func (f *Framer) more(b []byte, m *Message) (int, Frame, error) {
+	f.seen = len(b)
+	if len(b) > f.Limits.Message {
+		return 0, FrameMore, f.broken(m, nil, "header section longer than the limit")
+	}
+	if reason := nonsense(b); reason != "" {
+		return 0, FrameMore, f.broken(m, nil, reason)
+	}
+	return 0, FrameMore, nil
+}
+
+// nonsense recognises a first line that no SIP message begins with.
+func nonsense(b []byte) string {
+	line := b[:min(len(b), 32)]
+	if len(b) >= 3 && b[0] == 0x16 && b[1] == 3 {
+		return "a TLS ClientHello on a port without TLS"
+	}
+	if bytes.HasPrefix(b, []byte("GET ")) || bytes.HasPrefix(b, []byte("POST ")) && bytes.Contains(line, []byte(" /")) {
+		return "an HTTP request on a SIP port"
+	}
+	for i, c := range line {
+		if i > 0 && (c == ' ' || c == '/') {
+			return ""
+		}
+		if class[c]&classToken == 0 {
+			return "bytes that no SIP message begins with"
+		}
+	}
+	if len(line) == 32 {
+		return "bytes that no SIP message begins with"
+	}
+	return ""
+}
+
+func (f *Framer) broken(m *Message, head []byte, reason string) error {
+	f.seen, f.want = 0, 0
+	m.buf = append(m.buf[:0], head...)
+	m.body = len(m.buf)
+	if head == nil {
+		m.clearIndex()
+	}
+	return &FrameError{Reason: reason}
+}
+
+func (f *Framer) keepAlive(b []byte) (int, Frame, error) {
+	switch {
+	case bytes.HasPrefix(b, []byte("\r\n\r\n")):
+		return 4, FrameKeepAlive, nil
+	case len(b) == 3 && string(b) == "\r\n\r", len(b) == 1 && b[0] == '\r':
+		return 0, FrameMore, nil
+	case bytes.HasPrefix(b, []byte("\r\n")):
+		return 2, FrameKeepAlive, nil
+	}
+	return 0, FrameMore, &FrameError{Reason: "bytes that no SIP message begins with"}
+}
