@@ -15,13 +15,17 @@ func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 	}
 	m.startLine(b[:pos])
 	pos += 2
-	for {
+	for lines := 2; ; lines++ {
 		eol := lineEnd(b, pos)
 		if eol < 0 {
 			return 0, false
 		}
 		if eol == pos {
-			return pos + 2, true
+			end = pos + 2
+			if bytes.Count(b[:end], []byte{'\r'}) != lines || bytes.Count(b[:end], []byte{'\n'}) != lines {
+				m.fail("header", -1, "lines end with CR LF, and no line holds either alone")
+			}
+			return end, true
 		}
 		for folded(b, eol) {
 			b[eol], b[eol+1] = ' ', ' '
@@ -75,10 +79,6 @@ func (m *Message) header(b []byte, pos, eol int, limits Limits) {
 	start := skipSpace(b[:eol], colon+1)
 	for eol > start && (b[eol-1] == ' ' || b[eol-1] == '\t') {
 		eol--
-	}
-	if bytes.IndexByte(b[start:eol], '\r') >= 0 || bytes.IndexByte(b[start:eol], '\n') >= 0 {
-		m.fail("header", pos, "lines end with CR LF, and a value holds neither alone")
-		return
 	}
 	id := headerOf(b[pos:nameEnd])
 	m.fields = append(m.fields, field{span{uint32(pos), uint32(nameEnd)}, span{uint32(start), uint32(eol)}, id})
