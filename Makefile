@@ -1,0 +1,38 @@
+# Everything that CI runs, by the same names. Each target is a line or two; the longer ones are scripts in tools/.
+
+.PHONY: build test race fuzz e2e interop bench generate check cross
+
+build:
+	go build -o bin/sallyport ./cmd/sallyport
+
+test:
+	go test ./...
+
+race:
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+# FUZZTIME is the time that each target gets.
+fuzz:
+	bash tools/fuzz.sh $(or $(FUZZTIME),5s)
+
+# The built binary, driven by scripts: e2e/testdata/*.txtar.
+e2e:
+	go test -count=1 ./e2e/
+
+# The built binary against SIPp, openssl and tshark, and our parser against other implementations.
+interop:
+	go test -count=1 -tags interop ./e2e/
+	go -C interop test -count=1 ./...
+
+bench:
+	go test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),1x) ./...
+
+generate:
+	go generate ./...
+	go -C tools run ./rfcxref -w
+
+check:
+	bash tools/check.sh
+
+cross:
+	bash tools/cross.sh
