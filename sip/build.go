@@ -88,12 +88,25 @@ func (b *Builder) Finish(body []byte) []byte {
 	return b.b
 }
 
+// Raw appends header lines that are already written, with their line ends.
+func (b *Builder) Raw(lines []byte) { b.b = append(b.b, lines...) }
+
 // Response begins the response to a request: status line, and the headers that
-// RFC 3261 §8.2.6.2 copies. Every Via is kept; the topmost one gets received
-// and rport when source is not empty (RFC 3581 §4). toTag is added to a To that
-// has none. Finish ends it.
+// RFC 3261 §8.2.6.2 copies. toTag is added to a To that has none. Finish ends it.
 func (b *Builder) Response(req *Message, code int, reason string, toTag []byte, source Source) {
 	b.Status(code, reason)
+	b.Echo(req, source)
+	b.to(req.First(HdrTo), toTag)
+	if t := req.First(HdrTimestamp); code == 100 && t != nil {
+		b.HeaderBytes("Timestamp", t)
+	}
+}
+
+// Echo writes the header fields that every response repeats as they are, all
+// but To: each Via, From, Call-ID and CSeq. The topmost Via gets received, and
+// the value of rport if it asked for it, when source is not empty (RFC 3261
+// §18.2.1, RFC 3581 §4). It returns what is written so far.
+func (b *Builder) Echo(req *Message, source Source) []byte {
 	top := true
 	for i := range req.fields {
 		switch f := &req.fields[i]; f.id {
@@ -107,17 +120,12 @@ func (b *Builder) Response(req *Message, code int, reason string, toTag []byte, 
 			top = false
 		case HdrFrom, HdrCallID, HdrCSeq:
 			b.HeaderBytes(headers[f.id].name, req.at(f.value))
-		case HdrTo:
-			b.to(req, req.at(f.value), toTag)
-		case HdrTimestamp:
-			if code == 100 {
-				b.HeaderBytes("Timestamp", req.at(f.value))
-			}
 		}
 	}
+	return b.b
 }
 
-func (b *Builder) to(req *Message, value, tag []byte) {
+func (b *Builder) to(value, tag []byte) {
 	if len(tag) > 0 {
 		if to, rule := parseAddress(value); rule == "" && to.Tag() == nil {
 			b.HeaderBytes("To", value, []byte(";tag="), tag)

@@ -11,10 +11,10 @@ func TestResponseCopiesWhatItMust(t *testing.T) {
 	want := strings.ReplaceAll(`SIP/2.0 480 Temporarily Unavailable
 Via: SIP/2.0/UDP a.example.com;rport=5099;branch=z9hG4bK1;received=192.0.2.7, SIP/2.0/TCP first.example.com;branch=z9hG4bK0
 From: <sip:a@example.com>;tag=1
-To: <sip:b@example.com>;tag=t1
 Call-ID: 1@a
 CSeq: 1 INVITE
 Via: SIP/2.0/TCP zero;branch=z9hG4bK9
+To: <sip:b@example.com>;tag=t1
 Warning: 380 gw "no"
 Content-Length: 0
 
