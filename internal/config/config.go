@@ -1,0 +1,130 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// MaxSize bounds the file, in bytes.
+const MaxSize = 4 << 20
+
+// Config is the whole file, its elements in the order of the file. What
+// [Parse] returns is complete: defaults are filled in, and paths are joined to
+// the directory of the file.
+type Config struct {
+	// File names the file in problems.
+	File string
+	Place
+
+	// The addresses on which the gateway accepts SIP, by name.
+	Listeners []Listener `yaml:"listeners" each:"listener"`
+
+	// Who we are: our certificates with their keys, by name.
+	Identities []Identity `yaml:"identities" each:"identity"`
+
+	// Whom we believe: sets of CA certificates and self-signed certificates,
+	// by name.
+	Trust []Trust `yaml:"trust" each:"trust"`
+
+	// What listeners and peers use when they do not say it themselves.
+	Defaults Defaults `yaml:"defaults"`
+
+	// How we speak SIP with a peer, by name. A peer that names none has a
+	// profile in which every key has its default.
+	Profiles []Profile `yaml:"profiles" each:"profile"`
+
+	// The gateways, PBXs, carriers and domains that we speak with, by name.
+	// Who is not a peer is refused.
+	Peers []Peer `yaml:"peers" each:"peer"`
+
+	// Where a call goes. The first route that matches decides; without a match
+	// the caller gets 404.
+	Routes []Route `yaml:"routes" each:"route"`
+
+	// The web page, the API and the metrics. Without this section there is
+	// none of them.
+	Admin Admin `yaml:"admin"`
+
+	// The directory for what the gateway keeps, relative to the file.
+	// Default: `data`.
+	Data string `yaml:"data" form:"directory name"`
+}
+
+// Load reads and parses a file of at most [MaxSize] bytes. The Config is never
+// nil; with problems it serves only for further checks.
+func Load(path string) (*Config, []Problem) {
+	data, err := read(path)
+	if err != nil {
+		p := Problem{File: path, What: "the file cannot be read", Why: err.Error()}
+		var pe *fs.PathError
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			p.What, p.Why, p.Remedy = "there is no such file", "", "name another one or write it; the commented example shows every key"
+		case errors.As(err, &pe):
+			p.Why = pe.Err.Error()
+		}
+		cfg := Default()
+		cfg.File = path
+		return cfg, []Problem{p}
+	}
+	return Parse(path, data)
+}
+
+// read takes one byte more than MaxSize, so that Parse can tell.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("it is a directory")
+	}
+	return io.ReadAll(io.LimitReader(f, MaxSize+1))
+}
+
+// Parse reads data as the file called name; relative paths in it are joined to
+// the directory of name. It returns every problem of syntax, shape and
+// reference, in the order of the file. The Config is never nil; with problems
+// it serves only for further checks.
+func Parse(name string, data []byte) (*Config, []Problem) {
+	cfg := Default()
+	cfg.File = name
+	root, problem := parseYAML(name, data)
+	if problem != nil {
+		return cfg, []Problem{*problem}
+	}
+	d := decoder{report: report{file: name}}
+	d.decode(root, cfg)
+	cfg.resolvePaths(filepath.Dir(name))
+	cfg.Complete()
+	problems := append(d.problems, Check(cfg)...)
+	SortProblems(problems)
+	return cfg, problems
+}
+
+func (c *Config) resolvePaths(dir string) {
+	join := func(p *string) {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	join(&c.Data)
+	for i := range c.Identities {
+		join(&c.Identities[i].Certificate)
+		join(&c.Identities[i].Key)
+	}
+	for _, t := range c.Trust {
+		for i := range t.Files {
+			join(&t.Files[i])
+		}
+	}
+}

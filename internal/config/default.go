@@ -1,0 +1,76 @@
+package config
+
+import "net/netip"
+
+// Default returns the Config of a file that says nothing: it has no listener,
+// and every default that does not depend on an element's other keys. The rest
+// is filled in by [Config.Complete].
+func Default() *Config {
+	return &Config{Data: "data"}
+}
+
+// Complete fills in what elements leave out. Parse has done it; a Config that
+// was put together in code needs it before Check and before it is used. Doing
+// it twice changes nothing.
+func (c *Config) Complete() {
+	for i := range c.Profiles {
+		c.Profiles[i].complete()
+	}
+	for i := range c.Listeners {
+		c.Listeners[i].complete(c.Defaults)
+	}
+	for i := range c.Peers {
+		c.Peers[i].complete(c)
+	}
+}
+
+func (p *Profile) complete() {
+	if p.SIPS == "" {
+		p.SIPS = SIPSAllowed
+	}
+}
+
+func (l *Listener) complete(d Defaults) {
+	if l.Listen.Transport != TLS {
+		return
+	}
+	if l.ClientCertificates == "" {
+		l.ClientCertificates = CertificateRequired
+	}
+	if l.Identity == "" {
+		l.Identity = d.Identity
+	}
+	if l.Trust == nil && l.ClientCertificates != CertificateNone {
+		l.Trust = d.Trust
+	}
+}
+
+// complete gives a peer the ways to be recognised that follow from its URI:
+// its host as certificate name with TLS, otherwise its address.
+func (p *Peer) complete(c *Config) {
+	if p.URI.Host == "" {
+		return
+	}
+	if p.URI.TLS() {
+		if p.CertificateNames == nil {
+			p.CertificateNames = []string{p.URI.Host}
+		}
+	} else if p.AcceptFrom == nil {
+		if addr, err := netip.ParseAddr(p.URI.Host); err == nil {
+			addr = addr.WithZone("").Unmap()
+			p.AcceptFrom = []Source{{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Port: p.URI.Port}}
+		}
+	}
+	if !p.UsesTLS() {
+		return
+	}
+	if p.Trust == nil {
+		p.Trust = c.Defaults.Trust
+	}
+	if p.Identity == "" {
+		p.Identity = c.Defaults.Identity
+	}
+	if l := c.ListenerFor(p); p.Identity == "" && l != nil {
+		p.Identity = l.Identity
+	}
+}

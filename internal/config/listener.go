@@ -1,0 +1,201 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Listener is an address on which we accept SIP, and which our own requests
+// name as the place to answer to.
+type Listener struct {
+	Name string
+	Place
+
+	// The transport and the address: `tls`, `tcp` or `udp`, a colon, an IP
+	// address, a colon, a port. IPv6 addresses stand in brackets; `0.0.0.0` and
+	// `[::]` mean every address of the host and need `advertise`. Port 0 lets
+	// the system choose one.
+	Listen Address `yaml:"listen" need:"required" form:"\"transport:address:port\""`
+
+	// What a TLS listener asks of who connects. `required`: a certificate that
+	// the listener's trust leads to, or the handshake fails. `optional`: one is
+	// asked for, and judged when it comes. `none`: none is asked for. Only for
+	// TLS. Default: `required`.
+	ClientCertificates ClientCertificates `yaml:"client_certificates" form:"required, optional or none"`
+
+	// The host, and the port if it differs, that Via, Contact and Record-Route
+	// carry, because others reach us there. Default: the address listened on.
+	Advertise HostPort `yaml:"advertise" need:"required for an unspecified address" form:"\"host\" or \"host:port\""`
+
+	// The identity shown to who connects. Only for TLS. Default: that of
+	// `defaults`.
+	Identity string `yaml:"identity" form:"name of an identity"`
+
+	// Whose certificates let a handshake finish. Which peer it is, is judged
+	// by the peer's own trust. Only for TLS. Default: that of `defaults`.
+	Trust []string `yaml:"trust" form:"list of names of trust sets"`
+}
+
+// Advertised returns what Via, Contact and Record-Route carry. Its port is 0
+// when the system chooses the port.
+func (l *Listener) Advertised() HostPort {
+	hp := l.Advertise
+	if hp.Host == "" {
+		hp.Host = l.Listen.AddrPort.Addr().String()
+	}
+	if hp.Port == 0 {
+		hp.Port = l.Listen.AddrPort.Port()
+	}
+	return hp
+}
+
+// ClientCertificates says what a TLS listener asks of who connects.
+type ClientCertificates string
+
+// The values of client_certificates.
+const (
+	CertificateRequired ClientCertificates = "required"
+	CertificateOptional ClientCertificates = "optional"
+	CertificateNone     ClientCertificates = "none"
+)
+
+func (c *ClientCertificates) set(text string) *fault {
+	return setWord(c, text, CertificateRequired, CertificateOptional, CertificateNone)
+}
+
+func checkListeners(c *Config, r *report) {
+	if len(c.Listeners) == 0 && c.broken("listeners") {
+		return
+	}
+	if len(c.Listeners) == 0 && !c.Has("listeners") {
+		r.add(Pos{1, 1}, "there are no listeners", "the gateway would accept nothing", `add a section "listeners"`)
+	} else if len(c.Listeners) == 0 {
+		r.add(c.At("listeners"), `"listeners" is empty`, "the gateway would accept nothing", "add a listener")
+	}
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		checkListener(c, r, l)
+		for j := range c.Listeners[:i] {
+			if first := &c.Listeners[j]; first.Listen.collides(l.Listen) {
+				r.add(l.At("listen"), fmt.Sprintf("listener %q: %s is already taken", l.Name, l.Listen),
+					fmt.Sprintf("listener %q listens on %s", first.Name, first.Listen), "give it another port or address")
+				break
+			}
+		}
+	}
+}
+
+func checkListener(c *Config, r *report, l *Listener) {
+	label := fmt.Sprintf("listener %q", l.Name)
+	if l.Listen.Transport == "" {
+		if l.missing("listen") {
+			r.add(l.Pos, label+`: "listen" is missing`, "it says transport and address", `for instance listen: "tls:192.0.2.1:5061"`)
+		}
+		return
+	}
+	if l.Listen.AddrPort.Addr().IsUnspecified() && l.Advertise.Host == "" && l.missing("advertise") {
+		r.add(l.At("listen"), fmt.Sprintf("%s: %s needs \"advertise\"", label, l.Listen),
+			"nobody can answer to an unspecified address", "set advertise to the host that others reach us by")
+	}
+	if l.Listen.Transport != TLS {
+		checkPlainListener(r, l, label)
+		return
+	}
+	if l.Identity == "" && l.missing("identity") {
+		r.add(l.Pos, label+": it has no identity", "TLS needs a certificate to show", `name one in "identity", here or in "defaults"`)
+	}
+	if l.ClientCertificates != CertificateNone && l.ClientCertificates != "" && len(l.Trust) == 0 && l.missing("trust") {
+		r.add(l.Pos, label+": it has no trust", fmt.Sprintf("with client_certificates: %s no certificate could be verified", l.ClientCertificates),
+			`name a trust set in "trust", here or in "defaults"`)
+	}
+	checkIdentityName(c, r, label, l.Place, l.Identity)
+	checkTrustNames(c, r, label, l.Place, l.Trust)
+}
+
+func checkPlainListener(r *report, l *Listener, label string) {
+	for _, key := range []string{"client_certificates", "identity", "trust"} {
+		if l.Has(key) {
+			r.add(l.At(key), fmt.Sprintf("%s: %q is only for TLS", label, key),
+				fmt.Sprintf("the listener is %s", l.Listen.Transport), "remove the key or listen on tls")
+		}
+	}
+}
+
+// ListenerFor returns the listener that our requests to the peer name as the
+// place to answer to: the one it names, else the first of its transport,
+// preferring one of its address family. It is nil when there is none.
+func (c *Config) ListenerFor(p *Peer) *Listener {
+	if p.Listener != "" {
+		return find(c.Listeners, p.Listener)
+	}
+	addr, err := netip.ParseAddr(p.URI.Host)
+	var other *Listener
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		if l.Listen.Transport != p.URI.Transport || p.URI.Transport == "" {
+			continue
+		}
+		if err != nil || l.Listen.reaches(addr) {
+			return l
+		}
+		if other == nil {
+			other = l
+		}
+	}
+	return other
+}
+
+// Address is a transport with an address to listen on.
+type Address struct {
+	Transport Transport
+	AddrPort  netip.AddrPort
+}
+
+// String renders it as the file has it.
+func (a Address) String() string { return string(a.Transport) + ":" + a.AddrPort.String() }
+
+func (a *Address) set(text string) *fault {
+	name, rest, ok := strings.Cut(text, ":")
+	if !ok || strings.ContainsAny(name, ".[") {
+		return &fault{why: "it does not begin with a transport", remedy: `write it as "tls:192.0.2.1:5061"`}
+	}
+	var t Transport
+	if f := t.set(name); f != nil {
+		return f
+	}
+	ap, f := parseAddrPort(rest)
+	if f != nil {
+		return f
+	}
+	*a = Address{t, ap}
+	return nil
+}
+
+// collides says whether two sockets cannot be open at once. TCP and TLS share
+// the ports of TCP.
+func (a Address) collides(b Address) bool {
+	if a.Transport == "" || b.Transport == "" || (a.Transport == UDP) != (b.Transport == UDP) {
+		return false
+	}
+	return samePort(a.AddrPort, b.AddrPort)
+}
+
+func samePort(a, b netip.AddrPort) bool {
+	if a.Port() != b.Port() || a.Port() == 0 {
+		return false
+	}
+	return a.Addr() == b.Addr() || covers(a.Addr(), b.Addr()) || covers(b.Addr(), a.Addr())
+}
+
+// covers says whether a socket on the unspecified address any takes a too:
+// [::] takes IPv4 as well.
+func covers(any, a netip.Addr) bool {
+	return any.IsUnspecified() && (any.Is6() || a.Is4())
+}
+
+// reaches says whether the listener's family can speak with addr.
+func (a Address) reaches(addr netip.Addr) bool {
+	own := a.AddrPort.Addr()
+	return own.Is4() == addr.Unmap().Is4() || own == netip.IPv6Unspecified()
+}
