@@ -1,0 +1,276 @@
+package callflow
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/sip"
+)
+
+// invite is what is known of a leg's INVITE usage: enough for the state of its call (RFC 3261 §13, §15).
+type invite struct {
+	recorded  bool // its LegCreated has passed
+	at        time.Time
+	cseq      uint32
+	ringing   bool
+	code      int // final status, 0 until it came
+	reason    string
+	codeOut   bool
+	finalAt   time.Time
+	acked     bool
+	cancelled bool
+	cancelOut bool
+	cancelAt  time.Time
+	bye       bool
+	byeOut    bool
+	byeAt     time.Time
+	byeDone   bool
+	timeout   string
+}
+
+// message gives a SIP message to its leg, and its connection to the call when it is the first on it.
+func (w *walk) message(e *Event) {
+	m, ok := read(e.Raw)
+	var c *conn
+	if e.Link != nil {
+		c = w.connOf(e.Link)
+	}
+	var l *leg
+	if ok {
+		l = w.legOf(e, &m, c)
+	}
+	if c != nil {
+		first := !c.used
+		c.used = true
+		if l != nil {
+			w.travel(e, l, c, first)
+		}
+	}
+	if l == nil {
+		return
+	}
+	k := l.call
+	if l == k.legs[0] && k.from == "" && m.request {
+		k.from, k.to = m.from, m.to
+	}
+	row := Row{Kind: RowSIP, Seq: e.Seq, At: e.At, Label: m.label(), Raw: e.Raw}
+	key := m.key(e.Out)
+	if n := l.seen[key]; n > 0 {
+		row.Repeat = n
+		row.Label += " repeat " + strconv.Itoa(n)
+		row.Note = "retransmission"
+	} else {
+		l.invite.see(e, &m)
+	}
+	l.seen[key]++
+	k.last = e.At
+	if !l.remote.IsValid() {
+		l.remote = e.Remote
+	}
+	if l.conn == nil && c != nil {
+		l.conn = c
+	}
+	k.rows = append(k.rows, draft{Row: row, leg: l, conn: c, out: e.Out})
+}
+
+// legOf finds the leg of a message by its Call-ID. Two legs share one only when the gateway called itself, or tried two
+// targets with one Call-ID; then the connection decides, and after it the order of the records.
+func (w *walk) legOf(e *Event, m *message, c *conn) *leg {
+	legs := w.legs[m.callID]
+	if len(legs) == 0 {
+		if !m.initial() {
+			return nil
+		}
+		k := w.newCall(unjoined(m.callID))
+		l := w.newLeg(k, In, "", m.callID, 0)
+		if e.Out {
+			l.Direction = Out
+		}
+		if e.Link != nil {
+			l.Peer = e.Link.Peer
+		}
+		return l
+	}
+	best := legs[0]
+	for _, l := range legs {
+		if c != nil && l.conn == c {
+			return l
+		}
+		if m.initial() && (l.Direction == Out) == e.Out && l.created <= e.Seq {
+			best = l
+		}
+	}
+	return best
+}
+
+// travel notes on which connection a leg's message went.
+func (w *walk) travel(e *Event, l *leg, c *conn, first bool) {
+	k := l.call
+	switch {
+	case c.link.Transport == "udp" || k.used[c.link.ID]:
+		return
+	case first && c.owner == nil && c.opened != nil:
+		w.own(c, l)
+		return
+	}
+	k.used[c.link.ID] = true
+	c.calls++
+	reuse := &Reuse{Nth: l.nth, Age: e.At.Sub(c.link.Opened)}
+	if reuse.Nth == 0 && c.opened != nil {
+		reuse.Nth = c.calls
+	}
+	if l.Hop.Reused == nil {
+		l.Hop.Reused = reuse
+	}
+	k.rows = append(k.rows, draft{
+		Row: Row{Kind: RowReused, Seq: e.Seq, At: e.At, Label: reuseLabel(l, c, reuse), Note: tlsWords(c.link)},
+		leg: l, note: true,
+	})
+}
+
+func reuseLabel(l *leg, c *conn, r *Reuse) string {
+	s := "hop " + l.Name + " reused connection #" + strconv.FormatUint(c.link.ID, 10)
+	if !c.link.Opened.IsZero() {
+		s += ", " + Span(r.Age) + " old"
+	}
+	if r.Nth > 0 {
+		s += ", " + ordinal(r.Nth) + " call on it"
+	}
+	return s
+}
+
+func ordinal(n int) string {
+	suffix := "th"
+	if n/10%10 != 1 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return strconv.Itoa(n) + suffix
+}
+
+// record takes in what the gateway says about a call.
+func (w *walk) record(e *Event) {
+	k := w.numbered(e)
+	if k.last.IsZero() {
+		k.last = e.At
+	}
+	switch e.Kind {
+	case LegCreated:
+		w.created(k, e)
+	case RouteDecided:
+		k.note(e, nil, RowRoute, "route: "+e.Reason, false)
+	case TargetFailed:
+		w.targetFailed(k, e)
+	case TimedOut:
+		l := w.find(k, e)
+		if l != nil {
+			l.invite.timeout = e.Reason
+		}
+		k.note(e, l, RowTimeout, "timeout: "+e.Reason, true)
+	case Noted:
+		k.note(e, w.find(k, e), RowNote, e.Reason, false)
+	}
+}
+
+func (w *walk) created(k *call, e *Event) {
+	l := w.addLeg(k, e)
+	l.invite.recorded = true
+	if e.Reason != "" && k.flow.JoinedBy == "" && l.Direction == Out {
+		k.flow.JoinedBy = e.Reason
+	}
+	if c := w.conns[e.Call.Connection]; c != nil && l.conn == nil {
+		l.conn = c
+		if c.owner == nil && !c.used && !c.link.Inbound && c.opened != nil {
+			w.own(c, l) // it was dialled for this leg before the leg was recorded
+		}
+	}
+}
+
+// targetFailed finds the refused connection that explains it, when there is one.
+func (w *walk) targetFailed(k *call, e *Event) {
+	l := w.find(k, e)
+	if l == nil {
+		l = w.newLeg(k, Out, e.Call.Peer, e.Call.CallID, e.Seq)
+		l.invite.recorded = true
+	}
+	l.failure, l.code = e.Reason, e.Call.Code
+	c := w.conns[e.Call.Connection]
+	if l.conn == nil && c == nil {
+		c = w.refusedFor(l.Peer, e.Call.Connection)
+	}
+	if l.conn == nil && c != nil {
+		if c.owner == nil && !c.used {
+			w.own(c, l)
+		}
+		l.conn = c
+	}
+	if l.conn == nil || l.conn.owner != k || l.conn.refused == nil {
+		k.note(e, l, RowNote, "hop "+l.Name+" to "+l.Peer+" failed: "+e.Reason, true)
+	}
+}
+
+// refusedFor is the latest refused connection to a peer; another call may own it, when both waited for one dial.
+func (w *walk) refusedFor(peer string, id uint64) *conn {
+	for i := len(w.order) - 1; i >= 0; i-- {
+		c := w.order[i]
+		if id != 0 && c.link.ID == id || id == 0 && !c.link.Inbound && c.link.Peer == peer && c.refused != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// find is the leg that a record is about; nil when it is about the whole call.
+func (w *walk) find(k *call, e *Event) *leg {
+	for i := len(k.legs) - 1; i >= 0; i-- {
+		l := k.legs[i]
+		switch {
+		case !l.begun():
+		case e.Call.CallID != "" && l.CallID == e.Call.CallID && (e.Call.Peer == "" || e.Call.Peer == l.Peer):
+			return l
+		case e.Call.CallID == "" && e.Call.Peer != "" && l.Peer == e.Call.Peer && l.Direction == e.Call.Direction:
+			return l
+		}
+	}
+	return nil
+}
+
+func (k *call) note(e *Event, l *leg, kind RowKind, text string, bad bool) {
+	k.rows = append(k.rows, draft{
+		Row: Row{Kind: kind, Seq: e.Seq, At: e.At, Label: text, Bad: bad}, leg: l, note: true,
+	})
+}
+
+// see follows the INVITE usage with one message that is no retransmission.
+func (v *invite) see(e *Event, m *message) {
+	switch {
+	case m.request && m.method == sip.INVITE:
+		if m.toTag == "" && (v.code == 0 || v.code >= 300) { // the second time: with credentials, RFC 3261 §22.2
+			v.at, v.cseq, v.code, v.ringing = e.At, m.cseq, 0, false
+		}
+	case m.request && m.method == sip.CANCEL:
+		v.cancelled, v.cancelOut, v.cancelAt = true, e.Out, e.At
+	case m.request && m.method == sip.ACK:
+		v.acked = v.acked || m.cseq == v.cseq
+	case m.request && m.method == sip.BYE:
+		if !v.bye {
+			v.bye, v.byeOut, v.byeAt = true, e.Out, e.At
+		}
+	case m.method == sip.INVITE && m.cseq == v.cseq:
+		if m.code > 100 && m.code < 200 {
+			v.ringing = true
+		}
+		if m.code >= 200 && v.code == 0 {
+			v.code, v.reason, v.codeOut, v.finalAt = m.code, strings.TrimSpace(m.phrase()), e.Out, e.At
+		}
+	case !m.request && m.method == sip.BYE && m.code >= 200:
+		v.byeDone = true
+	}
+}

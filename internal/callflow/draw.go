@@ -1,0 +1,201 @@
+package callflow
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// draw finishes the flow of a call; nil when nothing happened that a row could show.
+func (w *walk) draw(k *call) *Flow {
+	if len(k.legs) == 0 {
+		return nil
+	}
+	f := k.flow
+	for _, l := range k.legs {
+		f.Legs = append(f.Legs, l.Leg)
+	}
+	w.lifelines(k)
+	for _, c := range w.order {
+		if c.owner == k {
+			k.rows = append(k.rows, w.connRows(k, c)...)
+		}
+	}
+	if len(k.rows) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(k.rows, func(a, b draft) int {
+		switch {
+		case a.Seq < b.Seq:
+			return -1
+		case a.Seq > b.Seq:
+			return 1
+		}
+		return 0
+	})
+	f.Start = k.rows[0].At
+	w.hops(k)
+	w.place(k)
+	f.From, f.To = k.from, k.to
+	if k.joined && len(k.legs) > 1 {
+		f.JoinedBy = strings.TrimSuffix("the gateway's record: "+f.JoinedBy, ": ")
+	}
+	f.judge(w.gateway, k)
+	return f
+}
+
+// lifelines puts who calls at the left of the gateway and who is called at its right. A peer with several legs on one
+// side has one lifeline there, whatever its addresses.
+func (w *walk) lifelines(k *call) {
+	f := k.flow
+	side := func(d Direction) {
+		from := len(f.Lifelines)
+		for _, l := range k.legs {
+			if l.Direction != d {
+				continue
+			}
+			name, address := w.peerName(k, l)
+			l.Lifeline = -1
+			for i := from; i < len(f.Lifelines); i++ {
+				if f.Lifelines[i].Name == name {
+					l.Lifeline = i
+				}
+			}
+			if l.Lifeline < 0 {
+				l.Lifeline = len(f.Lifelines)
+				f.Lifelines = append(f.Lifelines, Lifeline{Name: name, Address: address})
+			}
+		}
+	}
+	side(In)
+	k.gateway = len(f.Lifelines)
+	f.Lifelines = append(f.Lifelines, Lifeline{Name: w.gateway, Address: ports(k), Gateway: true})
+	side(Out)
+}
+
+// peerName is the peer's name in the configuration, else its address without the port.
+func (w *walk) peerName(k *call, l *leg) (name, address string) {
+	var remote netip.AddrPort
+	name = l.Peer
+	if l.conn != nil {
+		remote = l.conn.link.Remote
+		if name == "" {
+			name = l.conn.link.Peer
+		}
+	}
+	if !remote.IsValid() {
+		remote = l.remote
+	}
+	if remote.IsValid() {
+		address = remote.String()
+		if name == "" {
+			name = remote.Addr().Unmap().String()
+		}
+	}
+	if name == "" {
+		name = "unknown"
+	}
+	return name, address
+}
+
+// ports are the gateway's own: "5061 in, out 40988".
+func ports(k *call) string {
+	var s string
+	for _, d := range []Direction{In, Out} {
+		for _, l := range k.legs {
+			if l.Direction != d || l.conn == nil || l.conn.link.Local.Port() == 0 {
+				continue
+			}
+			port := strconv.Itoa(int(l.conn.link.Local.Port()))
+			switch {
+			case d == In:
+				s = port + " in"
+			case s != "":
+				s += ", out " + port
+			default:
+				s = "out " + port
+			}
+			break
+		}
+	}
+	return s
+}
+
+// hops copies to each leg what its connection tells.
+func (w *walk) hops(k *call) {
+	for _, l := range k.legs {
+		c := l.conn
+		if c == nil {
+			continue
+		}
+		l.Hop.Link = c.link
+		l.Hop.Refused = c.refused != nil
+		for _, v := range c.judged {
+			l.Hop.Verdicts = append(l.Hop.Verdicts, *v)
+		}
+		if c.owner != k || c.leg != l {
+			continue
+		}
+		l.Hop.Handshake = c.handshake(k.flow.Start)
+	}
+}
+
+// handshake lists a connection's handshake messages. Application data and close_notify are no part of it, except as the
+// numbers 14 and 15 of TLS 1.2.
+func (c *conn) handshake(start time.Time) []HopStep {
+	var steps []HopStep
+	for _, e := range c.events {
+		switch {
+		case e.Kind == Handshake:
+			s := c.numbered(e.Step)
+			if s.Name != NameProblem && (s.Name != NameApplicationData || s.Number > 0) {
+				steps = append(steps, HopStep{Step: s, Since: e.At.Sub(start)})
+			}
+		case e.Kind == Closed && c.refused == nil:
+			for _, s := range closeSteps(e) {
+				if s.Number > 0 {
+					steps = append(steps, HopStep{Step: s, Since: e.At.Sub(start)})
+				}
+			}
+		}
+	}
+	return steps
+}
+
+// place turns drafts into rows: numbers, times since the start, lifelines.
+func (w *walk) place(k *call) {
+	f := k.flow
+	for i, d := range k.rows {
+		r := d.Row
+		r.Number, r.Since, r.Leg = i+1, d.At.Sub(f.Start), -1
+		r.From, r.To = k.gateway, k.gateway
+		if d.leg != nil {
+			r.Leg = slices.Index(k.legs, d.leg)
+			switch {
+			case d.note:
+				r.From = min(d.leg.Lifeline, k.gateway)
+				r.To = r.From
+			case d.out:
+				r.To = d.leg.Lifeline
+			default:
+				r.From = d.leg.Lifeline
+			}
+		} else if d.note {
+			r.From, r.To = 0, 0
+		}
+		if d.conn != nil && d.out && d.conn.refused != nil && d.Seq < d.conn.refused.Seq {
+			r.Bad, r.Note = true, "sent, not processed: the handshake was refused"
+		}
+		f.Rows = append(f.Rows, r)
+	}
+}
+
+// since is how long after another event this one came, and 0 without it.
+func since(e, from *Event) time.Duration {
+	if from == nil {
+		return 0
+	}
+	return e.At.Sub(from.At)
+}

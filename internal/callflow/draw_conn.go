@@ -1,0 +1,219 @@
+package callflow
+
+import "strconv"
+
+// connRows draws a connection in the call that opened it: the transport connection, each handshake step, the verdict,
+// and the close.
+func (w *walk) connRows(k *call, c *conn) []draft {
+	var rows []draft
+	peer := k.flow.Lifelines[c.leg.Lifeline].Name
+	sender := func(byGateway bool) string {
+		if byGateway {
+			return w.gateway
+		}
+		return peer
+	}
+	refuser := c.refuser()
+	arrow := func(e *Event, out bool, r Row) {
+		r.Seq, r.At = e.Seq, e.At
+		rows = append(rows, draft{Row: r, leg: c.leg, out: out})
+	}
+	words := func(e *Event, r Row) {
+		r.Seq, r.At = e.Seq, e.At
+		rows = append(rows, draft{Row: r, leg: c.leg, note: true})
+	}
+	for _, e := range c.events {
+		switch e.Kind {
+		case Opened:
+			arrow(e, !c.link.Inbound, Row{Kind: RowTCP, Label: "TCP",
+				Note: "connection #" + strconv.FormatUint(c.link.ID, 10)})
+		case Handshake:
+			arrow(e, e.Step.ByGateway, c.stepRow(e, sender(e.Step.ByGateway), refuser))
+			if c.believes(e, refuser) {
+				words(e, Row{Kind: RowNote, Label: peer + " believes the handshake is complete here"})
+			}
+		case Ready:
+			if c.link.TLS != nil {
+				words(e, Row{Kind: RowSummary, Label: c.upWords(peer), Open: !c.confirmed(), Took: since(e, c.opened)})
+			}
+		case Refused:
+			if c.opened == nil && !c.link.Inbound {
+				arrow(e, true, Row{Kind: RowTCP, Label: "TCP", Bad: true, Note: e.Reason})
+			}
+			words(e, Row{Kind: RowSummary, Label: c.refusedWords(e, refuser, sender), Bad: true, Took: since(e, c.opened)})
+			for _, r := range c.causes(refuser) {
+				words(e, r)
+			}
+		case Closed:
+			if c.refused == nil {
+				w.closeRows(c, e, arrow, words)
+			}
+		}
+	}
+	return rows
+}
+
+// refuser is the first verdict that refuses; nil when the handshake is good, or ended without one.
+func (c *conn) refuser() *Verdict {
+	for _, v := range c.judged {
+		if !v.Accepted {
+			return v
+		}
+	}
+	return nil
+}
+
+// confirmed reports whether the peer is known to have accepted. A TLS 1.3 client finishes first and does not know
+// before the server's first record (RFC 8446 §4.4.4).
+func (c *conn) confirmed() bool {
+	for _, v := range c.judged {
+		if !v.ByGateway && v.Accepted {
+			return true
+		}
+	}
+	return false
+}
+
+// numbered is the step as it is drawn: only what is known to be TLS 1.2 or older has numbers.
+func (c *conn) numbered(s *Step) *Step {
+	if s.Number == 0 || c.link.TLS != nil && c.link.TLS.Version != "" && c.link.TLS.Version != "1.3" {
+		return s
+	}
+	plain := *s
+	plain.Number = 0
+	return &plain
+}
+
+func (c *conn) stepRow(e *Event, sender string, refuser *Verdict) Row {
+	s := c.numbered(e.Step)
+	r := Row{Kind: RowTLS, Label: s.label(), Note: s.note(sender), Step: s, Bad: s.Name == NameAlert && s.Alert.Fatal}
+	switch s.Name {
+	case NameProblem:
+		r.Kind, r.Bad = RowData, true
+		return r
+	case NameApplicationData:
+		r.Kind = RowData
+	default:
+		return r
+	}
+	switch {
+	case c.refused != nil && !s.ByGateway && refuser != nil && refuser.ByGateway:
+		r.Label, r.Bad = "application data (unread)", true
+		r.Note = "sent before the verdict arrived, lost"
+	case s.Number == 0 && !s.ByGateway && !c.link.Inbound:
+		r.Note = "the first record of " + sender + " confirms the handshake"
+	}
+	return r
+}
+
+// believes reports whether the peer thinks, after this step, that all is well, although we refuse it: in TLS 1.3 the
+// client is done when it has sent its Finished (RFC 8446 §4.4.4).
+func (c *conn) believes(e *Event, refuser *Verdict) bool {
+	return c.refused != nil && c.link.Inbound && refuser != nil && refuser.ByGateway &&
+		c.link.TLS != nil && c.link.TLS.Version == "1.3" && e.Step.Name == "Finished" && !e.Step.ByGateway
+}
+
+func (c *conn) upWords(peer string) string {
+	switch {
+	case c.refused != nil:
+		return "hop " + c.leg.Name + " complete for the gateway, not confirmed by " + peer
+	case !c.confirmed():
+		return "hop " + c.leg.Name + " up, not yet confirmed by " + peer + ": " + tlsWords(c.link)
+	}
+	return "hop " + c.leg.Name + " up: " + tlsWords(c.link)
+}
+
+func (c *conn) refusedWords(e *Event, v *Verdict, name func(bool) string) string {
+	hop := "hop " + c.leg.Name
+	switch {
+	case v == nil:
+		return hop + " failed: " + e.Reason
+	case v.ByGateway:
+		return hop + " refused by the " + name(true) + ": " + v.Reason
+	}
+	return hop + " refused by " + name(false) + ": " + v.Reason
+}
+
+// causes are the rows below a refusal: what was presented, what may lie behind a peer's alert, and the remedy.
+func (c *conn) causes(v *Verdict) []Row {
+	if v == nil {
+		return nil
+	}
+	var rows []Row
+	for _, e := range c.events {
+		if e.Kind == Handshake && e.Step.ByGateway != v.ByGateway && e.Step.Certificate != nil {
+			rows = append(rows, Row{Kind: RowCause, Label: "presented " + e.Step.Certificate.words()})
+			break
+		}
+	}
+	if v.Remedy != "" {
+		rows = append(rows, Row{Kind: RowRemedy, Label: "fix: " + v.Remedy})
+	}
+	for _, o := range c.judged {
+		if o == v || o.Accepted || o.ByGateway != v.ByGateway {
+			continue
+		}
+		rows = append(rows, Row{Kind: RowCause, Label: "cause (" + o.KnownBy + "): " + o.Reason})
+		if o.Remedy != "" {
+			rows = append(rows, Row{Kind: RowRemedy, Label: "fix: " + o.Remedy})
+		}
+	}
+	return rows
+}
+
+// closeSteps are the close_notify alerts of a TLS connection, in the order in which they crossed: who answers one has
+// received one.
+func closeSteps(e *Event) []*Step {
+	if !e.Notify.Known || e.Link.TLS == nil {
+		return nil
+	}
+	number := 0
+	if e.Link.TLS.Version == "1.2" {
+		number = 15
+	}
+	notify := func(byGateway bool) *Step {
+		return &Step{ByGateway: byGateway, Name: NameAlert, Number: number, Encrypted: true,
+			Alert: Alert{Code: 0, Name: "close_notify"}}
+	}
+	var steps []*Step
+	if e.Notify.Received {
+		steps = append(steps, notify(false))
+	}
+	if e.Notify.Sent {
+		steps = append(steps, notify(true))
+	}
+	return steps
+}
+
+func (w *walk) closeRows(c *conn, e *Event, arrow func(*Event, bool, Row), words func(*Event, Row)) {
+	if e.Link.TLS == nil || !e.Notify.Known {
+		words(e, Row{Kind: RowTCP, Label: closedWords("hop "+c.leg.Name+" closed", e.Reason)})
+		return
+	}
+	steps := closeSteps(e)
+	for i, s := range steps {
+		note := e.Reason
+		if i > 0 {
+			note = ""
+		}
+		label := "close_notify"
+		if s.Number > 0 {
+			label = strconv.Itoa(s.Number) + " " + label
+		}
+		arrow(e, s.ByGateway, Row{Kind: RowTLS, Label: label, Note: note, Step: s})
+	}
+	if len(steps) == 0 {
+		label := "close_notify missing"
+		if e.Link.TLS.Version == "1.2" {
+			label = "15 " + label
+		}
+		words(e, Row{Kind: RowTLS, Bad: true, Label: closedWords("hop "+c.leg.Name+": "+label, e.Reason)})
+	}
+}
+
+func closedWords(what, reason string) string {
+	if reason == "" {
+		return what
+	}
+	return what + ": " + reason
+}

@@ -1,0 +1,49 @@
+// Package export renders flows. There is one file per format and one row per format in the table formats; every format
+// draws the same callflow.Flow, so that they cannot differ in what they say.
+//
+// Nothing in a flow holds a secret, so no export does. Text that came from the network is cleaned before it reaches a
+// terminal.
+package export
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+)
+
+// Options say how a flow is drawn. The zero value is plain Unicode text, 80 columns wide.
+type Options struct {
+	ASCII   bool // no character outside US-ASCII
+	Colour  bool // ANSI colours; never the only sign of anything
+	FoldTLS bool // one row for all steps of a good handshake; a refused one stays open
+	Width   int  // columns; 0 means 80, and less than 60 counts as 60
+}
+
+// A Format writes flows in one way.
+type Format struct {
+	Name  string // as on the command line
+	About string // one line
+	Write func(w io.Writer, flows []*callflow.Flow, o Options) error
+}
+
+var formats = []Format{
+	{"text", "ladders for a terminal or a mail", Text},
+	{"json", "one document with legs, handshakes and events", JSON},
+}
+
+// Formats returns every format, in the order in which help lists them.
+func Formats() []Format { return append([]Format(nil), formats...) }
+
+// Lookup finds a format by its name. The error lists those that exist.
+func Lookup(name string) (Format, error) {
+	var names []string
+	for _, f := range formats {
+		if f.Name == name {
+			return f, nil
+		}
+		names = append(names, f.Name)
+	}
+	return Format{}, fmt.Errorf("export format %q: unknown, use one of %s", name, strings.Join(names, ", "))
+}

@@ -1,0 +1,72 @@
+package export
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens")
+
+// TestGoldens draws each script of testdata in every way. The first file of an archive is the script, the others are
+// what is wanted of it; a missing one is not compared.
+func TestGoldens(t *testing.T) {
+	t.Parallel()
+	draw := map[string]Options{
+		"ladder.txt": {},
+		"wide.txt":   {Width: 130},
+		"ascii.txt":  {ASCII: true},
+		"folded.txt": {FoldTLS: true},
+		"colour.txt": {Colour: true, FoldTLS: true},
+	}
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("goldens: got %d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			flows := callflow.Builder{}.Build(parseScript(t, string(archive.Files[0].Data)))
+			compared := 0
+			for i := range archive.Files[1:] {
+				want := &archive.Files[1+i]
+				var got bytes.Buffer
+				if want.Name == "flow.json" {
+					err = JSON(&got, flows, Options{})
+				} else if o, ok := draw[want.Name]; ok {
+					err = Text(&got, flows, o)
+				} else {
+					t.Fatalf("no way of drawing %q", want.Name)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				compared++
+				switch {
+				case *update:
+					want.Data = got.Bytes()
+				case !bytes.Equal(got.Bytes(), want.Data):
+					t.Errorf("%s: got\n%s\nwant\n%s", want.Name, got.Bytes(), want.Data)
+				}
+			}
+			if compared == 0 {
+				t.Error("nothing was compared")
+			}
+			if *update {
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}

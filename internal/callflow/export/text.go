@@ -1,0 +1,318 @@
+package export
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+)
+
+// Text draws each flow as a ladder: the sentence, the lifelines with names and addresses, and one line per row. Solid
+// arrows are SIP, dashed TLS, dotted the transport connection, heavy ones with a cross refused or lost.
+func Text(w io.Writer, flows []*callflow.Flow, o Options) error {
+	for i, f := range flows {
+		if i > 0 {
+			if _, err := io.WriteString(w, "\n"); err != nil {
+				return err
+			}
+		}
+		if err := Ladder(w, f, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Ladder draws one flow.
+func Ladder(w io.Writer, f *callflow.Flow, o Options) error {
+	l := newLadder(f, o)
+	l.heading()
+	l.lifelines()
+	rows := l.rows()
+	for i := range rows {
+		l.row(&rows[i])
+	}
+	_, err := io.WriteString(w, l.out.String())
+	return err
+}
+
+const (
+	gutter    = 10 // for the time, with a blank behind it
+	minWidth  = 60
+	maxGap    = 30 // between lifelines
+	minWords  = 56 // narrower than this, a row of words begins further left
+	minMargin = 16 // narrower than this, the right margin holds no notes
+)
+
+type ladder struct {
+	*callflow.Flow
+	o     Options
+	g     *glyphs
+	width int
+	at    []int // the column of each lifeline
+	last  time.Duration
+	begun bool
+	out   strings.Builder
+}
+
+func newLadder(f *callflow.Flow, o Options) *ladder {
+	l := &ladder{Flow: f, o: o, g: &unicodeGlyphs, width: o.Width}
+	if o.ASCII {
+		l.g = &asciiGlyphs
+	}
+	if l.width == 0 {
+		l.width = 80
+	}
+	l.width = max(l.width, minWidth)
+	first := gutter + 4
+	gap := maxGap
+	if n := len(f.Lifelines); n > 1 {
+		gap = min(gap, (l.width-first-8)/(n-1))
+	}
+	for i := range f.Lifelines {
+		l.at = append(l.at, first+i*max(gap, 6))
+	}
+	l.width = max(l.width, l.at[len(l.at)-1]+1)
+	return l
+}
+
+func (l *ladder) print(c *canvas) {
+	l.out.WriteString(c.text(l.o.Colour))
+	l.out.WriteByte('\n')
+}
+
+// heading is the verdict sentence, and below it who called whom and how the legs are known to be one call.
+func (l *ladder) heading() {
+	s := styleGood
+	switch l.State {
+	case callflow.StateRefused, callflow.StateFailed:
+		s = styleBad
+	case callflow.StateRinging, callflow.StateBusy, callflow.StateCancelled:
+		s = styleBold
+	}
+	title := fmt.Sprintf("call %s: %s.", l.ID, l.Sentence)
+	for i, line := range wrap(l.g.clean(title), l.width-2) {
+		c := newCanvas(l.width)
+		c.put(min(2*i, 2), s, line)
+		l.print(c)
+	}
+	parts := []string{l.Start.UTC().Format("2006-01-02 15:04:05.000Z")}
+	if l.From != "" || l.To != "" {
+		parts = append(parts, l.From+" > "+l.To)
+	}
+	switch n := len(l.Legs); {
+	case n > 1 && l.JoinedBy != "":
+		parts = append(parts, fmt.Sprintf("%d legs joined by %s", n, l.JoinedBy))
+	case n > 1:
+		parts = append(parts, fmt.Sprintf("%d legs", n))
+	}
+	for _, line := range wrap(l.g.clean(strings.Join(parts, ", ")), l.width-2) {
+		c := newCanvas(l.width)
+		c.put(2, faint, line)
+		l.print(c)
+	}
+}
+
+// lifelines prints names and addresses, each centred over its line.
+func (l *ladder) lifelines() {
+	names, addresses := newCanvas(l.width), newCanvas(l.width)
+	room := 2 * (l.at[0] - 1)
+	if len(l.at) > 1 {
+		room = l.at[1] - l.at[0] - 2
+	}
+	for i, line := range l.Lifelines {
+		l.centre(names, i, styleBold, l.g.cut(l.g.clean(line.Name), room))
+		l.centre(addresses, i, faint, l.g.cut(l.g.clean(line.Address), room))
+	}
+	l.print(names)
+	l.print(addresses)
+	l.print(l.bare())
+}
+
+func (l *ladder) centre(c *canvas, i int, s style, text string) {
+	n := utf8.RuneCountInString(text)
+	c.put(max(0, min(l.at[i]-n/2, l.width-n)), s, text)
+}
+
+// bare is a line with nothing but lifelines.
+func (l *ladder) bare() *canvas {
+	c := newCanvas(l.width)
+	for _, at := range l.at {
+		c.put(at, faint, string(l.g.lifeline))
+	}
+	return c
+}
+
+func (l *ladder) row(r *callflow.Row) {
+	if r.IsArrow() {
+		l.arrow(r)
+		return
+	}
+	l.words(r)
+}
+
+// stamp writes the time since the row above, and nothing for rows of one flight.
+func (l *ladder) stamp(c *canvas, r *callflow.Row) {
+	d := r.Since - l.last
+	switch {
+	case !l.begun:
+		c.put(1, faint, "0.000")
+	case d >= 50*time.Microsecond:
+		c.put(0, faint, "+"+callflow.Span(d))
+		if d >= time.Second {
+			c.put(0, plain, "+"+callflow.Span(d))
+		}
+	}
+	l.begun, l.last = true, r.Since
+}
+
+func (l *ladder) arrow(r *callflow.Row) {
+	c := l.bare()
+	l.stamp(c, r)
+	left, right := l.at[r.From], l.at[r.To]
+	back := left > right
+	if back {
+		left, right = right, left
+	}
+	left, right = left+1, right-1
+	s := rowStyle(r)
+	c.fill(left, right, s, l.g.line(s))
+	head := '>'
+	if back {
+		head = '<'
+	}
+	if r.Bad {
+		head = l.g.cross
+	}
+	room := right - left - 3
+	text := l.g.cut(l.g.clean(r.Label), room)
+	if text != "" {
+		text = " " + text + " "
+	}
+	n := utf8.RuneCountInString(text)
+	c.put(left+(right-left+1-n)/2, s, text)
+	if back {
+		c.put(left, s, string(head))
+	} else {
+		c.put(right, s, string(head))
+	}
+	l.margin(c, r.Note)
+	l.print(c)
+}
+
+// margin puts a note at the right of the last lifeline when there is room for one.
+func (l *ladder) margin(c *canvas, note string) {
+	from := l.at[len(l.at)-1] + 3
+	if room := l.width - from; note != "" && room >= minMargin {
+		c.put(from, faint, l.g.cut(l.g.clean(note), room))
+	}
+}
+
+// words prints a row that is no arrow: at its lifeline when there is room for a sentence, else at the first one.
+func (l *ladder) words(r *callflow.Row) {
+	s := faint
+	switch {
+	case r.Bad:
+		s = styleBad
+	case r.Kind == callflow.RowSummary && !r.Open:
+		s = styleGood
+	case r.Kind == callflow.RowRemedy:
+		s = styleBold
+	}
+	text := l.g.clean(r.Label)
+	start := l.at[r.From] + 2
+	if l.width-start < minWords {
+		start = l.at[0] + 2
+	}
+	for i, line := range wrap(text, l.width-start) {
+		c := l.bare()
+		for j := start - 1; j < min(start+utf8.RuneCountInString(line)+1, l.width); j++ {
+			if j >= start || !l.isLifeline(j) {
+				c.put(j, plain, " ")
+			}
+		}
+		if i == 0 {
+			l.lead(c, r, s)
+		}
+		c.put(start, s, line)
+		l.print(c)
+	}
+}
+
+func (l *ladder) isLifeline(column int) bool {
+	for _, at := range l.at {
+		if at == column {
+			return true
+		}
+	}
+	return false
+}
+
+// lead is what stands in the gutter of a row of words: for a hop, a tick or a cross and how long it took.
+func (l *ladder) lead(c *canvas, r *callflow.Row, s style) {
+	if r.Kind != callflow.RowSummary {
+		l.stamp(c, r)
+		return
+	}
+	mark := l.g.tick
+	switch {
+	case r.Bad:
+		mark = l.g.fail
+	case r.Open:
+		mark = '?'
+	}
+	text := string(mark)
+	if r.Took > 0 {
+		text += " " + callflow.Span(r.Took)
+	}
+	c.put(0, s, text)
+	l.begun, l.last = true, r.Since
+}
+
+func rowStyle(r *callflow.Row) style {
+	switch {
+	case r.Bad:
+		return styleBad
+	case r.Kind == callflow.RowTCP:
+		return styleTCP
+	case r.Kind == callflow.RowTLS || r.Kind == callflow.RowData:
+		return styleTLS
+	}
+	return styleSIP
+}
+
+// rows are the flow's, with the steps of each good handshake folded into one when that is asked for.
+func (l *ladder) rows() []callflow.Row {
+	if !l.o.FoldTLS {
+		return l.Rows
+	}
+	var rows []callflow.Row
+	folded := map[int]bool{} // legs
+	for _, r := range l.Rows {
+		open := r.Leg < 0 || l.Legs[r.Leg].Hop.Refused
+		switch {
+		case open || r.Kind != callflow.RowTLS && r.Kind != callflow.RowData && r.Kind != callflow.RowSummary:
+			rows = append(rows, r)
+		case r.Kind == callflow.RowSummary:
+			rows = append(rows, r)
+		case !folded[r.Leg] && r.Step != nil && r.Step.Name == "ClientHello":
+			folded[r.Leg] = true
+			r.Label = l.g.fold + fmt.Sprintf(" TLS %d steps", l.steps(r.Leg))
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// steps counts the handshake rows of a leg.
+func (l *ladder) steps(leg int) (n int) {
+	for _, s := range l.Legs[leg].Hop.Handshake {
+		if s.Name != callflow.NameApplicationData && s.Name != callflow.NameAlert {
+			n++
+		}
+	}
+	return n
+}
