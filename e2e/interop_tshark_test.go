@@ -229,7 +229,7 @@ func tshark(t *testing.T, capture, keys string, ports map[string]bool, filter st
 	t.Helper()
 	args := []string{"-n", "-r", capture, "-o", "tls.keylog_file:" + keys, "-Y", filter, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"}
 	for port := range ports {
-		args = append(args, "-d", "tcp.port=="+port+",tls", "-d", "tls.port=="+port+",sip.tcp")
+		args = append(args, "-d", "tcp.port=="+port+",tls", "-d", "tls.port=="+port+",sip")
 	}
 	for _, f := range fields {
 		args = append(args, "-e", f)
