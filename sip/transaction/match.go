@@ -32,19 +32,27 @@ func (l *Layer) identify(m *sip.Message) (id identity, ok bool) {
 	if err != nil {
 		return id, false
 	}
-	from, err := m.From()
-	if err != nil {
-		return id, false
-	}
 	to, err := m.To()
 	if err != nil {
 		return id, false
 	}
 	id.method, id.toTag = m.Method(), to.Tag()
+	branch := via.Branch()
+	id.old = !bytes.HasPrefix(branch, []byte(magicCookie))
+	// "If the request has no tag in the To header field, the UAS core MUST check
+	// the request against ongoing transactions" (RFC 3261 §8.2.2.2). CANCEL and
+	// ACK belong to another request.
+	mergeable := id.toTag == nil && id.method != sip.CANCEL && id.method != sip.ACK
+	var from sip.Address
+	if id.old || mergeable {
+		if from, err = m.From(); err != nil {
+			return id, false
+		}
+	}
 
 	// No header value holds a line feed, so it separates.
 	b := l.scratch[:0]
-	if branch := via.Branch(); bytes.HasPrefix(branch, []byte(magicCookie)) {
+	if !id.old {
 		b = append(b, branch...)
 		b = append(b, '\n')
 		for _, c := range via.Host { // sent-by; host names have no case
@@ -59,7 +67,6 @@ func (l *Layer) identify(m *sip.Message) (id identity, ok bool) {
 		// "... the Request-URI, To tag, From tag, Call-ID, CSeq, and top Via
 		// header field match". They are compared as written: a retransmission,
 		// an ACK to a failure and a CANCEL repeat them byte by byte.
-		id.old = true
 		b = append(b, m.RequestURI()...)
 		b = append(b, '\n')
 		b = append(b, from.Tag()...)
@@ -74,10 +81,7 @@ func (l *Layer) identify(m *sip.Message) (id identity, ok bool) {
 		}
 	}
 	end := len(b)
-	// "If the request has no tag in the To header field, the UAS core MUST check
-	// the request against ongoing transactions" (RFC 3261 §8.2.2.2). CANCEL and
-	// ACK belong to another request.
-	if id.toTag == nil && id.method != sip.CANCEL && id.method != sip.ACK {
+	if mergeable {
 		b = append(b, m.CallID()...)
 		b = append(b, '\n')
 		b = append(b, from.Tag()...)
