@@ -22,7 +22,7 @@ type Listener struct {
 	// the listener's trust leads to, or the handshake fails. `optional`: one is
 	// asked for, and judged when it comes. `none`: none is asked for. Only for
 	// TLS. Default: `required`.
-	ClientCertificates ClientCertificates `yaml:"client_certificates" form:"required, optional or none"`
+	ClientCertificates ClientCertificates `yaml:"client_certificates" form:"one of required, optional, none"`
 
 	// The host, and the port if it differs, that Via, Contact and Record-Route
 	// carry, because others reach us there. Default: the address listened on.
@@ -65,7 +65,7 @@ func (c *ClientCertificates) set(text string) *fault {
 }
 
 func checkListeners(c *Config, r *report) {
-	if len(c.Listeners) == 0 && c.broken("listeners") {
+	if len(c.Listeners) == 0 && c.Broken("listeners") {
 		return
 	}
 	if len(c.Listeners) == 0 && !c.Has("listeners") {

@@ -70,7 +70,7 @@ func checkPeers(c *Config, r *report) {
 }
 
 func checkPeerNames(r *report, p *Peer, label string) {
-	if p.Has("certificate_names") && len(p.CertificateNames) == 0 && !p.broken("certificate_names") {
+	if p.Has("certificate_names") && len(p.CertificateNames) == 0 && !p.Broken("certificate_names") {
 		r.add(p.At("certificate_names"), label+`: "certificate_names" is an empty list`, "no certificate could be the peer's",
 			"write the peer's names, or leave the key out if the host of uri is its name")
 	}
@@ -127,7 +127,7 @@ func checkPeerTLS(c *Config, r *report, p *Peer, label string) {
 	}
 	if !p.UsesTLS() {
 		for _, key := range []string{"identity", "trust"} {
-			if p.Has(key) && p.URI.Host != "" && !p.broken("certificate_names") {
+			if p.Has(key) && p.URI.Host != "" && !p.Broken("certificate_names") {
 				r.add(p.At(key), fmt.Sprintf("%s: %q is only for TLS", label, key),
 					fmt.Sprintf("the uri is %s and there are no certificate_names", p.URI.Transport), "remove the key or add ;transport=tls to the uri")
 			}

@@ -86,14 +86,14 @@ func (p *Place) set(key string, at Pos) {
 	p.keys[key] = at
 }
 
-// broken says whether the value of the key, or an item of it, is reported
+// Broken says whether the value of the key, or an item of it, is reported
 // already, so that nothing should be concluded from what was left of it.
-func (p Place) broken(key string) bool {
+func (p Place) Broken(key string) bool {
 	return slices.Contains(p.bad, key) || slices.Contains(p.bad, everyKey)
 }
 
 // missing says whether the key is not written, nor reported in another way.
-func (p Place) missing(key string) bool { return !p.Has(key) && !p.broken(key) }
+func (p Place) missing(key string) bool { return !p.Has(key) && !p.Broken(key) }
 
 // everyKey marks an element of which nothing could be read.
 const everyKey = "*"

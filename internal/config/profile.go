@@ -10,7 +10,7 @@ type Profile struct {
 	// is. `never`: what we send is `sip:`, still over TLS when the peer's URI
 	// says so; its `sips:` requests are refused. `allowed`: the scheme follows
 	// the caller. Default: `allowed`.
-	SIPS SIPS `yaml:"sips" form:"required, allowed or never"`
+	SIPS SIPS `yaml:"sips" form:"one of required, allowed, never"`
 }
 
 // SIPS is the rule for the sips scheme on one peer's leg (RFC 5630).

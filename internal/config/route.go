@@ -49,10 +49,10 @@ func checkRoutes(c *Config, r *report) {
 	for i := range c.Routes {
 		route := &c.Routes[i]
 		label := "route " + route.Name
-		if route.Has("from") && len(route.From) == 0 && !route.broken("from") {
+		if route.Has("from") && len(route.From) == 0 && !route.Broken("from") {
 			r.add(route.At("from"), label+`: "from" is an empty list`, "it would match no call", "name peers, or leave the key out for any peer")
 		}
-		if len(route.To) == 0 && !route.broken("to") {
+		if len(route.To) == 0 && !route.Broken("to") {
 			r.add(route.At("to"), label+`: "to" names nobody`, "the call would have nowhere to go", "name the peers to call, in order")
 		}
 		for j, name := range route.From {

@@ -18,7 +18,7 @@ type Trust struct {
 func checkTrust(c *Config, r *report) {
 	for i := range c.Trust {
 		t := &c.Trust[i]
-		if len(t.Files) == 0 && !t.System && !t.broken("files") {
+		if len(t.Files) == 0 && !t.System && !t.Broken("files") {
 			r.add(t.Pos, fmt.Sprintf("trust %q is empty", t.Name), "it would believe nobody",
 				`name PEM files in "files", or set "system: true"`)
 		}
@@ -28,7 +28,7 @@ func checkTrust(c *Config, r *report) {
 // checkTrustNames judges references. What comes from the defaults is reported
 // there, once.
 func checkTrustNames(c *Config, r *report, label string, at Place, names []string) {
-	if at.Has("trust") && len(names) == 0 && !at.broken("trust") {
+	if at.Has("trust") && len(names) == 0 && !at.Broken("trust") {
 		r.add(at.At("trust"), label+`: "trust" is an empty list`, "no certificate could be verified",
 			"name a trust set, or leave the key out to use the defaults")
 	}

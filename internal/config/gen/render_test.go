@@ -27,7 +27,7 @@ func TestPageNamesEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"## listeners\n", "### `listeners.NAME.client_certificates`\n\n*required, optional or none*", "### `routes[].number`",
+		"## listeners\n", "### `listeners.NAME.client_certificates`\n\n*one of required, optional, none*", "### `routes[].number`",
 		"### `defaults.identity`", "### `trust.NAME.system`\n\n*true or false*", "## data\n\n*directory name*",
 	} {
 		if !strings.Contains(string(page), want) {
