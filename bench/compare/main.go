@@ -1,0 +1,164 @@
+//go:build linux
+
+// Compare measures what a call costs different SIP elements, under the same calls on the same machine in one run.
+//
+// For each transport and rate it starts the elements in turn, several times over, each fresh and pinned to one core; the driver
+// (callgen), pinned to another, warms the element up, places calls at a fixed rate and reads the CPU time of
+// all the element's processes and threads before and after. Absolute times mean little on a shared machine; the ratio of two runs that
+// follow each other means much, so ratios are formed pair by pair and the table gives their median, least and greatest.
+//
+// Reading starts in run.go; kamailio.go and sallyport.go say how each element is configured.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const usage = `Measures the CPU time a call costs SIP elements, in turn, on loopback.
+
+  compare -callgen bin/callgen -sallyport bin/sallyport
+  compare -callgen bin/callgen -elements kamailio -transports tls -rates 500,2000 -pairs 1
+
+`
+
+func main() {
+	runtime.LockOSThread() // what we start is ended by the kernel when this thread ends
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	o, err := flags(os.Args[1:], os.Stderr)
+	if err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(2)
+	}
+	clean, err := run(ctx, o, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+	}
+	if err != nil || !clean {
+		os.Exit(1)
+	}
+}
+
+// options say what is compared.
+type options struct {
+	elements    []string
+	transports  []string
+	rates       []int
+	pairs       int
+	measure     time.Duration
+	warmUp      time.Duration
+	conns       int
+	elementCore int // -1: not pinned
+	driverCore  int
+	basePort    int
+
+	callgen, sallyport, kamailio string // programs
+	allocator                    string // Kamailio's, its -x
+	memory                       int    // Kamailio's shared memory in MiB, its -m
+	dir                          string // where files go; empty: a temporary directory, removed at the end
+	asJSON                       bool
+}
+
+func flags(args []string, out io.Writer) (o options, err error) {
+	f := flag.NewFlagSet("compare", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.Usage = func() {
+		fmt.Fprint(out, usage)
+		f.PrintDefaults()
+	}
+	var elements, transports, rates string
+	f.StringVar(&elements, "elements", "kamailio,sallyport", "elements in turn; ratios are to the first")
+	f.StringVar(&transports, "transports", "udp,tls", "of udp, tcp, tls")
+	f.StringVar(&rates, "rates", "500", "calls a second")
+	f.IntVar(&o.pairs, "pairs", 3, "runs of each element at each rate")
+	f.DurationVar(&o.measure, "time", 10*time.Second, "measured time of a run")
+	f.DurationVar(&o.warmUp, "warm-up", 4*time.Second, "time before it")
+	f.IntVar(&o.conns, "conns", 1, "connections of the caller")
+	f.IntVar(&o.elementCore, "element-core", 1, "core of the element; -1: any")
+	f.IntVar(&o.driverCore, "driver-core", 0, "core of the driver; -1: any")
+	f.IntVar(&o.basePort, "port", 15060, "first of the ports used: this to 100 above, on 127.0.0.1 to 127.0.0.3")
+	f.StringVar(&o.callgen, "callgen", "callgen", "driver `program`")
+	f.StringVar(&o.sallyport, "sallyport", "sallyport", "gateway `program`")
+	f.StringVar(&o.kamailio, "kamailio", "kamailio", "proxy `program`")
+	f.StringVar(&o.allocator, "allocator", "tlsf", "Kamailio's memory manager (-x): tlsf, fm or qm")
+	f.IntVar(&o.memory, "memory", 8192, "Kamailio's shared memory in MiB (-m)")
+	f.StringVar(&o.dir, "dir", "", "`directory` for configurations, certificates and logs, kept afterwards (default a temporary one)")
+	f.BoolVar(&o.asJSON, "json", false, "print every run as one line of JSON instead of the table")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
+	}
+	o.elements, o.transports = strings.Split(elements, ","), strings.Split(transports, ",")
+	for _, name := range o.elements {
+		if !slices.ContainsFunc(kinds, func(k kind) bool { return k.name == name }) {
+			return o, fmt.Errorf("-elements: %q is not one of %s", name, kindNames())
+		}
+	}
+	for _, t := range o.transports {
+		if !slices.Contains([]string{"udp", "tcp", "tls"}, t) {
+			return o, fmt.Errorf("-transports: %q is not udp, tcp or tls", t)
+		}
+	}
+	for text := range strings.SplitSeq(rates, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n <= 0 {
+			return o, fmt.Errorf("-rates: %q is not a number of calls a second", text)
+		}
+		o.rates = append(o.rates, n)
+	}
+	if o.pairs <= 0 || o.measure <= 0 || o.conns <= 0 || o.warmUp < 0 {
+		return o, errors.New("-pairs, -time and -conns must be above zero")
+	}
+	for _, core := range []int{o.elementCore, o.driverCore} {
+		if core >= runtime.NumCPU() {
+			return o, fmt.Errorf("core %d is not there: this process has %d; give -element-core and -driver-core", core, runtime.NumCPU())
+		}
+	}
+	for _, program := range []*string{&o.callgen, &o.sallyport, &o.kamailio} {
+		if (program == &o.sallyport && !slices.Contains(o.elements, "sallyport")) ||
+			(program == &o.kamailio && !slices.Contains(o.elements, "kamailio")) {
+			continue
+		}
+		path, err := exec.LookPath(*program)
+		if err != nil {
+			return o, fmt.Errorf("%w (the script bench/run builds ours; Kamailio comes with the packages kamailio and kamailio-tls-modules)", err)
+		}
+		*program = path
+	}
+	return o, nil
+}
+
+// The addresses of a comparison. Each party has its own, so that elements that know peers by address can.
+func (o options) element(transport string) netip.AddrPort {
+	port := o.basePort
+	if transport == "tls" {
+		port++
+	}
+	return loopback(1, port)
+}
+
+func (o options) caller() netip.AddrPort   { return loopback(2, o.basePort+20) }
+func (o options) answerer() netip.AddrPort { return loopback(3, o.basePort+10) }
+
+func loopback(host byte, port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, host}), uint16(port))
+}
