@@ -1,0 +1,232 @@
+package trust
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// KnownBy says how we know a verdict.
+type KnownBy string
+
+// How a verdict is known, surest first.
+const (
+	OwnDecision KnownBy = "own decision"
+	ByAlert     KnownBy = "alert"
+	Inferred    KnownBy = "inferred"
+	Unknown     KnownBy = "unknown"
+)
+
+// Verdict is what one side of a handshake decided about the other.
+type Verdict struct {
+	By       string  `json:"by"` // "gateway" or "peer"
+	Accepted bool    `json:"accepted"`
+	KnownBy  KnownBy `json:"known_by"`
+	Code     Code    `json:"code,omitempty"` // empty when accepted
+	Reason   string  `json:"reason"`
+	Remedy   string  `json:"remedy,omitempty"`
+}
+
+const (
+	byGateway = "gateway"
+	byPeer    = "peer"
+)
+
+// Explain returns the verdicts of both sides on one handshake, the gateway's first. The err is that of the handshake,
+// or that of a first read which ended the connection before the peer had said anything, because in TLS 1.3 a client
+// learns only there that it was refused; nil means that all went well. The role is ours. Several verdicts of the peer
+// after the first are the causes found on our side, as inferred.
+func Explain(err error, we Role, f Facts) []Verdict {
+	if err == nil {
+		return []Verdict{{By: byGateway, Accepted: true, KnownBy: OwnDecision, Reason: "the peer passed every check"}, peerAccepts(we, f)}
+	}
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		return []Verdict{ourRefusal(r), peerBefore(we)}
+	}
+	if a, ok := remoteAlert(err); ok {
+		return append([]Verdict{gatewayBefore(we, f, a)}, peerRefusal(a, we, f)...)
+	}
+	if code, detail := ownDecision(err, we); code != "" {
+		return []Verdict{ourRefusal(Refuse(code, detail)), notJudged(byPeer)}
+	}
+	code := connectionEnd(err)
+	v := Verdict{By: byPeer, KnownBy: Unknown, Code: code}
+	v.Reason, v.Remedy = words{detail: clean(err.Error(), 300)}.say(code)
+	verdicts := []Verdict{gatewayBefore(we, f, alert{}), v}
+	if code == ClosedWithoutAlert || code == Reset {
+		verdicts = append(verdicts, causes(nil, we, f)...)
+	}
+	return verdicts
+}
+
+func ourRefusal(r *Refusal) Verdict {
+	return Verdict{By: byGateway, KnownBy: OwnDecision, Code: r.Code, Reason: r.Reason, Remedy: r.Remedy}
+}
+
+func notJudged(by string) Verdict {
+	v := Verdict{By: by, KnownBy: Unknown, Code: NotJudged}
+	v.Reason, _ = words{}.say(NotJudged)
+	return v
+}
+
+// peerAccepts is the peer's verdict after a handshake that succeeded on our side. A TLS 1.3 client has finished before
+// the server judges its certificate, so only what the server sends next tells (RFC 8446 §2).
+func peerAccepts(we Role, f Facts) Verdict {
+	v := Verdict{By: byPeer, Accepted: true, KnownBy: Inferred}
+	switch {
+	case f.PeerSpoke:
+		v.Reason = "it sent data after the handshake"
+	case we == Server:
+		v.Reason = "it finished the handshake after it had our certificate"
+	case f.State != nil && f.State.Version == tls.VersionTLS12:
+		v.Reason = "it finished the handshake after it had our answer"
+	default:
+		v.Accepted, v.KnownBy, v.Code = false, Unknown, NotJudged
+		v.Reason = "in TLS 1.3 the server judges last, and it has sent nothing since"
+	}
+	return v
+}
+
+// peerBefore is the peer's verdict when we refuse it. A client shows its certificate only after it has accepted ours; a
+// server judges us last.
+func peerBefore(we Role) Verdict {
+	if we == Server {
+		return Verdict{By: byPeer, Accepted: true, KnownBy: Inferred, Reason: "it answered after it had our certificate"}
+	}
+	return notJudged(byPeer)
+}
+
+// gatewayBefore is our verdict when the peer ends the handshake. As client we have accepted the peer before we are asked
+// for a certificate; as server we judge last.
+func gatewayBefore(we Role, f Facts, a alert) Verdict {
+	if f.State != nil || we == Client && (f.Asked || a.aboutCertificates()) {
+		return Verdict{By: byGateway, Accepted: true, KnownBy: OwnDecision, Reason: "the peer passed every check"}
+	}
+	return notJudged(byGateway)
+}
+
+// ownTexts are the errors of crypto/tls that are decisions of our side, by a part of their text.
+var ownTexts = []struct {
+	text string
+	code Code
+}{
+	{"client didn't provide a certificate", NoClientCertificate},
+	{"offered only unsupported versions", NoCommonVersion},
+	{"selected unsupported protocol version", NoCommonVersion},
+	{"no supported versions satisfy", NoCommonVersion},
+	{"no cipher suite supported by both", NoCommonSuite},
+	{"no key exchanges supported by both", NoCommonSuite},
+	{"chose an unconfigured cipher suite", NoCommonSuite},
+	{"selected unsupported group", NoCommonSuite},
+	{"signature algorithm", NoCommonSuite},
+	{"invalid signature by the", KeyMismatch},
+	{"failed to parse certificate", BadCertificate},
+	{"failed to parse client certificate", BadCertificate},
+	{"containing RSA key larger", BadCertificate},
+	{"unsupported type of public key", BadCertificate},
+	{"unsupported public key", BadCertificate},
+}
+
+// ownDecision returns the code for an error by which our side ended the handshake, other than a Refusal.
+func ownDecision(err error, we Role) (Code, string) {
+	if h, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return notTLS(h, we)
+	}
+	if timeout(err) {
+		return Stalled, ""
+	}
+	text := err.Error()
+	if !strings.Contains(text, "tls: ") {
+		return "", ""
+	}
+	for _, t := range ownTexts {
+		if strings.Contains(text, t.text) {
+			return t.code, detail(t.code, text)
+		}
+	}
+	return ProtocolError, clean(strings.TrimPrefix(text, "tls: "), 300)
+}
+
+func notTLS(h tls.RecordHeaderError, we Role) (Code, string) {
+	head := string(h.RecordHeader[:])
+	printableHead := strings.IndexFunc(strings.TrimRight(head, "\x00\r\n"), func(r rune) bool { return r < ' ' || r > '~' }) < 0
+	if !printableHead {
+		return ProtocolError, clean(h.Msg, 200)
+	}
+	if strings.Trim(head, "\x00\r\n") == "" {
+		if strings.HasPrefix(head, "\r\n") {
+			return PlainTextOnTLS, ": it is a keep-alive"
+		}
+		return ProtocolError, clean(h.Msg, 200)
+	}
+	quoted := fmt.Sprintf(": it begins with %q", strings.TrimRight(head, "\x00\r\n"))
+	if we == Client {
+		return TLSOnPlain, quoted
+	}
+	return PlainTextOnTLS, quoted
+}
+
+var hexNumber = regexp.MustCompile(`\b[0-9a-f]{3,4}\b`)
+
+// detail makes names of the numbers with which crypto/tls says what the other side offered.
+func detail(code Code, text string) string {
+	switch code {
+	case BadCertificate:
+		return clean(strings.TrimPrefix(text, "tls: "), 300)
+	case NoCommonVersion, NoCommonSuite:
+	default:
+		return ""
+	}
+	_, offer, found := strings.Cut(text, ": client offered")
+	if code == NoCommonVersion {
+		offer, found = text, true
+	}
+	if !found {
+		return " (" + clean(strings.TrimPrefix(text, "tls: "), 200) + ")"
+	}
+	var names []string
+	for _, h := range hexNumber.FindAllString(strings.TrimPrefix(offer, "tls: "), -1) {
+		n, err := strconv.ParseUint(h, 16, 16)
+		if err != nil {
+			continue
+		}
+		if code == NoCommonVersion {
+			names = append(names, tls.VersionName(uint16(n)))
+		} else {
+			names = append(names, tls.CipherSuiteName(uint16(n)))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ": the peer offers " + list(names)
+}
+
+func timeout(err error) bool {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout()
+}
+
+// connectionEnd returns the code for an error of the connection below TLS.
+func connectionEnd(err error) Code {
+	switch text := err.Error(); {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return ClosedWithoutAlert
+	case errors.Is(err, syscall.ECONNREFUSED), strings.Contains(text, "actively refused"):
+		return ConnectionRefused
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), strings.Contains(text, "forcibly closed"):
+		return Reset
+	}
+	return Unexplained
+}

@@ -1,0 +1,93 @@
+package trust
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/sip/domaincert"
+)
+
+// peerRefusal quotes the peer's alert, and then says what on our side can be behind it. A cause is listed only with its
+// evidence; when there is none, the verdict says so.
+func peerRefusal(a alert, we Role, f Facts) []Verdict {
+	found := causes(a.causes, we, f)
+	quote := fmt.Sprintf("%d %s", a.number, a.name)
+	v := Verdict{By: byPeer, KnownBy: ByAlert, Code: a.code}
+	v.Reason, v.Remedy = words{detail: quote}.say(PeerAlert)
+	if a.code != PeerAlert {
+		meaning, remedy := words{ours: true, detail: detailFor(a.code)}.say(a.code)
+		v.Reason += ": " + meaning
+		v.Remedy = remedy
+	}
+	if len(found) == 0 && a.causes == nil || len(found) == 0 && a.aboutCertificates() {
+		v.Reason += "; none of our own checks explains it"
+	}
+	return append([]Verdict{v}, found...)
+}
+
+// detailFor is what an alert itself says where the sentence of its code wants a detail.
+func detailFor(code Code) string {
+	switch code {
+	case NameMismatch:
+		return "the peer has no certificate for the name that was asked for"
+	case ProtocolError:
+		return "the peer found our part of it wrong"
+	}
+	return ""
+}
+
+// causes runs our own certificate through our own checks, in the order of likelihood, and returns what applies. Only
+// codes that can be behind the alert are kept; nil keeps all.
+func causes(can []Code, we Role, f Facts) []Verdict {
+	var found []Verdict
+	add := func(code Code, w words) {
+		if can != nil && !slices.Contains(can, code) {
+			return
+		}
+		w.ours, w.role = true, we.String()
+		v := Verdict{By: byPeer, KnownBy: Inferred, Code: code}
+		v.Reason, v.Remedy = w.say(code)
+		found = append(found, v)
+	}
+	if len(f.Presented) == 0 {
+		if we == Client && f.Asked {
+			add(NoClientCertificate, words{})
+		}
+		return found
+	}
+	leaf := f.Presented[0]
+	for _, c := range f.Presented {
+		if code := lifetime(c, time.Now()); code != "" {
+			add(code, words{cert: c})
+		}
+	}
+	if !allows(leaf, we) {
+		add(WrongUsage, words{cert: leaf, detail: strings.Join(UsageNames(leaf), ", ")})
+	}
+	if selfSigned(leaf) {
+		add(SelfSignedCert, words{cert: leaf})
+	} else if we == Client && len(f.AcceptableCAs) > 0 && !acceptable(f) {
+		add(UnknownCA, words{cert: leaf})
+	}
+	if we == Server && f.ServerName != "" {
+		if _, err := domaincert.Match(leaf, []string{f.ServerName}, domaincert.Options{}); err != nil {
+			add(NameMismatch, words{cert: leaf, detail: "the peer asked for " + printable(f.ServerName) + ": our " + err.Error()})
+		}
+	}
+	return found
+}
+
+// acceptable reports whether the peer named a CA that signed one of the certificates we showed.
+func acceptable(f Facts) bool {
+	for _, c := range f.Presented {
+		for _, ca := range f.AcceptableCAs {
+			if bytes.Equal(c.RawIssuer, ca) {
+				return true
+			}
+		}
+	}
+	return false
+}

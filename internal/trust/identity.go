@@ -1,0 +1,152 @@
+package trust
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
+)
+
+// Identity is a certificate of ours with its key. It is immutable.
+type Identity struct {
+	Name  string
+	Chain []*x509.Certificate // as we show it: leaf first, each signed by the next, without a self-signed root
+	cert  tls.Certificate
+	sum   string
+}
+
+// newIdentity puts the chain in order: it begins with the certificate that key belongs to, and goes on with what the
+// file has of its issuers, whatever the order there was.
+func newIdentity(name string, certs []*x509.Certificate, key crypto.Signer) *Identity {
+	id := &Identity{Name: name, Chain: []*x509.Certificate{leafFor(certs, key)}}
+	for c := id.Chain[0]; !selfSigned(c); {
+		if c = signerOf(c, certs); c == nil || selfSigned(c) || slices.Contains(id.Chain, c) {
+			break
+		}
+		id.Chain = append(id.Chain, c)
+	}
+	h := sha256.New()
+	id.cert = tls.Certificate{PrivateKey: key, Leaf: id.Chain[0]}
+	for _, c := range id.Chain {
+		id.cert.Certificate = append(id.cert.Certificate, c.Raw)
+		h.Write(c.Raw)
+	}
+	id.sum = hex.EncodeToString(h.Sum(nil))
+	return id
+}
+
+// leafFor returns the certificate that key belongs to, nil when there is none.
+func leafFor(certs []*x509.Certificate, key crypto.Signer) *x509.Certificate {
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok {
+		return nil
+	}
+	for _, c := range certs {
+		if public.Equal(c.PublicKey) {
+			return c
+		}
+	}
+	return nil
+}
+
+// loadIdentity reads the two files of an identity and reports all that is wrong with them.
+func loadIdentity(cfg *config.Config, in *config.Identity) (*Identity, []config.Problem) {
+	var problems []config.Problem
+	add := func(key, path string, f *fault) {
+		what := fmt.Sprintf("identity %q: %s %q: %s", in.Name, key, path, f.what)
+		problems = append(problems, cfg.Problem(in.At(key), what, f.why, f.remedy))
+	}
+	if in.Certificate == "" || in.Key == "" {
+		return nil, nil // config.Check says so
+	}
+	certs, badCert := readPEM(in.Certificate)
+	keys, badKey := readPEM(in.Key)
+	if badCert == nil && badKey == nil && swapped(certs, keys) {
+		what := fmt.Sprintf("identity %q: certificate %q and key %q are swapped", in.Name, in.Certificate, in.Key)
+		return nil, append(problems, cfg.Problem(in.At("certificate"), what, "the first holds the key, the second the certificate", "exchange the two names"))
+	}
+	if badCert == nil {
+		badCert = certs.needCertificates()
+	}
+	if badKey == nil {
+		badKey = keys.needKey()
+	}
+	if badCert != nil {
+		add("certificate", in.Certificate, badCert)
+	}
+	if badKey != nil {
+		add("key", in.Key, badKey)
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	id, bad := pair(in, certs, keys)
+	if bad != nil {
+		add("key", in.Key, bad)
+		return nil, problems
+	}
+	for _, f := range id.faults(certs.certs) {
+		add("certificate", in.Certificate, f)
+	}
+	return id, problems
+}
+
+func swapped(certs, keys *pemFile) bool {
+	return len(certs.certs) == 0 && (len(certs.keys) > 0 || certs.encrypted) && len(keys.certs) > 0 && len(keys.keys) == 0 && !keys.encrypted
+}
+
+// pair finds the key that belongs to one of the certificates.
+func pair(in *config.Identity, certs, keys *pemFile) (*Identity, *fault) {
+	for _, key := range keys.keys {
+		if r, ok := key.(*rsa.PrivateKey); ok && r.N.BitLen() < 1024 {
+			return nil, &fault{fmt.Sprintf("the RSA key has only %d bits", r.N.BitLen()), "no TLS library accepts it any more", "make a new key and certificate"}
+		}
+		if leafFor(certs.certs, key) != nil {
+			return newIdentity(in.Name, certs.certs, key), nil
+		}
+	}
+	return nil, &fault{fmt.Sprintf("it does not belong to certificate %q", in.Certificate),
+		fmt.Sprintf("the certificate is of %s, with another public key", Subject(certs.certs[0])),
+		"name the key that the certificate was made with, or have a new certificate made"}
+}
+
+// faults reports what would make peers refuse the chain: certificates out of their time, and an issuer in the file that
+// did not sign what stands before it.
+func (id *Identity) faults(certs []*x509.Certificate) []*fault {
+	var faults []*fault
+	for _, c := range id.Chain {
+		if f := lifetimeFault(c, time.Now()); f != nil {
+			faults = append(faults, f)
+		}
+	}
+	last := id.Chain[len(id.Chain)-1]
+	if selfSigned(last) || signerOf(last, certs) != nil {
+		return faults
+	}
+	for _, c := range certs {
+		if c.IsCA && !slices.ContainsFunc(id.Chain, c.Equal) {
+			return append(faults, &fault{fmt.Sprintf("%s in the file did not sign %s", Subject(c), Subject(last)),
+				"peers could not follow the chain", "put the certificate of " + printable(last.Issuer.String()) + " there instead"})
+		}
+	}
+	return faults
+}
+
+func lifetimeFault(c *x509.Certificate, now time.Time) *fault {
+	switch lifetime(c, now) {
+	case Expired:
+		return &fault{fmt.Sprintf("%s expired on %s", Subject(c), day(c.NotAfter)), "",
+			"renew it; if it should be valid, check the clock (" + now.UTC().Format("2006-01-02 15:04") + " UTC)"}
+	case NotYetValid:
+		return &fault{fmt.Sprintf("%s is valid only from %s", Subject(c), day(c.NotBefore)), "",
+			"wait, or check the clock (" + now.UTC().Format("2006-01-02 15:04") + " UTC)"}
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package trust
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Code is the short name of a reason why a handshake was refused or ended: the same word in events, metrics and pages.
+type Code string
+
+// The codes; the table reasons has the words of each.
+const (
+	Expired             Code = "expired"
+	NotYetValid         Code = "not_yet_valid"
+	UnknownCA           Code = "unknown_ca"
+	SelfSignedCert      Code = "self_signed"
+	MissingIntermediate Code = "missing_intermediate"
+	NameMismatch        Code = "name_mismatch"
+	NameConstraint      Code = "name_constraint"
+	WrongUsage          Code = "wrong_usage"
+	NoClientCertificate Code = "no_client_certificate"
+	ChainTooDeep        Code = "chain_too_deep"
+	KeyMismatch         Code = "key_mismatch"
+	BadCertificate      Code = "bad_certificate"
+	NoCommonVersion     Code = "no_common_version"
+	NoCommonSuite       Code = "no_common_suite"
+	PlainTextOnTLS      Code = "plain_text_on_tls"
+	TLSOnPlain          Code = "tls_on_plain"
+	ProtocolError       Code = "protocol_error"
+	Stalled             Code = "stalled"
+	ClosedWithoutAlert  Code = "closed_without_alert"
+	Reset               Code = "reset"
+	ConnectionRefused   Code = "connection_refused"
+	PeerAlert           Code = "alert"
+	NotJudged           Code = "not_judged"
+	Unexplained         Code = "unexplained"
+)
+
+// reasons is the one table of words. {braces} are filled from a words value; the sentence and
+// the remedy are for the case that we judge a certificate of the peer's.
+var reasons = []wording{
+	{code: Expired, sentence: "certificate {subject} expired on {until}",
+		remedy: "renew it at {who}; if it should be valid, check the clock here ({now})",
+		ours:   "renew this certificate of ours and reload"},
+	{code: NotYetValid, sentence: "certificate {subject} is valid only from {from}",
+		remedy: "check the clocks: here it is {now}"},
+	{code: UnknownCA, sentence: "certificate {subject} is signed by {issuer}, which is not trusted here{detail}",
+		remedy: "if {issuer} is right, add its certificate to trust {trust}; if a trusted CA signed {issuer}, {who} must send that certificate too; else give {who} a certificate of {anchors}",
+		ours:   "ask the peer to trust {issuer}, or use a certificate of a CA that it trusts",
+		says:   "our certificate {subject} is signed by {issuer}, which is not among the CAs that the peer names"},
+	{code: SelfSignedCert, sentence: "certificate {subject} is self-signed and is not in the trust",
+		remedy: "add this very certificate to trust {trust}, or give {who} a certificate of {anchors}",
+		ours:   "put this certificate into the peer's trust, or use one that a CA it trusts has signed",
+		says:   "our certificate {subject} is self-signed, so the peer must have it in its trust"},
+	{code: MissingIntermediate, sentence: "certificate {subject} came without the certificate of its issuer {issuer}",
+		remedy: "make {who} send its whole chain: its own certificate first, then {issuer}",
+		ours:   "append the certificate of {issuer} to our certificate file, after our own"},
+	{code: NameMismatch, sentence: "{detail}",
+		remedy: "put a name of this certificate into certificate_names of {who}, if that is whom you mean; or give {who} a certificate with the SIP URI or DNS name that is wanted",
+		ours:   "use a certificate that carries the name which the peer asked for"},
+	{code: NameConstraint, sentence: "certificate {subject} breaks a name constraint of its CA: {detail}",
+		remedy: "have {who} get a certificate within the constraints; a constraint on URIs cannot hold for sip: URIs, so use a CA without one",
+		ours:   "use a certificate within the constraints of its CA"},
+	{code: WrongUsage, sentence: "certificate {subject} may not be used as a TLS {role}: its extended key usage is {detail}",
+		remedy: "have {who} get a certificate with {usage}",
+		ours:   "use a certificate with {usage}"},
+	{code: NoClientCertificate, sentence: "no client certificate was shown",
+		remedy: "give the peer a certificate to show, or set client_certificates of {listener} to optional",
+		ours:   "name an identity for this peer, so that there is a certificate to show",
+		says:   "we had no certificate to show"},
+	{code: ChainTooDeep, sentence: "the chain of certificate {subject} is too long: {detail}",
+		remedy: "use a CA nearer to one of {anchors}, or trust an intermediate of this chain",
+		ours:   "use a shorter chain"},
+	{code: KeyMismatch, sentence: "the signature made in the handshake does not fit the certificate that was shown",
+		remedy: "{who} uses a private key that does not belong to its certificate: correct its files",
+		ours:   "check that our key belongs to our certificate"},
+	{code: BadCertificate, sentence: "the certificate cannot be used: {detail}",
+		remedy: "give {who} a well-formed certificate",
+		ours:   "use a well-formed certificate"},
+	{code: NoCommonVersion, sentence: "no TLS version in common{detail}",
+		remedy: "allow a common version on one side; TLS 1.2 is the least that is allowed here"},
+	{code: NoCommonSuite, sentence: "no cipher suite, group or signature algorithm in common{detail}",
+		remedy: "make the peer offer ECDHE suites with AES-GCM or ChaCha20 that fit our key, or use an RSA key here for an old peer"},
+	{code: PlainTextOnTLS, sentence: "plain text came where TLS is spoken{detail}",
+		remedy: "make the peer use TLS on this port, or send it to a tcp: listener"},
+	{code: TLSOnPlain, sentence: "TLS was spoken to a port that expects plain SIP{detail}",
+		remedy: "use the peer's TLS port (5061 is usual), or transport=tcp in its uri"},
+	{code: ProtocolError, sentence: "the TLS exchange broke off: {detail}",
+		remedy: "record the connection and look at the last step; a middle box or a faulty TLS library is likely"},
+	{code: Stalled, sentence: "the handshake did not go on in time",
+		remedy: "see whether the peer is overloaded, expects plain text, or a firewall drops long packets"},
+	{code: ClosedWithoutAlert, sentence: "the peer closed the connection without an alert",
+		remedy: "look into the peer's log: it kept its reason to itself"},
+	{code: Reset, sentence: "the connection was reset without an alert",
+		remedy: "look into the peer's log and the firewall's: no reason was sent"},
+	{code: ConnectionRefused, sentence: "nothing listens there: the connection was refused",
+		remedy: "check the peer's address and port, and that it runs"},
+	{code: PeerAlert, sentence: "the peer ended the handshake with alert {detail}",
+		remedy: "look into the peer's log for the same moment"},
+	{code: NotJudged, sentence: "the handshake ended before this side had to decide"},
+	{code: Unexplained, sentence: "the connection failed: {detail}",
+		remedy: "look into the log of both sides"},
+}
+
+// wording is one row of reasons.
+type wording struct {
+	code     Code
+	sentence string
+	remedy   string
+	ours     string // the remedy for a certificate of ours; empty: the same
+	says     string // the sentence for a certificate of ours; empty: "our " and sentence
+}
+
+// Refusal is the error of a handshake that we refuse: VerifyConnection returns it, so it arrives unchanged from
+// Handshake. Reason and Remedy are for our operator; crypto/tls sends the peer nothing but alert 42.
+type Refusal struct {
+	Code    Code
+	Reason  string
+	Remedy  string
+	Subject string // of the certificate it is about; empty when there is none
+	Issuer  string
+	Trusted []string // subjects of the anchors that it was judged by, as far as they come from files
+	Err     error    // what crypto/x509 or domaincert said; may be nil
+}
+
+// Error returns the reason.
+func (r *Refusal) Error() string { return r.Reason }
+
+// Unwrap returns Err.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Refuse makes the Refusal for a fact about a connection that no certificate is involved in, such as TLSOnPlain; detail
+// may be empty.
+func Refuse(code Code, detail string) *Refusal {
+	return words{detail: detail}.refusal(code, nil)
+}
+
+// words fills the table's braces.
+type words struct {
+	cert     *x509.Certificate
+	who      string // `peer "acme"`
+	listener string // `listener "outside"`
+	trust    string // `"partners"`
+	anchors  []string
+	role     string // "client" or "server": what the certificate was used as
+	detail   string
+	ours     bool // the certificate is ours and the peer judges it
+	issuer   string
+}
+
+// say returns the reason and the remedy for code.
+func (w words) say(code Code) (reason, remedy string) {
+	row := reasons[slices.IndexFunc(reasons, func(r wording) bool { return r.code == code })]
+	reason, remedy = row.sentence, row.remedy
+	if w.ours {
+		remedy = or(row.ours, row.remedy)
+		if reason = row.says; reason == "" && strings.HasPrefix(row.sentence, "certificate ") {
+			reason = "our " + row.sentence
+		} else if reason == "" {
+			reason = row.sentence
+		}
+	}
+	r := w.replacer()
+	return r.Replace(reason), r.Replace(remedy)
+}
+
+func (w words) replacer() *strings.Replacer {
+	subject, issuer, from, until := "", w.issuer, "", ""
+	if w.cert != nil {
+		subject, from, until = Subject(w.cert), day(w.cert.NotBefore), day(w.cert.NotAfter)
+		if issuer == "" {
+			issuer = printable(w.cert.Issuer.String())
+		}
+	}
+	usage := "serverAuth"
+	if w.role == "client" {
+		usage = "clientAuth"
+	}
+	return strings.NewReplacer("{subject}", subject, "{issuer}", or(issuer, "its issuer"), "{from}", from, "{until}", until,
+		"{now}", time.Now().UTC().Format("2006-01-02 15:04 UTC"), "{who}", or(w.who, "the peer"), "{listener}", or(w.listener, "the listener"), "{trust}", or(w.trust, "of the listener"),
+		"{anchors}", or(list(w.anchors), "a trusted CA"), "{role}", w.role, "{usage}", usage, "{detail}", w.detail)
+}
+
+func (w words) refusal(code Code, err error) *Refusal {
+	r := &Refusal{Code: code, Trusted: w.anchors, Err: err}
+	r.Reason, r.Remedy = w.say(code)
+	if w.cert != nil {
+		r.Subject, r.Issuer = Subject(w.cert), printable(w.cert.Issuer.String())
+	}
+	return r
+}
+
+// Subject returns the name by which a certificate is spoken of: its subject, or its first alternative name when the
+// subject is empty. It is short and printable whatever the certificate says.
+func Subject(c *x509.Certificate) string {
+	s := c.Subject.String()
+	switch {
+	case s != "":
+	case len(c.URIs) > 0:
+		s = "URI:" + c.URIs[0].String()
+	case len(c.DNSNames) > 0:
+		s = "DNS:" + c.DNSNames[0]
+	case len(c.IPAddresses) > 0:
+		s = "IP:" + c.IPAddresses[0].String()
+	default:
+		s = "without a name"
+	}
+	return printable(s)
+}
+
+// printable makes a name that came from the network fit for a terminal and a log.
+func printable(s string) string { return clean(s, 120) }
+
+// clean replaces what cannot be printed and cuts at most runes.
+func clean(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+	if runes := []rune(s); len(runes) > most {
+		s = string(runes[:most-1]) + "…"
+	}
+	return s
+}
+
+func list(names []string) string {
+	const most = 3
+	if n := len(names); n > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", n-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+func day(t time.Time) string { return t.UTC().Format("2006-01-02") }
+
+func or(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

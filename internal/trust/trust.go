@@ -1,0 +1,303 @@
+// Package trust knows who we are and whom we believe: it reads identities and trust anchors from PEM files, makes the
+// TLS configurations of both roles, verifies peers, and puts into words why a handshake was refused.
+//
+// Reading starts at Load, which makes a Set of a configuration; ServerConfig and ClientConfig are what transport uses.
+// Every identity check is in Policy.Verify, which VerifyConnection calls in both roles and on resumed sessions too;
+// verify.go has the table of checks. refusal.go has the table of reasons; explain.go turns what crypto/tls returned into
+// the verdicts of both sides. mint.go makes CAs and certificates for "sallyport cert" and the demo.
+//
+// A Set and all that it holds are immutable and safe for concurrent use; a reload loads a new one. No tls.Config is
+// shared by two policies, nor cloned: each has its own ticket keys and session cache, so that a session of one policy
+// means nothing to another. Nothing here starts a goroutine.
+//
+// RFC 5280 (paths and usages), RFC 5922 and 5924 (SIP domains), RFC 8446 and 5246 (TLS), RFC 9325 (its use).
+package trust
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
+)
+
+// Options are what Load takes besides the configuration. The zero value is right for the gateway.
+type Options struct {
+	// KeyLog returns where the secrets of one policy's handshakes go, in NSS key log format, or nil for nowhere. It is
+	// called once for each listener and each peer, with its Who, for example `peer "acme"`. The writer must not block:
+	// crypto/tls holds a lock of the whole process while it writes.
+	KeyLog func(who string) io.Writer
+	// MinVersion and MaxVersion are TLS versions as in tls.Config. MinVersion is at least TLS 1.2.
+	MinVersion, MaxVersion uint16
+}
+
+// Set is what one configuration says about TLS.
+type Set struct {
+	identities map[string]*Identity
+	listeners  map[string]*side
+	peers      map[string]*side
+}
+
+// side is one listener, or one peer as we call it and as it calls us.
+type side struct {
+	policy   *Policy
+	identity *Identity // nil: we show no certificate
+	config   *tls.Config
+	pins     string // the version pins, for the fingerprint
+}
+
+// Load reads the files that cfg names with the default Options.
+func Load(cfg *config.Config) (*Set, []config.Problem) { return Options{}.Load(cfg) }
+
+// Check returns what is wrong with the files that cfg names: the problems of Load.
+func Check(cfg *config.Config) []config.Problem {
+	_, problems := Load(cfg)
+	return problems
+}
+
+// Load reads the files that cfg names and makes the TLS configurations. cfg must be complete and without problems of its
+// own; names that it does not define are passed over here. With problems the Set is nil.
+func (o Options) Load(cfg *config.Config) (*Set, []config.Problem) {
+	l := &loader{Options: o, cfg: cfg, anchors: map[string]*Anchors{}, set: &Set{
+		identities: map[string]*Identity{}, listeners: map[string]*side{}, peers: map[string]*side{},
+	}}
+	for i := range cfg.Identities {
+		in := &cfg.Identities[i]
+		id, problems := loadIdentity(cfg, in)
+		l.set.identities[in.Name] = id
+		l.problems = append(l.problems, problems...)
+	}
+	for i := range cfg.Trust {
+		l.loadTrust(&cfg.Trust[i])
+	}
+	if len(l.problems) > 0 {
+		config.SortProblems(l.problems)
+		return nil, l.problems
+	}
+	for i := range cfg.Peers {
+		l.peer(&cfg.Peers[i])
+	}
+	for i := range cfg.Listeners {
+		l.listener(&cfg.Listeners[i])
+	}
+	if len(l.problems) > 0 {
+		return nil, l.problems
+	}
+	return l.set, nil
+}
+
+// ServerConfig returns the configuration of a TLS listener, nil for a listener that is none. It must be used as it is,
+// not cloned.
+func (s *Set) ServerConfig(listener string) *tls.Config { return s.listeners[listener].tls() }
+
+// ClientConfig returns the configuration with which a peer is called, nil for a peer whose uri is not a TLS one. It must
+// be used as it is, not cloned.
+func (s *Set) ClientConfig(peer string) *tls.Config { return s.peers[peer].tls() }
+
+func (s *side) tls() *tls.Config {
+	if s == nil {
+		return nil
+	}
+	return s.config
+}
+
+// VerifyPeer judges a chain, leaf first, by a peer's own policy: its trust and its names. The role is that in which the
+// peer showed it: Client on a connection that it made to a listener, Server on one that we made. The error is a
+// *Refusal, except for a name that is no peer with TLS.
+func (s *Set) VerifyPeer(peer string, certs []*x509.Certificate, as Role) (Verified, error) {
+	p, ok := s.peers[peer]
+	if !ok {
+		return Verified{}, fmt.Errorf("peer %q is not known by a certificate", peer)
+	}
+	return p.policy.Verify(certs, as)
+}
+
+// VerifyListener judges a chain by a listener's policy, which knows anchors but no names. It tells who is there although
+// no peer matches. The error is as for VerifyPeer.
+func (s *Set) VerifyListener(listener string, certs []*x509.Certificate) (Verified, error) {
+	l, ok := s.listeners[listener]
+	if !ok {
+		return Verified{}, fmt.Errorf("listener %q does not speak TLS", listener)
+	}
+	return l.policy.Verify(certs, Client)
+}
+
+// Fingerprint belongs into the key of a pooled connection: it changes whenever a connection to the peer, verified
+// before, might be judged or made differently now (our certificate, the anchors, the names, the versions). It is empty
+// for a peer without TLS.
+func (s *Set) Fingerprint(peer string) string { return s.peers[peer].fingerprint() }
+
+// ListenerFingerprint is the same for a TLS listener.
+func (s *Set) ListenerFingerprint(listener string) string { return s.listeners[listener].fingerprint() }
+
+func (s *side) fingerprint() string {
+	if s == nil {
+		return ""
+	}
+	sum := ""
+	if s.identity != nil {
+		sum = s.identity.sum
+	}
+	return fingerprint(sum, s.policy.Fingerprint(), s.pins)
+}
+
+// Identity returns an identity by its name, nil when there is none.
+func (s *Set) Identity(name string) *Identity { return s.identities[name] }
+
+// PeerIdentity returns what we show to a peer that we call, nil for nothing.
+func (s *Set) PeerIdentity(peer string) *Identity {
+	if p := s.peers[peer]; p != nil {
+		return p.identity
+	}
+	return nil
+}
+
+// ListenerIdentity returns what a TLS listener shows, nil for nothing.
+func (s *Set) ListenerIdentity(listener string) *Identity {
+	if l := s.listeners[listener]; l != nil {
+		return l.identity
+	}
+	return nil
+}
+
+// loader is one run of Load.
+type loader struct {
+	Options
+	cfg      *config.Config
+	set      *Set
+	anchors  map[string]*Anchors
+	problems []config.Problem
+}
+
+// loadTrust reads the files of one trust. An expired CA in a file does not matter as long as the file has another one:
+// bundles live longer than what is in them.
+func (l *loader) loadTrust(in *config.Trust) {
+	var certs []*x509.Certificate
+	for i, path := range in.Files {
+		f, bad := readPEM(path)
+		if bad == nil {
+			bad = f.needCertificates()
+		}
+		if bad == nil {
+			bad = outOfTime(f.certs)
+		}
+		if bad != nil {
+			what := fmt.Sprintf("trust %q: file %q: %s", in.Name, path, bad.what)
+			l.problems = append(l.problems, l.cfg.Problem(in.AtItem("files", i), what, bad.why, bad.remedy))
+			continue
+		}
+		certs = append(certs, f.certs...)
+	}
+	a, err := NewAnchors(fmt.Sprintf("%q", in.Name), certs, in.System)
+	if err != nil {
+		l.problems = append(l.problems, l.cfg.Problem(in.At("system"), fmt.Sprintf("trust %q: the system's CAs cannot be read", in.Name),
+			err.Error(), "install the system's CA certificates, or name files instead"))
+		return
+	}
+	l.anchors[in.Name] = a
+}
+
+// outOfTime returns what is wrong with the last of certs when none of them is within its time.
+func outOfTime(certs []*x509.Certificate) *fault {
+	var f *fault
+	for _, c := range certs {
+		if f = lifetimeFault(c, time.Now()); f == nil {
+			return nil
+		}
+	}
+	return f
+}
+
+// trusts joins the named sets into one.
+func (l *loader) trusts(names []string) *Anchors {
+	var all []*Anchors
+	for _, name := range names {
+		if a := l.anchors[name]; a != nil {
+			all = append(all, a)
+		}
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	a, err := join(all)
+	if err != nil { // the system's CAs could be read a moment ago
+		l.problems = append(l.problems, l.cfg.Problem(config.Pos{}, "the system's CAs cannot be read", err.Error(), "install the system's CA certificates"))
+		a = &Anchors{pool: x509.NewCertPool()}
+	}
+	return a
+}
+
+func (l *loader) peer(in *config.Peer) {
+	if !in.UsesTLS() {
+		return
+	}
+	s := &side{identity: l.set.identities[in.Identity], pins: l.pins(), policy: &Policy{
+		Who:     fmt.Sprintf("peer %q", in.Name),
+		Anchors: l.trusts(in.Trust),
+		Names:   slices.Clone(in.CertificateNames),
+		known:   l.known(),
+	}}
+	if in.URI.TLS() {
+		s.config = l.clientConfig(s, in.URI.Host)
+	}
+	l.set.peers[in.Name] = s
+}
+
+// listener makes the policy that lets a handshake finish. Which peer it is, is decided afterwards by that peer's own
+// policy; so a listener that names no trust of its own takes the trust of the peers who may call on it besides the
+// default, or a peer with its own CA could never get so far.
+func (l *loader) listener(in *config.Listener) {
+	if in.Listen.Transport != config.TLS {
+		return
+	}
+	names := slices.Clone(in.Trust)
+	if !in.Has("trust") && in.ClientCertificates != config.CertificateNone {
+		for _, p := range l.cfg.Peers {
+			never := p.AcceptFrom != nil && len(p.AcceptFrom) == 0
+			if p.UsesTLS() && !never && (p.Listener == "" || p.Listener == in.Name) {
+				names = append(names, p.Trust...)
+			}
+		}
+	}
+	slices.Sort(names)
+	s := &side{identity: l.set.identities[in.Identity], pins: l.pins() + string(in.ClientCertificates), policy: &Policy{
+		Who:     fmt.Sprintf("listener %q", in.Name),
+		Anchors: l.trusts(slices.Compact(names)),
+		AnyName: true,
+		known:   l.known(),
+	}}
+	s.config = l.serverConfig(s, in.ClientCertificates)
+	l.set.listeners[in.Name] = s
+}
+
+func (l *loader) pins() string { return fmt.Sprintf("%x-%x ", l.MinVersion, l.MaxVersion) }
+
+// known gathers the intermediates in our own files, by which a missing one is recognised.
+func (l *loader) known() []*x509.Certificate {
+	var certs []*x509.Certificate
+	for _, id := range l.set.identities {
+		if id != nil {
+			certs = append(certs, id.Chain[1:]...)
+		}
+	}
+	for _, a := range l.anchors {
+		certs = append(certs, a.certs...)
+	}
+	return slices.DeleteFunc(certs, func(c *x509.Certificate) bool { return !c.IsCA || selfSigned(c) })
+}
+
+// serverName returns the name for the server_name extension: a host name without its trailing dot, never an address
+// (RFC 6066 §3).
+func serverName(host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
+	}
+	if n := len(host); n > 0 && host[n-1] == '.' {
+		host = host[:n-1]
+	}
+	return host
+}

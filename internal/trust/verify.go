@@ -1,0 +1,124 @@
+package trust
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/sip/domaincert"
+)
+
+// Role is a side of a TLS connection.
+type Role uint8
+
+// The two sides: who dials is the client.
+const (
+	Client Role = iota + 1
+	Server
+)
+
+// String returns "client" or "server".
+func (r Role) String() string {
+	if r == Client {
+		return "client"
+	}
+	return "server"
+}
+
+// other returns the opposite side.
+func (r Role) other() Role { return Client + Server - r }
+
+// Policy says by what the certificate of one peer, or of whoever calls one listener, is judged. It is immutable.
+type Policy struct {
+	Who     string // for texts, for example `peer "acme"`
+	Anchors *Anchors
+	// Names are the SIP domains and addresses of which the certificate must be for one (RFC 5922 §7.3). Empty, it
+	// refuses every certificate, unless AnyName says that names are judged later, as a listener's policy does.
+	Names    []string
+	AnyName  bool
+	Match    domaincert.Options
+	MaxDepth int // most intermediates between leaf and anchor; 0 means DefaultDepth
+
+	known []*x509.Certificate // intermediates seen in our own files; never trusted, they only make reasons exact
+}
+
+// DefaultDepth is the longest chain that is accepted when a policy names none, in intermediates.
+const DefaultDepth = 5
+
+// Verified is what is known of a peer whose certificate was accepted. crypto/tls keeps no chains for us, because we
+// verify ourselves; they are kept here.
+type Verified struct {
+	Chain   []*x509.Certificate // leaf first, anchor last
+	Names   []domaincert.Name   // the identities of the leaf by RFC 5922 §7.1
+	Matched domaincert.Result   // zero when the policy judges no names
+}
+
+// NameStrings returns the identities as strings, for example "URI:sip:acme.example".
+func (v Verified) NameStrings() []string {
+	var s []string
+	for _, n := range v.Names {
+		s = append(s, n.String())
+	}
+	return s
+}
+
+// verification is one certificate on its way through the checks.
+type verification struct {
+	*Policy
+	role   Role // of who shows the certificate
+	now    time.Time
+	certs  []*x509.Certificate // as presented, leaf first
+	chains [][]*x509.Certificate
+	match  domaincert.Result
+}
+
+// checks are made in this order; the first that refuses is the reason.
+var checks = []struct {
+	name  string
+	check func(*verification) *Refusal
+}{
+	{"chain", (*verification).chain},
+	{"usage", (*verification).usages},
+	{"depth", (*verification).depth},
+	{"name", (*verification).name},
+}
+
+// Verify judges a chain that a peer in the role as has presented, leaf first, by p at this moment. The error is a *Refusal. It is what
+// VerifyConnection calls in both roles, also for resumed sessions, and what a reload calls for live connections.
+func (p *Policy) Verify(certs []*x509.Certificate, as Role) (Verified, error) {
+	v := &verification{Policy: p, role: as, now: time.Now(), certs: certs}
+	if len(certs) == 0 {
+		return Verified{}, v.words(nil).refusal(NoClientCertificate, nil)
+	}
+	for _, c := range checks {
+		if r := c.check(v); r != nil {
+			return Verified{}, r
+		}
+	}
+	return Verified{Chain: v.chains[0], Names: domaincert.Names(certs[0]), Matched: v.match}, nil
+}
+
+// Fingerprint is equal for policies that accept the same certificates: same anchors, names and rules.
+func (p *Policy) Fingerprint() string {
+	return fingerprint(p.Anchors.sum, strconv.FormatBool(p.AnyName), strings.Join(p.Names, "\x00"), fmt.Sprint(p.Match), strconv.Itoa(p.MaxDepth))
+}
+
+func fingerprint(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+func (v *verification) words(c *x509.Certificate) words {
+	w := words{cert: c, who: v.Who, trust: v.Anchors.name, anchors: v.Anchors.subjects(), role: v.role.String()}
+	if v.AnyName { // a listener's, where who it is has yet to be found out
+		w.who, w.listener = "", v.Who
+	}
+	return w
+}
