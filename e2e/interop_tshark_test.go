@@ -3,14 +3,15 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,29 +40,27 @@ func compareWithTshark(t *testing.T, version string) {
 	if len(streams) == 0 {
 		t.Fatal("tshark found no TLS connection whose secrets are in the key log")
 	}
-	seen := map[string]bool{}
+	seen := map[*stream]bool{}
 	refused := 0
 	for _, call := range doc.Calls {
 		if call.State == "refused" {
 			refused++
 		}
 		for _, leg := range call.Legs {
-			name := fmt.Sprintf("call %v (%s), leg %s %s", call.ID, call.State, leg.Direction, leg.Peer)
+			name := fmt.Sprintf("call %s (%s), leg %s to %q", call.ID, call.State, leg.Name, leg.Peer)
 			if leg.Hop.TLS.Version != version {
 				t.Errorf("%s: TLS %q, want %s", name, leg.Hop.TLS.Version, version)
 			}
-			s := streamOf(streams, leg, call.State)
+			s := streams[leg.ports(t)]
 			if s == nil {
-				t.Errorf("%s: tshark saw no connection with Call-ID %q", name, leg.CallID)
+				t.Errorf("%s: tshark saw no TLS connection between %s and %s", name, leg.Hop.Local, leg.Hop.Remote)
 				continue
 			}
-			if !seen[leg.Hop.Connection] { // a connection that several calls use has one handshake
-				seen[leg.Hop.Connection] = true
+			if !seen[s] { // a connection that several calls use has one handshake, in the call that opened it
 				compareHandshake(t, name, version, leg, s)
 			}
-			if call.State != "refused" {
-				compareSIP(t, name, call, leg, s)
-			}
+			seen[s] = true
+			compareSIP(t, name, call, leg, s)
 		}
 	}
 	if refused != 1 {
@@ -78,30 +77,56 @@ type document struct {
 }
 
 type call struct {
-	ID     any     `json:"id"`
+	ID     string  `json:"id"`
 	State  string  `json:"state"`
 	Legs   []leg   `json:"legs"`
 	Events []event `json:"events"`
 }
 
 type event struct {
-	Kind, From, To, Label string
+	Kind  string `json:"kind"`
+	From  string `json:"from"`
+	Label string `json:"label"`
+	Leg   string `json:"leg"`
 }
 
 type leg struct {
+	Name      string `json:"name"`
 	Direction string `json:"direction"`
 	Peer      string `json:"peer"`
 	CallID    string `json:"call_id"`
 	Hop       struct {
-		Connection string `json:"connection"`
-		TLS        struct {
+		Local  string `json:"local"`
+		Remote string `json:"remote"`
+		TLS    struct {
 			Version string `json:"version"`
 		} `json:"tls"`
 		Handshake []struct {
-			From string `json:"from"`
-			Step string `json:"step"`
+			From  string `json:"from"`
+			Step  string `json:"step"`
+			Alert string `json:"alert"`
 		} `json:"handshake"`
 	} `json:"hop"`
+}
+
+// ports names a connection by the TCP ports of its client and its server.
+type ports struct{ client, server string }
+
+// ports returns those of the leg's hop: the one who called is the client.
+func (l leg) ports(t *testing.T) ports {
+	t.Helper()
+	_, local, err := net.SplitHostPort(l.Hop.Local)
+	if err != nil {
+		t.Errorf("leg %s: local address: %v", l.Name, err)
+	}
+	_, remote, err := net.SplitHostPort(l.Hop.Remote)
+	if err != nil {
+		t.Errorf("leg %s: remote address: %v", l.Name, err)
+	}
+	if l.Direction == "out" {
+		return ports{local, remote}
+	}
+	return ports{remote, local}
 }
 
 // runDemo runs the demo to its end and decodes its document.
@@ -151,6 +176,7 @@ func startCapture(t *testing.T, file string) (stop func()) {
 // A stream is a TCP connection as tshark saw it.
 type stream struct {
 	handshake map[string][]string       // "client" and "server": messages in order
+	alerts    map[string][]string       // "client" and "server": alerts in order, by name
 	sip       map[string]map[string]int // Call-ID: "client INVITE", "server 200": how many
 }
 
@@ -161,54 +187,57 @@ var handshakeName = map[string]string{
 	"16": "ClientKeyExchange", "20": "Finished", "22": "CertificateStatus",
 }
 
+// alertName gives the alerts that the demo may show the names of RFC 8446 §6.
+var alertName = map[string]string{
+	"0": "close_notify", "40": "handshake_failure", "42": "bad_certificate", "48": "unknown_ca", "116": "certificate_required",
+}
+
 // dissect returns the connections of the capture whose client random stands in the key log: others run on this machine
 // at the same time.
-func dissect(t *testing.T, capture, keys string) map[string]*stream {
+func dissect(t *testing.T, capture, keys string) map[ports]*stream {
 	t.Helper()
 	secrets, err := os.ReadFile(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, ports := map[string]bool{}, map[string]bool{} // streams and server ports
-	for _, f := range tshark(t, capture, keys, nil, "tls.handshake.type == 1", "tcp.stream", "tcp.dstport", "tls.handshake.random") {
-		random := strings.ReplaceAll(f[2], ":", "")
+	ours, servers := map[string]ports{}, map[string]bool{} // by tshark's number of the stream; server ports
+	for _, f := range tshark(t, capture, keys, nil, "tls.handshake.type == 1", "tcp.stream", "tcp.srcport", "tcp.dstport", "tls.handshake.random") {
+		random := strings.ReplaceAll(f[3], ":", "")
 		if random != "" && strings.Contains(string(secrets), " "+random+" ") {
-			ours[f[0]], ports[f[1]] = true, true
+			ours[f[0]], servers[f[2]] = ports{f[1], f[2]}, true
 		}
 	}
-	streams := map[string]*stream{}
-	for _, f := range tshark(t, capture, keys, ports, "tls", "tcp.stream", "tcp.srcport", "tls.handshake.type", "sip.Call-ID", "sip.Method", "sip.Status-Code") {
-		if !ours[f[0]] {
+	streams := map[ports]*stream{}
+	for _, f := range tshark(t, capture, keys, servers, "tls", "tcp.stream", "tcp.srcport", "tls.handshake.type",
+		"tls.alert_message.desc", "sip.Call-ID", "sip.Method", "sip.Status-Code") {
+		key, ok := ours[f[0]]
+		if !ok {
 			continue
 		}
-		s := streams[f[0]]
-		if s == nil {
-			s = &stream{handshake: map[string][]string{}, sip: map[string]map[string]int{}}
-			streams[f[0]] = s
+		if streams[key] == nil {
+			streams[key] = &stream{map[string][]string{}, map[string][]string{}, map[string]map[string]int{}}
 		}
-		s.add(f[1:], ports)
+		side := "client"
+		if f[1] == key.server {
+			side = "server"
+		}
+		streams[key].add(side, f[2:])
 	}
 	return streams
 }
 
-// add takes one frame: source port, handshake types, Call-IDs, methods, status codes, each a list with commas.
-func (s *stream) add(f []string, serverPorts map[string]bool) {
-	side := "client"
-	if serverPorts[f[0]] {
-		side = "server"
+// add takes one frame: handshake types, alerts, Call-IDs, methods and status codes, each a list with commas.
+func (s *stream) add(side string, f []string) {
+	for _, number := range list(f[0]) {
+		s.handshake[side] = append(s.handshake[side], cmp.Or(handshakeName[number], "handshake type "+number))
 	}
 	for _, number := range list(f[1]) {
-		name := handshakeName[number]
-		if name == "" {
-			name = "handshake type " + number
-		}
-		s.handshake[side] = append(s.handshake[side], name)
+		s.alerts[side] = append(s.alerts[side], cmp.Or(alertName[number], "alert "+number))
 	}
-	// A frame may carry several SIP messages, of several calls. Call-IDs come once a message and methods and codes in
-	// order among their kind; frames that mix both kinds with different Call-IDs do not occur in the demo's calls.
+	// A frame may carry several SIP messages, of several calls: one Call-ID for each, methods and codes in order among
+	// their kind. Frames that mix both kinds with different Call-IDs do not occur in the demo's calls.
 	ids := list(f[2])
-	labels := append(list(f[3]), list(f[4])...)
-	for i, label := range labels {
+	for i, label := range append(list(f[3]), list(f[4])...) {
 		id := ids[min(i, len(ids)-1)]
 		if s.sip[id] == nil {
 			s.sip[id] = map[string]int{}
@@ -224,11 +253,11 @@ func list(s string) []string {
 	return strings.Split(s, ",")
 }
 
-// tshark prints the fields of the frames that match the filter. Ports are taken for SIP over TLS.
-func tshark(t *testing.T, capture, keys string, ports map[string]bool, filter string, fields ...string) [][]string {
+// tshark prints the fields of the frames that match the filter. What goes to the ports servers is SIP over TLS.
+func tshark(t *testing.T, capture, keys string, servers map[string]bool, filter string, fields ...string) [][]string {
 	t.Helper()
 	args := []string{"-n", "-r", capture, "-o", "tls.keylog_file:" + keys, "-Y", filter, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"}
-	for port := range ports {
+	for port := range servers {
 		args = append(args, "-d", "tcp.port=="+port+",tls", "-d", "tls.port=="+port+",sip")
 	}
 	for _, f := range fields {
@@ -250,34 +279,10 @@ func tshark(t *testing.T, capture, keys string, ports map[string]bool, filter st
 	return rows
 }
 
-// streamOf finds the connection of a leg: by its Call-ID, or, for the refused peer, whose SIP the gateway never read,
-// the one on which the server answered no SIP.
-func streamOf(streams map[string]*stream, l leg, state string) *stream {
-	for _, s := range streams {
-		if state != "refused" && s.sip[l.CallID] != nil {
-			return s
-		}
-		if state == "refused" && !s.answered() {
-			return s
-		}
-	}
-	return nil
-}
-
-func (s *stream) answered() bool {
-	for _, counts := range s.sip {
-		for what := range counts {
-			if strings.HasPrefix(what, "server ") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // compareHandshake holds the steps of the document against tshark's, side by side. NewSessionTicket is left out in TLS
 // 1.3: there it follows the handshake, under the application keys, which the gateway never keeps. Steps that are no
-// handshake message (ChangeCipherSpec, alerts, application data) have no type for tshark to list and are left out too.
+// handshake message (ChangeCipherSpec, application data) have no type for tshark to list and are left out too. Alerts are
+// compared but for close_notify, which may cross the end of the demo.
 func compareHandshake(t *testing.T, name, version string, l leg, s *stream) {
 	t.Helper()
 	// In the document the sides are peer and gateway; the one who called is the client.
@@ -286,7 +291,7 @@ func compareHandshake(t *testing.T, name, version string, l leg, s *stream) {
 		sideOf = map[string]string{"peer": "server", "gateway": "client"}
 	}
 	known := slices.Collect(maps.Values(handshakeName))
-	got := map[string][]string{}
+	got, alerts := map[string][]string{}, map[string][]string{}
 	for _, step := range l.Hop.Handshake {
 		side, word := sideOf[step.From], step.Step
 		if side == "" {
@@ -294,6 +299,9 @@ func compareHandshake(t *testing.T, name, version string, l leg, s *stream) {
 		}
 		if slices.Contains(known, word) && !(version == "1.3" && word == "NewSessionTicket") {
 			got[side] = append(got[side], word)
+		}
+		if word == "Alert" && step.Alert != "close_notify" {
+			alerts[side] = append(alerts[side], step.Alert)
 		}
 	}
 	for _, side := range []string{"client", "server"} {
@@ -303,33 +311,43 @@ func compareHandshake(t *testing.T, name, version string, l leg, s *stream) {
 		if len(want) == 0 || !slices.Equal(got[side], want) {
 			t.Errorf("%s: handshake messages of the %s\n got  %s\n tshark %s", name, side, strings.Join(got[side], ", "), strings.Join(want, ", "))
 		}
+		wantAlerts := slices.DeleteFunc(slices.Clone(s.alerts[side]), func(alert string) bool { return alert == "close_notify" })
+		if !slices.Equal(alerts[side], wantAlerts) {
+			t.Errorf("%s: alerts of the %s: got %q, tshark %q", name, side, alerts[side], wantAlerts)
+		}
 	}
 }
 
-// compareSIP counts the document's SIP messages between this leg's peer and the gateway, and tshark's with the leg's
-// Call-ID.
+// compareSIP counts the document's SIP messages of this leg, and tshark's with the leg's Call-ID. What a refused peer
+// sent was never read: the document has no SIP there, and the gateway must not have answered it.
 func compareSIP(t *testing.T, name string, c call, l leg, s *stream) {
 	t.Helper()
 	got := map[string]int{}
 	for _, e := range c.Events {
-		word, _, _ := strings.Cut(e.Label, " ")
-		if e.Kind != "message" || (e.From != l.Peer && e.To != l.Peer) || !isMessage(word) {
+		if e.Kind != "sip" || e.Leg != l.Name {
 			continue
 		}
-		fromPeer := e.From == l.Peer
-		if fromPeer == (l.Direction == "in") {
+		word, _, _ := strings.Cut(e.Label, " ")
+		if (e.From == "gateway") == (l.Direction == "out") {
 			got["client "+word]++
 		} else {
 			got["server "+word]++
 		}
 	}
-	if want := s.sip[l.CallID]; !maps.Equal(got, want) {
+	if c.State == "refused" {
+		for id, counts := range s.sip {
+			for what := range counts {
+				if strings.HasPrefix(what, "server ") {
+					t.Errorf("%s: tshark saw %s on it, with Call-ID %s", name, what, id)
+				}
+			}
+		}
+		if len(got) > 0 {
+			t.Errorf("%s: the document has SIP of a refused peer: %v", name, got)
+		}
+		return
+	}
+	if want := s.sip[l.CallID]; len(want) == 0 || !maps.Equal(got, want) {
 		t.Errorf("%s: SIP messages\n got  %v\n tshark %v", name, got, want)
 	}
-}
-
-// isMessage reports whether a label's first word is a status code or a method.
-func isMessage(word string) bool {
-	n, err := strconv.Atoi(word)
-	return err == nil && n >= 100 && n < 700 || err != nil && word == strings.ToUpper(word) && word != ""
 }
