@@ -49,38 +49,51 @@ func scan(root string) ([]cite, error) {
 	return cites, err
 }
 
-// citesOf finds the citations in one Go file's comments and strings. Comments on lines that follow each other are one:
-// a § in them belongs to the RFC named last. A string is read for itself.
+// citesOf finds the citations in one Go file's comments and strings. Comments on lines that follow each other are one
+// text: a § in it belongs to the RFC named last. A string is a text by itself.
 func citesOf(name string, text []byte) []cite {
-	fset := token.NewFileSet()
-	file := fset.AddFile(name, -1, len(text))
+	file := token.NewFileSet().AddFile(name, -1, len(text))
 	var s scanner.Scanner
 	s.Init(file, text, nil, scanner.ScanComments)
 	var cites []cite
-	rfc, lastLine := 0, -1
+	comment, begin, end := "", 0, -1 // the text of the comments so far, its first line and its last
+	flush := func() {
+		cites = append(cites, citesIn(name, comment, begin)...)
+		comment, end = "", -1
+	}
 	for {
 		pos, tok, lit := s.Scan()
-		if tok == token.EOF {
-			return cites
-		}
-		if tok != token.COMMENT && tok != token.STRING {
-			continue
-		}
 		line := file.Line(pos)
-		if tok == token.STRING || line > lastLine+1 {
-			rfc = 0
-		}
-		for _, m := range mark.FindAllStringSubmatchIndex(lit, -1) {
-			if m[2] >= 0 {
-				rfc, _ = strconv.Atoi(lit[m[2]:m[3]])
-				continue
+		switch {
+		case tok == token.EOF:
+			flush()
+			return cites
+		case tok == token.STRING:
+			cites = append(cites, citesIn(name, lit, line)...)
+		case tok == token.COMMENT:
+			if line > end+1 {
+				flush()
+				begin = line
+			} else {
+				comment += strings.Repeat("\n", line-end)
 			}
-			at := line + strings.Count(lit[:m[0]], "\n")
-			cites = append(cites, cite{rfc, lit[m[4]:m[5]], fmt.Sprintf("%s:%d", name, at)})
-		}
-		lastLine = line + strings.Count(lit, "\n")
-		if tok == token.STRING {
-			rfc, lastLine = 0, -1
+			comment += lit
+			end = line + strings.Count(lit, "\n")
 		}
 	}
+}
+
+// citesIn finds the citations in one text, which begins at a line.
+func citesIn(name, text string, line int) []cite {
+	var cites []cite
+	rfc := 0
+	for _, m := range mark.FindAllStringSubmatchIndex(text, -1) {
+		if m[2] >= 0 {
+			rfc, _ = strconv.Atoi(text[m[2]:m[3]])
+			continue
+		}
+		at := line + strings.Count(text[:m[0]], "\n")
+		cites = append(cites, cite{rfc, text[m[4]:m[5]], fmt.Sprintf("%s:%d", name, at)})
+	}
+	return cites
 }
