@@ -26,7 +26,7 @@ var b = 1 // RFC 3261 §A: the timers; no section of RFC 4028
 	got := citesOf("x.go", []byte(text))
 	want := []cite{
 		{3261, "17.1", "x.go:1"}, {6026, "7.1", "x.go:2"}, {6026, "7.2", "x.go:2"},
-		{0, "8.1", "x.go:5"}, {5922, "7.2", "x.go:6"}, {8866, "5.14", "x.go:9"},
+		{5922, "7.2", "x.go:6"}, {0, "8.1", "x.go:5"}, {8866, "5.14", "x.go:9"},
 		{3261, "A", "x.go:10"}, {4028, "10", "x.go:11"}, {3261, "9", "x.go:12"},
 	}
 	if !reflect.DeepEqual(got, want) {
