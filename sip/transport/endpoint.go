@@ -1,0 +1,190 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"iter"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// Config is what an endpoint is made of.
+type Config struct {
+	Hooks   Hooks
+	Limits  Limits  // zero fields take their defaults
+	Network Network // nil is the system's
+}
+
+// Endpoint is a set of listeners, the live connections and the pool.
+type Endpoint struct {
+	hooks   Hooks
+	limits  Limits
+	network Network
+	stats   Stats
+
+	ctx        context.Context // ends dials and handshakes
+	cancel     context.CancelFunc
+	wg         sync.WaitGroup // every goroutine of the endpoint
+	lastID     atomic.Uint64
+	census     census
+	unfinished budget
+	handshakes chan struct{} // one slot for each inbound handshake
+
+	pool pool
+
+	mu        sync.Mutex
+	closed    bool
+	listeners []*Listener
+}
+
+// New returns an endpoint without listeners. Deliver must be set.
+func New(cfg Config) *Endpoint {
+	if cfg.Hooks.Deliver == nil {
+		panic("transport: Hooks.Deliver is not set")
+	}
+	if cfg.Network == nil {
+		cfg.Network = system{}
+	}
+	e := &Endpoint{hooks: cfg.Hooks, limits: cfg.Limits.orDefault(), network: cfg.Network}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.unfinished.limit = int64(e.limits.Unfinished)
+	e.handshakes = make(chan struct{}, e.limits.Handshakes)
+	e.pool.init()
+	return e
+}
+
+// ListenConfig is one address to accept on.
+type ListenConfig struct {
+	Name      string // for ConnInfo.Listener; unique
+	Transport Transport
+	Addr      netip.AddrPort // port 0 takes a free one
+	TLS       *tls.Config    // for TLS; GetConfigForClient may change it later
+}
+
+// Listener is an open address.
+type Listener struct {
+	cfg  ListenConfig
+	addr netip.AddrPort
+	e    *Endpoint
+	ln   net.Listener // nil on UDP
+	conn *Conn        // the socket on UDP
+}
+
+// Listen opens an address and begins to accept.
+func (e *Endpoint) Listen(cfg ListenConfig) (*Listener, error) {
+	if !cfg.Transport.valid() {
+		return nil, fmt.Errorf("listen on %v: %v is not known", cfg.Addr, cfg.Transport)
+	}
+	l, err := protocols[cfg.Transport].listen(e, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %v:%v: %w", cfg.Transport, cfg.Addr, err)
+	}
+	return l, nil
+}
+
+// add registers a listener, unless the endpoint has closed.
+func (e *Endpoint) add(l *Listener, run func()) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrShutdown
+	}
+	e.listeners = append(e.listeners, l)
+	e.wg.Go(run)
+	return nil
+}
+
+// Name is the configured name.
+func (l *Listener) Name() string { return l.cfg.Name }
+
+// Transport is what the listener accepts.
+func (l *Listener) Transport() Transport { return l.cfg.Transport }
+
+// Addr is the address in use, with its real port.
+func (l *Listener) Addr() netip.AddrPort { return l.addr }
+
+// Conn is the socket of a UDP listener, nil for streams.
+func (l *Listener) Conn() *Conn { return l.conn }
+
+// Close stops accepting. Streams that were accepted live on.
+func (l *Listener) Close() {
+	l.e.mu.Lock()
+	for i, other := range l.e.listeners {
+		if other == l {
+			l.e.listeners = append(l.e.listeners[:i:i], l.e.listeners[i+1:]...)
+			break
+		}
+	}
+	l.e.mu.Unlock()
+	l.stop()
+}
+
+func (l *Listener) stop() {
+	if l.conn != nil {
+		l.conn.Close(ErrShutdown)
+		return
+	}
+	l.ln.Close()
+}
+
+// Listeners are the open ones, in the order in which they were opened.
+func (e *Endpoint) Listeners() []*Listener {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]*Listener(nil), e.listeners...)
+}
+
+// Stats counts what passed.
+func (e *Endpoint) Stats() *Stats { return &e.stats }
+
+// Conns are the live streams, in no order.
+func (e *Endpoint) Conns() iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
+		for _, c := range e.pool.all() {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// Conn finds a live stream by its ID, nil when it has ended.
+func (e *Endpoint) Conn(id uint64) *Conn { return e.pool.byID(id) }
+
+// Close stops listening, ends every connection with close_notify, and waits
+// until all goroutines have ended. When ctx ends first the connections are cut
+// off and the error is that of ctx. Deliver has to return for Close to succeed.
+func (e *Endpoint) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	listeners := e.listeners
+	e.listeners = nil
+	e.mu.Unlock()
+
+	for _, l := range listeners {
+		l.stop()
+	}
+	e.cancel()
+	for _, c := range e.pool.close() {
+		c.Close(ErrShutdown)
+	}
+	done := make(chan struct{})
+	go func() {
+		e.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, c := range e.pool.all() {
+		if s, ok := c.link.(*stream); ok {
+			s.abort(ErrShutdown)
+		}
+	}
+	return ctx.Err()
+}

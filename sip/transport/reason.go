@@ -1,0 +1,161 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"reflect"
+	"strings"
+	"syscall"
+
+	"github.com/sallyport-sip/sallyport/sip"
+)
+
+// CloseReason says how a stream connection ended.
+type CloseReason struct {
+	// Text is the reason in plain words.
+	Text string
+	// Err is the cause: what Close was given, or what the network or TLS said.
+	// It is nil when the other side ended in the ordinary way.
+	Err error
+	// Local says that we ended it.
+	Local bool
+
+	// NotifySent and NotifyReceived tell of close_notify (RFC 8446 §6.1). One that
+	// was not received although Ended is set is missing: the stream may have been
+	// cut short.
+	NotifySent, NotifyReceived bool
+	// Ended says that the other side's end of the stream (FIN) was seen, Reset
+	// that it was cut off.
+	Ended, Reset bool
+	// Alert is the TLS alert that the other side ended with, 0 for none
+	// (close_notify is not counted here).
+	Alert uint8
+	// BeforeData says that a TLS 1.3 server ended before its first record: that is
+	// where a client learns that its certificate was refused.
+	BeforeData bool
+	// Unfinished is the number of bytes of a message that was not complete.
+	Unfinished int
+}
+
+func (r CloseReason) String() string { return r.Text }
+
+// Notify tells of close_notify in one word pair, for a ladder's last row.
+func (r CloseReason) Notify() string {
+	switch {
+	case r.NotifySent && r.NotifyReceived:
+		return "sent and received"
+	case r.NotifySent:
+		return "sent, none received"
+	case r.NotifyReceived:
+		return "received, none sent"
+	}
+	return "missing"
+}
+
+// AlertOf returns the TLS alert of the other side that an error stands for.
+func AlertOf(err error) (alert uint8, ok bool) {
+	op, found := errors.AsType[*net.OpError](err)
+	if !found || op.Op != "remote error" || op.Err == nil {
+		return 0, false
+	}
+	// crypto/tls keeps its type to itself; it is a uint8 with the alert's number.
+	v := reflect.ValueOf(op.Err)
+	if v.Kind() != reflect.Uint8 {
+		return 0, false
+	}
+	return uint8(v.Uint()), true
+}
+
+// explain turns what ended a read or write into words, and keeps the facts.
+func (r *CloseReason) explain(err error) {
+	r.Err = err
+	if alert, ok := AlertOf(err); ok {
+		r.Alert = alert
+		text := strings.TrimPrefix(err.Error(), "remote error: tls: ")
+		r.Text = fmt.Sprintf("the other side ended TLS with alert %d, %s", alert, text)
+		if r.BeforeData {
+			r.Text += ", before it sent anything: it has refused the handshake, most likely our certificate"
+		}
+		return
+	}
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		r.Err, r.Text = nil, "the other side closed the connection"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		r.Reset, r.Text = true, "the other side reset the connection"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		r.Text = "the other side did not read for too long"
+	case errors.Is(err, net.ErrClosed):
+		r.Text = "the connection was closed"
+	default:
+		r.Text = err.Error()
+	}
+	if r.BeforeData && !r.NotifyReceived && (r.Ended || r.Reset) {
+		r.Text += " before it sent anything after the handshake: perhaps it refused our certificate"
+	}
+}
+
+// complete adds what belongs to any end of a stream.
+func (r *CloseReason) complete(secure bool) {
+	if r.Unfinished > 0 && !r.Local {
+		r.Text += fmt.Sprintf(" in the middle of a message, %d bytes of it had come", r.Unfinished)
+	}
+	if secure && r.Ended && !r.NotifyReceived && !r.Local {
+		r.Text += " without close_notify"
+	}
+}
+
+// handshakeError adds to an error of TLS what it means for an operator.
+func handshakeError(err error, inbound bool, l *Limits) error {
+	if header, ok := errors.AsType[tls.RecordHeaderError](err); ok && header.Conn != nil {
+		if inbound {
+			return fmt.Errorf("no TLS on a TLS port: the first bytes are %s: %w", describe(header.RecordHeader[:]), err)
+		}
+		return fmt.Errorf("the port does not speak TLS: its first bytes are %s: %w", describe(header.RecordHeader[:]), err)
+	}
+	if alert, ok := AlertOf(err); ok {
+		return fmt.Errorf("the other side ended the handshake with alert %d: %w", alert, err)
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("TLS handshake not over within %v: %w", l.HandshakeTimeout, err)
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("TLS handshake given up: %w", err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the other side closed the connection during the TLS handshake: %w", err)
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("the other side reset the connection during the TLS handshake: %w", err)
+	}
+	return fmt.Errorf("TLS handshake: %w", err)
+}
+
+// describe says what the first bytes of something that is not TLS look like.
+func describe(b []byte) string {
+	for _, c := range b {
+		if c < ' ' || c > '~' {
+			return fmt.Sprintf("% x", b)
+		}
+	}
+	if s := string(b); strings.HasPrefix(s, "GET ") || strings.HasPrefix(s, "POST ") {
+		return fmt.Sprintf("%q, as in plain HTTP", s)
+	}
+	for _, start := range []string{"SIP/2", "INVIT", "REGIS", "OPTIO", "MESSA", "SUBSC", "NOTIF", "ACK s", "BYE s", "CANCE", "PRACK", "UPDAT", "INFO ", "REFER", "PUBLI"} {
+		if string(b) == start {
+			return fmt.Sprintf("%q, as in plain SIP", start)
+		}
+	}
+	return fmt.Sprintf("%q", b)
+}
+
+// frameReason is why a stream cannot be cut any further.
+func frameReason(err error) error {
+	if fe, ok := errors.AsType[*sip.FrameError](err); ok {
+		return fmt.Errorf("the stream cannot be read any further: %w", fe)
+	}
+	return err
+}

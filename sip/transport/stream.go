@@ -1,0 +1,232 @@
+package transport
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/sip"
+)
+
+// stream is the link of a TCP or TLS connection.
+//
+// Its life: open, then closing (we want to end: what is pending goes out, then
+// close_notify and the end of our direction; the reader waits a little for the
+// other side's end), then over. Cut off is closing without the last words. Who
+// ends it first has given the reason. The reader is always the last to leave.
+type stream struct {
+	c    *Conn
+	e    *Endpoint
+	nc   net.Conn
+	sock socket
+	wire *wire     // nil without TLS
+	tls  *tls.Conn // nil without TLS
+
+	ending   atomic.Bool  // closing or cut off: Send fails
+	accepted atomic.Bool  // see Conn.Confirmed
+	active   atomic.Int64 // time of the last write, Unix nanoseconds
+	in       streamIn
+
+	mu      sync.Mutex
+	pending *buffer // messages not yet sealed
+	writing int     // bytes that the pump has taken and not yet written
+	busy    bool    // a pump is at work; it alone writes
+	closing bool
+	cut     bool
+	notify  bool          // our close_notify has been sealed
+	spoken  chan struct{} // closed by the next write, when somebody waits for it
+	silent  chan struct{} // closed when nothing will be written any more
+	quiet   bool          // silent is closed
+	why     CloseReason
+}
+
+// newStream makes the connection of a socket whose handshake is over, and its
+// reader.
+func (e *Endpoint) newStream(nc net.Conn, w *wire, tc *tls.Conn, info ConnInfo, key Key) (*Conn, error) {
+	c := &Conn{info: info, key: key}
+	s := &stream{c: c, e: e, nc: nc, wire: w, tls: tc, silent: make(chan struct{})}
+	c.link = s
+	s.accepted.Store(true)
+	if tc != nil {
+		st := tc.ConnectionState()
+		c.tls = &st
+		s.sock = w.sock
+		s.accepted.Store(info.Inbound || st.Version < tls.VersionTLS13)
+	} else {
+		s.sock = newSocket(nc, &e.stats)
+	}
+	id, err := e.hooks.identify(info, c.tls)
+	if err != nil {
+		return nil, fmt.Errorf("identify the other side: %w", err)
+	}
+	c.identity, c.opened = id, time.Now()
+	s.in.framer.Limits = e.limits.Message
+	if tc != nil {
+		w.poll()
+	}
+	if !e.pool.add(c) {
+		return nil, ErrShutdown
+	}
+	if e.hooks.Opened != nil {
+		e.hooks.Opened(c)
+	}
+	if s.accepted.Load() && e.hooks.Confirmed != nil {
+		e.hooks.Confirmed(c)
+	}
+	// A goroutine of its own: the handshake has made this one's stack large.
+	e.wg.Go(s.read)
+	return c, nil
+}
+
+func (s *stream) alive() bool     { return !s.ending.Load() }
+func (s *stream) confirmed() bool { return s.accepted.Load() }
+
+func (s *stream) send(b []byte, _ netip.AddrPort) (first bool, err error) {
+	first, err = s.append(b)
+	if err != nil {
+		return false, err
+	}
+	s.e.stats.MessagesOut.Add(1)
+	s.e.stats.BytesOut.Add(uint64(len(b)))
+	if s.e.hooks.Tap != nil {
+		s.e.hooks.tap(s.c, true, s.c.info.Remote, time.Now(), b)
+	}
+	return first, nil
+}
+
+// append adds bytes to what is pending.
+func (s *stream) append(b []byte) (first bool, err error) {
+	s.mu.Lock()
+	if s.closing || s.cut {
+		why := s.why.Text
+		s.mu.Unlock()
+		return false, fmt.Errorf("%w: %s", ErrClosed, why)
+	}
+	held := s.writing
+	if s.pending != nil {
+		held += len(s.pending.b)
+	}
+	if held+len(b) > s.e.limits.Pending {
+		s.mu.Unlock()
+		err = fmt.Errorf("%w: %d bytes", ErrQueueFull, held)
+		s.abort(err)
+		return false, err
+	}
+	if s.pending == nil {
+		s.pending, first = takeBuffer(), true
+	}
+	s.pending.b = append(s.pending.b, b...)
+	early := len(s.pending.b) >= earlyFlush
+	s.mu.Unlock()
+	if early {
+		s.flush()
+	}
+	return first, nil
+}
+
+// flush starts a pump unless one is at work: that one will see what is pending.
+func (s *stream) flush() {
+	s.mu.Lock()
+	start := !s.busy && !s.cut && (s.pending != nil || s.wire != nil && s.wire.waiting())
+	if start {
+		s.busy = true
+	}
+	s.mu.Unlock()
+	if start {
+		s.pump()
+	}
+}
+
+func (s *stream) close(reason error) {
+	s.mu.Lock()
+	if s.closing || s.cut {
+		s.mu.Unlock()
+		return
+	}
+	s.closing = true
+	s.why.Local, s.why.Err, s.why.Text = true, reason, reason.Error()
+	s.ending.Store(true)
+	// The reader wakes up, and from now on only waits for the other side's end.
+	_ = s.nc.SetReadDeadline(time.Now().Add(s.e.limits.Linger))
+	start := !s.busy
+	s.busy = true
+	s.mu.Unlock()
+	s.e.pool.retire(s.c)
+	if start {
+		s.pump()
+	}
+}
+
+// abort cuts the connection off. A reason that was given before stays.
+func (s *stream) abort(reason error) {
+	s.mu.Lock()
+	if !s.closing && !s.cut {
+		s.why.Local, s.why.Err, s.why.Text = true, reason, reason.Error()
+	}
+	s.cutOff()
+	s.mu.Unlock()
+	s.e.pool.retire(s.c)
+	s.nc.Close()
+}
+
+// cutOff lets nothing more be written. The caller holds mu and closes the
+// socket afterwards.
+func (s *stream) cutOff() {
+	s.cut = true
+	s.ending.Store(true)
+	if !s.busy {
+		s.hush()
+	}
+}
+
+// hush says that nothing will be written any more. The caller holds mu.
+func (s *stream) hush() {
+	if !s.quiet {
+		s.quiet = true
+		close(s.silent)
+	}
+	s.pending.drop()
+	s.pending = nil
+}
+
+// broken ends the connection because a write failed, unless there is a reason
+// already. The pump that met the error ends too.
+func (s *stream) broken(err error) {
+	s.mu.Lock()
+	s.busy = false
+	if !s.closing && !s.cut {
+		s.why.BeforeData = !s.accepted.Load()
+		s.why.explain(err)
+	}
+	s.cutOff()
+	s.mu.Unlock()
+	s.e.pool.retire(s.c)
+	s.nc.Close()
+}
+
+// idleLimit is how long the stream may be at rest; zero is for ever.
+func (s *stream) idleLimit() time.Duration {
+	if s.c.identity.Peer == "" {
+		return s.e.limits.IdleUnknown
+	}
+	return s.e.limits.Idle
+}
+
+// streamIn is what belongs to the reader alone.
+type streamIn struct {
+	box    inbox // clear text
+	framer sip.Framer
+	msg    *sip.Message // to load the next message into
+	batch  []Packet
+	crlf   bool // the last thing was a single CRLF
+
+	spoke   bool      // a whole message or keep-alive has come
+	begun   time.Time // when an unfinished message began; zero when none is
+	last    time.Time // when bytes came
+	by      time.Time // the read deadline that is set
+	counted int       // bytes of Endpoint.unfinished that are ours
+}

@@ -1,0 +1,379 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/sip"
+)
+
+// drainLimit is how many bytes we throw away while we wait for the other side's
+// end after ours.
+const drainLimit = 256 << 10
+
+var batches = sync.Pool{New: func() any { return new([]Packet) }}
+
+// pong answers a keep-alive. RFC 5626 §4.4.1: the client sends a double CRLF
+// and expects a single one.
+var pong = []byte("\r\n")
+
+// read is the stream's goroutine, from the handshake to the end.
+func (s *stream) read() {
+	if err := s.readAll(); err != nil {
+		s.otherEnd(err)
+	} else {
+		s.drain()
+	}
+	s.leave()
+}
+
+// readAll hands over messages until the stream ends. The error is the other
+// side's; nil means that we are ending it.
+func (s *stream) readAll() error {
+	s.in.last = s.c.opened
+	if s.wire != nil {
+		// Records that came with the end of the handshake are there already.
+		if err := s.turn(s.c.opened); err != nil {
+			return err
+		}
+	}
+	for !s.ending.Load() {
+		s.arm()
+		err := s.fill()
+		now := time.Now()
+		switch {
+		case s.ending.Load():
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if reason := s.overdue(now); reason != nil {
+				s.close(reason)
+				return nil
+			}
+			continue
+		case err != nil && s.wire == nil:
+			return err
+		}
+		s.in.last = now
+		if err := s.turn(now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill waits for bytes and reads once.
+func (s *stream) fill() error {
+	if s.wire != nil {
+		return s.wire.fill()
+	}
+	_, err := s.sock.read(&s.in.box)
+	return err
+}
+
+// turn handles what one read gave: all whole messages go out as one batch. The
+// error is the other side's end.
+func (s *stream) turn(now time.Time) error {
+	end, broken := s.gather(now)
+	if !s.accepted.Load() && s.wire.records > 0 && end == nil {
+		s.accepted.Store(true)
+		if s.e.hooks.Confirmed != nil {
+			s.e.hooks.Confirmed(s.c)
+		}
+	}
+	var answered chan struct{}
+	if n := len(s.in.batch); broken != nil && n > 0 && s.in.batch[n-1].Err == broken {
+		answered = make(chan struct{})
+		s.mu.Lock()
+		s.spoken = answered
+		s.mu.Unlock()
+	}
+	s.deliver()
+	s.flush() // a pong, or what TLS has to say by itself
+	if broken != nil {
+		s.lastWord(answered)
+		s.close(frameReason(broken))
+		return nil
+	}
+	if end == nil && !s.count() {
+		s.close(fmt.Errorf("too many bytes of unfinished messages are held: %d", s.e.unfinished.used.Load()))
+	}
+	return end
+}
+
+// gather cuts what was read into messages.
+func (s *stream) gather(now time.Time) (end, broken error) {
+	in := &s.in
+	if s.wire == nil {
+		broken = s.frame(now)
+	}
+	for s.wire != nil && end == nil && broken == nil {
+		var n int
+		n, end = s.tls.Read(in.box.space())
+		in.box.add(n)
+		broken = s.frame(now)
+		if n == 0 && errors.Is(end, errNothing) {
+			end = nil
+			break
+		}
+	}
+	in.box.rest()
+	if in.msg != nil {
+		in.msg.Release()
+		in.msg = nil
+	}
+	switch unfinished := !in.box.empty() || s.wire != nil && s.wire.midRecord(); {
+	case !unfinished:
+		in.begun = time.Time{}
+	case in.begun.IsZero() || len(in.batch) > 0:
+		in.begun = now
+	}
+	return end, broken
+}
+
+// frame adds all whole messages in the box to the batch. The error is a
+// *sip.FrameError; when an answer can be sent its message is the batch's last.
+func (s *stream) frame(now time.Time) error {
+	in := &s.in
+	for !in.box.empty() {
+		if in.msg == nil {
+			in.msg = sip.Acquire()
+		}
+		n, kind, err := in.framer.Next(in.box.bytes(), in.msg)
+		if _, bad := err.(*sip.FrameError); bad {
+			if in.msg.Has(sip.HdrVia) {
+				s.packet(now, err)
+			}
+			in.box.clear()
+			return err
+		}
+		switch kind {
+		case sip.FrameMore:
+			return nil
+		case sip.FrameKeepAlive:
+			in.spoke = true
+			// A ping may come in two pieces.
+			if in.crlf = n == 2 && !in.crlf; !in.crlf {
+				_, _ = s.append(pong)
+			}
+		case sip.FrameMessage:
+			in.spoke, in.crlf = true, false
+			s.packet(now, err)
+		}
+		in.box.use(n)
+	}
+	return nil
+}
+
+// packet moves the loaded message to the batch.
+func (s *stream) packet(now time.Time, err error) {
+	in := &s.in
+	m := in.msg
+	in.msg = nil
+	s.e.stats.MessagesIn.Add(1)
+	s.e.stats.BytesIn.Add(uint64(len(m.Bytes())))
+	s.e.hooks.tap(s.c, false, s.c.info.Remote, now, m.Bytes())
+	if in.batch == nil {
+		in.batch = *batches.Get().(*[]Packet)
+	}
+	in.batch = append(in.batch, Packet{Msg: m, Conn: s.c, Source: s.c.info.Remote, At: now, Err: err})
+}
+
+func (s *stream) deliver() {
+	b := s.in.batch
+	if b == nil {
+		return
+	}
+	s.e.hooks.Deliver(b)
+	clear(b)
+	b = b[:0]
+	batches.Put(&b)
+	s.in.batch = nil
+}
+
+// lastWord waits a little for the answer to a message after which nothing more
+// can be read.
+func (s *stream) lastWord(answered <-chan struct{}) {
+	if answered == nil {
+		return
+	}
+	t := time.NewTimer(s.e.limits.LastWord)
+	defer t.Stop()
+	select {
+	case <-answered:
+	case <-t.C:
+	case <-s.silent:
+	}
+}
+
+// count notes how much memory an unfinished message holds. Known peers are not
+// counted, so that strangers cannot use up what these need.
+func (s *stream) count() bool {
+	held := 0
+	if s.c.identity.Peer == "" && !s.in.box.empty() {
+		held = s.in.box.held()
+	}
+	if held == s.in.counted {
+		return true
+	}
+	if !s.e.unfinished.move(s.in.counted, held) {
+		return false
+	}
+	s.in.counted = held
+	return true
+}
+
+// deadlines returns when the stream is overdue: for its first message, the rest
+// of a message, or any byte at all. Zero is never.
+func (s *stream) deadlines() (first, whole, idle time.Time) {
+	if s.c.info.Inbound && !s.in.spoke {
+		first = s.c.opened.Add(s.e.limits.FirstMessage)
+	}
+	if !s.in.begun.IsZero() {
+		whole = s.in.begun.Add(s.e.limits.WholeMessage)
+	}
+	if rest := s.idleLimit(); rest > 0 {
+		last := s.in.last
+		if written := time.Unix(0, s.active.Load()); written.After(last) {
+			last = written
+		}
+		idle = last.Add(rest)
+	}
+	return first, whole, idle
+}
+
+// arm sets the read deadline. One that is too early is left alone: waking up
+// once in vain costs less than setting it for each message.
+func (s *stream) arm() {
+	var want time.Time
+	first, whole, idle := s.deadlines()
+	for _, t := range []time.Time{first, whole, idle} {
+		if !t.IsZero() && (want.IsZero() || t.Before(want)) {
+			want = t
+		}
+	}
+	in := &s.in
+	if in.by.IsZero() && want.IsZero() {
+		return
+	}
+	if in.by.After(time.Now()) && (want.IsZero() || !in.by.After(want)) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || s.cut {
+		return // the deadline is that of the end
+	}
+	in.by = want
+	_ = s.nc.SetReadDeadline(want)
+}
+
+// overdue returns the reason when a time has run out.
+func (s *stream) overdue(now time.Time) error {
+	first, whole, idle := s.deadlines()
+	l := &s.e.limits
+	switch {
+	case !whole.IsZero() && !now.Before(whole):
+		return fmt.Errorf("message not complete %v after it began, %d bytes of it had come", l.WholeMessage, len(s.in.box.bytes()))
+	case !first.IsZero() && !now.Before(first):
+		return fmt.Errorf("no message within %v of connecting", l.FirstMessage)
+	case !idle.IsZero() && !now.Before(idle):
+		return fmt.Errorf("nothing in either direction for %v", s.idleLimit())
+	}
+	return nil
+}
+
+// otherEnd notes how the other side ended the stream, and ends ours.
+func (s *stream) otherEnd(err error) {
+	s.mu.Lock()
+	s.why.Unfinished = len(s.in.box.bytes())
+	s.noteEnd(err)
+	start := false
+	if !s.closing && !s.cut {
+		s.closing = true
+		s.ending.Store(true)
+		s.why.BeforeData = !s.accepted.Load()
+		s.why.explain(err)
+		start = !s.busy
+		s.busy = true
+	}
+	s.mu.Unlock()
+	s.e.pool.retire(s.c)
+	if start {
+		s.pump()
+	}
+}
+
+// noteEnd keeps what an error says of the other side's end. The caller holds mu.
+func (s *stream) noteEnd(err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		// crypto/tls gives the same error for close_notify and for the end of the
+		// stream; the wire knows whether it has handed over the latter.
+		s.why.NotifyReceived = s.wire != nil && !s.wire.ended
+		s.why.Ended = !s.why.NotifyReceived
+	}
+}
+
+// drain waits for the other side's end after ours, and throws away what comes:
+// closing a socket with unread bytes would send a reset, which can overtake
+// what we wrote last.
+func (s *stream) drain() {
+	for most := drainLimit; most > 0; {
+		in := &s.in.box
+		in.clear()
+		err := s.fill()
+		if s.wire == nil {
+			most -= len(in.bytes())
+		} else if !errors.Is(err, os.ErrDeadlineExceeded) {
+			var n int
+			for err = nil; err == nil; {
+				in.clear()
+				n, err = s.tls.Read(in.space())
+				most -= n
+			}
+			if errors.Is(err, errNothing) {
+				most--
+				continue
+			}
+		}
+		if err != nil {
+			s.mu.Lock()
+			s.noteEnd(err)
+			s.mu.Unlock()
+			return
+		}
+	}
+}
+
+// leave waits until our last bytes are out, within limits, and lets go of
+// everything.
+func (s *stream) leave() {
+	t := time.NewTimer(s.e.limits.Linger)
+	select {
+	case <-s.silent:
+	case <-t.C:
+	}
+	t.Stop()
+	s.nc.Close()
+	<-s.silent
+
+	s.in.box.clear()
+	if s.wire != nil {
+		s.wire.reset()
+	}
+	s.e.unfinished.move(s.in.counted, 0)
+	s.e.pool.remove(s.c)
+	if s.c.info.Inbound {
+		s.e.census.leave(s.c.info.Remote.Addr())
+	}
+	s.mu.Lock()
+	s.why.complete(s.wire != nil)
+	why := s.why
+	s.mu.Unlock()
+	if s.e.hooks.Closed != nil {
+		s.e.hooks.Closed(s.c, why)
+	}
+}

@@ -1,0 +1,128 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+func listenTCP(e *Endpoint, cfg ListenConfig) (*Listener, error) {
+	return e.listenStream(cfg, func(nc net.Conn, info ConnInfo) {
+		if _, err := e.newStream(nc, nil, nil, info, Key{}); err != nil {
+			e.turnAway(nc, info, err)
+		}
+	})
+}
+
+// listenStream accepts connections and hands each admitted one to begin, which
+// must not wait.
+func (e *Endpoint) listenStream(cfg ListenConfig, begin func(net.Conn, ConnInfo)) (*Listener, error) {
+	ln, err := e.network.Listen(e.ctx, cfg.Addr)
+	if err != nil {
+		return nil, err
+	}
+	l := &Listener{cfg: cfg, e: e, ln: ln, addr: addrPort(ln.Addr())}
+	if err := e.add(l, func() { l.accept(begin) }); err != nil {
+		ln.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// acceptPause is how long we wait when the system gives no more descriptors.
+const acceptPause = 50 * time.Millisecond
+
+func (l *Listener) accept(begin func(net.Conn, ConnInfo)) {
+	for {
+		nc, err := l.ln.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			select {
+			case <-time.After(acceptPause):
+				continue
+			case <-l.e.ctx.Done():
+				return
+			}
+		}
+		info := ConnInfo{
+			ID:        l.e.lastID.Add(1),
+			Transport: l.cfg.Transport,
+			Local:     addrPort(nc.LocalAddr()),
+			Remote:    addrPort(nc.RemoteAddr()),
+			Inbound:   true,
+			Listener:  l.cfg.Name,
+		}
+		if err := l.e.admit(info); err != nil {
+			nc.Close()
+			l.e.hooks.refused(info, err)
+			continue
+		}
+		begin(nc, info)
+	}
+}
+
+// admit counts an inbound connection and asks the hook. Whoever was admitted is
+// counted until it ends.
+func (e *Endpoint) admit(info ConnInfo) error {
+	if err := e.census.enter(&e.limits, info.Remote.Addr()); err != nil {
+		return err
+	}
+	if e.hooks.AdmitConn == nil {
+		return nil
+	}
+	if err := e.hooks.AdmitConn(info.Transport, info.Local, info.Remote); err != nil {
+		e.census.leave(info.Remote.Addr())
+		return fmt.Errorf("not admitted: %w", err)
+	}
+	return nil
+}
+
+// turnAway ends a connection that did not open.
+func (e *Endpoint) turnAway(nc net.Conn, info ConnInfo, err error) {
+	nc.Close()
+	if info.Inbound {
+		e.census.leave(info.Remote.Addr())
+	}
+	e.hooks.refused(info, err)
+}
+
+func dialTCP(ctx context.Context, e *Endpoint, cfg DialConfig) (*Conn, error) {
+	nc, info, err := e.connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	c, err := e.newStream(nc, nil, nil, info, cfg.Key)
+	if err != nil {
+		e.turnAway(nc, info, err)
+		return nil, err
+	}
+	return c, nil
+}
+
+// connect opens a socket. The port of Key.Local is that of a listener and is not
+// for us to use.
+func (e *Endpoint) connect(ctx context.Context, cfg DialConfig) (net.Conn, ConnInfo, error) {
+	info := ConnInfo{
+		ID:        e.lastID.Add(1),
+		Transport: cfg.Transport,
+		Local:     cfg.Local,
+		Remote:    cfg.Remote,
+		Peer:      cfg.Peer,
+	}
+	var local netip.AddrPort
+	if a := cfg.Local.Addr(); a.IsValid() && !a.IsUnspecified() {
+		local = netip.AddrPortFrom(a, 0)
+	}
+	nc, err := e.network.Dial(ctx, local, cfg.Remote)
+	if err != nil {
+		e.hooks.refused(info, err)
+		return nil, info, err
+	}
+	info.Local = addrPort(nc.LocalAddr())
+	return nc, info, nil
+}

@@ -1,0 +1,125 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+)
+
+func listenTLS(e *Endpoint, cfg ListenConfig) (*Listener, error) {
+	if cfg.TLS == nil {
+		return nil, errors.New("a TLS listener needs a TLS configuration")
+	}
+	return e.listenStream(cfg, func(nc net.Conn, info ConnInfo) {
+		if err := e.takeSlot(); err != nil {
+			e.turnAway(nc, info, err)
+			return
+		}
+		e.wg.Go(func() { e.serveTLS(nc, info, cfg.TLS) })
+	})
+}
+
+// takeSlot waits its turn for a handshake, in the accept goroutine.
+func (e *Endpoint) takeSlot() error {
+	select {
+	case e.handshakes <- struct{}{}:
+		return nil
+	default:
+	}
+	t := time.NewTimer(e.limits.HandshakeWait)
+	defer t.Stop()
+	select {
+	case e.handshakes <- struct{}{}:
+		return nil
+	case <-t.C:
+		return ErrTooManyHandshakes
+	case <-e.ctx.Done():
+		return ErrShutdown
+	}
+}
+
+// serveTLS is the handshake of an accepted connection.
+func (e *Endpoint) serveTLS(nc net.Conn, info ConnInfo, cfg *tls.Config) {
+	h := e.newHandshake(nc, info)
+	err := h.run(e.ctx, tls.Server(h.below, cfg))
+	<-e.handshakes
+	if err == nil {
+		_, err = e.newStream(nc, h.wire, h.tls, info, Key{})
+	}
+	if err != nil {
+		h.goodbye()
+		e.turnAway(nc, info, err)
+	}
+}
+
+func dialTLS(ctx context.Context, e *Endpoint, cfg DialConfig) (*Conn, error) {
+	if cfg.TLS == nil {
+		return nil, errors.New("a TLS connection needs a TLS configuration")
+	}
+	nc, info, err := e.connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	h := e.newHandshake(nc, info)
+	var c *Conn
+	if err = h.run(ctx, tls.Client(h.below, cfg.TLS)); err == nil {
+		c, err = e.newStream(nc, h.wire, h.tls, info, cfg.Key)
+	}
+	if err != nil {
+		e.wg.Go(func() {
+			h.goodbye()
+			e.turnAway(nc, info, err)
+		})
+		return nil, err
+	}
+	return c, nil
+}
+
+// handshake is a TLS connection in the making.
+type handshake struct {
+	e     *Endpoint
+	info  ConnInfo
+	nc    net.Conn
+	wire  *wire
+	below net.Conn // what TLS reads and writes: the wire, perhaps wrapped
+	tls   *tls.Conn
+}
+
+func (e *Endpoint) newHandshake(nc net.Conn, info ConnInfo) *handshake {
+	h := &handshake{e: e, info: info, nc: nc, wire: newWire(nc, &e.stats)}
+	h.below = h.wire
+	if e.hooks.WrapConn != nil {
+		h.below = e.hooks.WrapConn(h.wire, info)
+	}
+	return h
+}
+
+func (h *handshake) run(ctx context.Context, tc *tls.Conn) error {
+	h.tls = tc
+	ctx, cancel := context.WithTimeout(ctx, h.e.limits.HandshakeTimeout)
+	defer cancel()
+	if err := tc.HandshakeContext(ctx); err != nil {
+		return handshakeError(err, h.info.Inbound, &h.e.limits)
+	}
+	return nil
+}
+
+// goodbye ends a connection that is not to be, so that the alert reaches the
+// other side: ours is on its way, and what the other side has sent in the
+// meantime is read and thrown away.
+func (h *handshake) goodbye() {
+	if h.tls.ConnectionState().HandshakeComplete && !h.wire.polled.Load() {
+		_ = h.nc.SetWriteDeadline(time.Now().Add(h.e.limits.Linger))
+		_ = h.tls.CloseWrite()
+	}
+	if half, ok := h.nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	_ = h.nc.SetReadDeadline(time.Now().Add(h.e.limits.Linger))
+	if !h.wire.polled.Load() {
+		h.wire.discard(h.below, drainLimit)
+	}
+	h.wire.reset()
+}
