@@ -79,6 +79,7 @@ type draft struct {
 	conn *conn // of a message
 	out  bool  // an arrow from the gateway to the leg's peer; else from the peer
 	note bool  // words, not an arrow
+	weak bool  // not drawn when the leg's connection was refused, which says more
 }
 
 // A leg under construction.

@@ -117,8 +117,8 @@ func (w *walk) travel(e *Event, l *leg, c *conn, first bool) {
 	k.used[c.link.ID] = true
 	c.calls++
 	reuse := &Reuse{Nth: l.nth, Age: e.At.Sub(c.link.Opened)}
-	if reuse.Nth == 0 && c.opened != nil {
-		reuse.Nth = c.calls
+	if c.opened != nil {
+		reuse.Nth = max(reuse.Nth, c.calls)
 	}
 	if l.Hop.Reused == nil {
 		l.Hop.Reused = reuse
@@ -211,9 +211,8 @@ func (w *walk) targetFailed(k *call, e *Event) {
 		}
 		l.conn = c
 	}
-	if l.conn == nil || l.conn.owner != k || l.conn.refused == nil {
-		k.note(e, l, RowNote, "hop "+l.Name+" to "+l.Peer+" failed: "+e.Reason, true)
-	}
+	k.note(e, l, RowNote, "hop "+l.Name+" to "+l.Peer+" failed: "+e.Reason, true)
+	k.rows[len(k.rows)-1].weak = true
 }
 
 // refusedFor is the latest refused connection to a peer; another call may own it, when both waited for one dial.

@@ -158,7 +158,6 @@ type Alert struct {
 const (
 	OwnDecision = "own decision" // the gateway decided
 	ByAlert     = "alert"        // the peer said so
-	ByFinished  = "finished"     // the peer's Finished came, which it sends only after it accepted
 	Inferred    = "inferred"     // by what followed, or by running our own checks over what we sent
 	Unknown     = "unknown"      // the connection ended without a word
 )
@@ -167,7 +166,8 @@ const (
 type Verdict struct {
 	ByGateway bool
 	Accepted  bool
-	KnownBy   string // OwnDecision, ByAlert, ByFinished, Inferred or Unknown
+	Undecided bool   // the handshake ended before this side had to decide; then not Accepted, and no refusal either
+	KnownBy   string // OwnDecision, ByAlert, Inferred or Unknown
 	Reason    string // a clause in words
 	Remedy    string // what to do; empty when accepted
 }

@@ -1,6 +1,7 @@
 package callflow
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -23,18 +24,13 @@ func (w *walk) draw(k *call) *Flow {
 			k.rows = append(k.rows, w.connRows(k, c)...)
 		}
 	}
+	k.rows = slices.DeleteFunc(k.rows, func(d draft) bool {
+		return d.weak && d.leg.conn != nil && d.leg.conn.owner == k && d.leg.conn.refused != nil
+	})
 	if len(k.rows) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(k.rows, func(a, b draft) int {
-		switch {
-		case a.Seq < b.Seq:
-			return -1
-		case a.Seq > b.Seq:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(k.rows, func(a, b draft) int { return cmp.Compare(a.Seq, b.Seq) })
 	f.Start = k.rows[0].At
 	w.hops(k)
 	w.place(k)
@@ -105,7 +101,7 @@ func ports(k *call) string {
 	var s string
 	for _, d := range []Direction{In, Out} {
 		for _, l := range k.legs {
-			if l.Direction != d || l.conn == nil || l.conn.link.Local.Port() == 0 {
+			if l.Direction != d || l.conn == nil || l.conn.link.Local.Port() == 0 || l.conn.neverOpened() {
 				continue
 			}
 			port := strconv.Itoa(int(l.conn.link.Local.Port()))
@@ -122,6 +118,9 @@ func ports(k *call) string {
 	}
 	return s
 }
+
+// neverOpened reports a dial that got no connection: it has no port of ours.
+func (c *conn) neverOpened() bool { return c.refused != nil && c.opened == nil }
 
 // hops copies to each leg what its connection tells.
 func (w *walk) hops(k *call) {

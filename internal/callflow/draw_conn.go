@@ -40,9 +40,10 @@ func (w *walk) connRows(k *call, c *conn) []draft {
 			if c.opened == nil && !c.link.Inbound {
 				arrow(e, true, Row{Kind: RowTCP, Label: "TCP", Bad: true, Note: e.Reason})
 			}
-			words(e, Row{Kind: RowSummary, Label: c.refusedWords(e, refuser, sender), Bad: true, Took: since(e, c.opened)})
+			last := c.lastWord(e)
+			words(last, Row{Kind: RowSummary, Label: c.refusedWords(e, refuser, sender), Bad: true, Took: since(last, c.opened)})
 			for _, r := range c.causes(refuser) {
-				words(e, r)
+				words(last, r)
 			}
 		case Closed:
 			if c.refused == nil {
@@ -56,11 +57,27 @@ func (w *walk) connRows(k *call, c *conn) []draft {
 // refuser is the first verdict that refuses; nil when the handshake is good, or ended without one.
 func (c *conn) refuser() *Verdict {
 	for _, v := range c.judged {
-		if !v.Accepted {
+		if !v.Accepted && !v.Undecided {
 			return v
 		}
 	}
 	return nil
+}
+
+// lastWord is where a refusal is drawn: below the last step of a handshake that an alert ended. The connection itself
+// ends later, when the other side has had time to read the alert.
+func (c *conn) lastWord(refused *Event) *Event {
+	last, alert := refused, false
+	for _, e := range c.events {
+		if e.Kind == Handshake {
+			last = e
+			alert = alert || e.Step.Name == NameAlert
+		}
+	}
+	if alert {
+		return last
+	}
+	return refused
 }
 
 // confirmed reports whether the peer is known to have accepted. A TLS 1.3 client finishes first and does not know
@@ -128,6 +145,8 @@ func (c *conn) refusedWords(e *Event, v *Verdict, name func(bool) string) string
 	switch {
 	case v == nil:
 		return hop + " failed: " + e.Reason
+	case v.KnownBy == Unknown:
+		return hop + " failed: " + v.Reason
 	case v.ByGateway:
 		return hop + " refused by the " + name(true) + ": " + v.Reason
 	}
@@ -150,7 +169,7 @@ func (c *conn) causes(v *Verdict) []Row {
 		rows = append(rows, Row{Kind: RowRemedy, Label: "fix: " + v.Remedy})
 	}
 	for _, o := range c.judged {
-		if o == v || o.Accepted || o.ByGateway != v.ByGateway {
+		if o == v || o.Accepted || o.Undecided || o.ByGateway != v.ByGateway {
 			continue
 		}
 		rows = append(rows, Row{Kind: RowCause, Label: "cause (" + o.KnownBy + "): " + o.Reason})

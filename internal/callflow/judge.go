@@ -92,6 +92,8 @@ func (j *judgement) done() bool {
 	for _, l := range j.call.legs {
 		v := &l.invite
 		switch {
+		case l.failure != "" && l.conn != nil && l.conn.ready == nil && l.conn.refused == nil:
+			return false // its handshake has failed, and why is still to come
 		case v.at.IsZero() || v.timeout != "" || l.failure != "":
 		case v.code == 0 || !v.acked || v.bye && !v.byeDone:
 			return false
@@ -231,6 +233,8 @@ func (j *judgement) refusal(l *leg) string {
 	switch {
 	case v == nil:
 		return "refused: " + where + " failed, " + l.conn.refused.Reason
+	case v.KnownBy == Unknown:
+		return "refused: " + where + " failed, " + v.Reason
 	case v.ByGateway:
 		return "refused by the " + j.gateway + " on " + where + ": " + v.Reason
 	}
@@ -252,6 +256,8 @@ func (j *judgement) hopFailure(l *leg) string {
 	switch {
 	case v == nil:
 		return hop + " failed: " + c.refused.Reason
+	case v.KnownBy == Unknown:
+		return hop + " failed: " + v.Reason
 	case v.ByGateway:
 		return hop + " was refused by the " + j.gateway + ": " + v.Reason
 	}
