@@ -1,0 +1,105 @@
+package peer
+
+import (
+	"slices"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+)
+
+// Peer is one peer of a configuration. All but State is immutable.
+type Peer struct {
+	Name      string
+	URI       config.URI          // where our requests go
+	Transport transport.Transport // that of URI
+	SIPS      config.SIPS         // from its profile
+
+	CertNames  []string        // empty: known by its address alone
+	AcceptFrom []config.Source // nil with CertNames: any address; else none
+
+	Listener string // whose address our requests carry; empty when none fits
+	Pinned   bool   // recognised on Listener only
+
+	Identity string   // our certificate on the way to it; empty: none
+	Trust    []string // whose word we take for its certificate
+
+	State *State
+}
+
+// Secure says whether our requests reach the peer over TLS.
+func (p *Peer) Secure() bool { return p.Transport.Secure() }
+
+// CanSIPS says whether a sips: request may be sent to the peer.
+func (p *Peer) CanSIPS() bool { return p.Secure() && p.SIPS != config.SIPSNever }
+
+// CanSIP says whether a call that is not sips: may be sent to the peer: with
+// the rule required it becomes sips:, which needs TLS.
+func (p *Peer) CanSIP() bool { return p.Secure() || p.SIPS != config.SIPSRequired }
+
+// Scheme is the scheme of what we send to the peer, given whether the caller's
+// request is sips:.
+func (p *Peer) Scheme(sips bool) string {
+	if p.SIPS == config.SIPSRequired || sips && p.SIPS == config.SIPSAllowed {
+		return "sips"
+	}
+	return "sip"
+}
+
+// Table is the peers of one configuration.
+type Table struct {
+	peers  []*Peer
+	byName map[string]*Peer
+	byCert []*Peer // those with certificate names
+	bySource
+}
+
+// Compile returns the table of a configuration without problems. Peers that
+// before has too keep their State; before may be nil.
+func Compile(cfg *config.Config, before *Table) *Table {
+	t := &Table{byName: make(map[string]*Peer, len(cfg.Peers))}
+	for i := range cfg.Peers {
+		p := compile(cfg, &cfg.Peers[i])
+		p.State = new(State)
+		if old := before.Lookup(p.Name); old != nil {
+			p.State = old.State
+		}
+		t.peers = append(t.peers, p)
+		t.byName[p.Name] = p
+		if len(p.CertNames) > 0 {
+			t.byCert = append(t.byCert, p)
+		} else {
+			t.add(p)
+		}
+	}
+	return t
+}
+
+func compile(cfg *config.Config, from *config.Peer) *Peer {
+	p := &Peer{
+		Name:       from.Name,
+		URI:        from.URI,
+		SIPS:       cfg.ProfileOf(from).SIPS,
+		CertNames:  slices.Clone(from.CertificateNames),
+		AcceptFrom: slices.Clone(from.AcceptFrom),
+		Pinned:     from.Listener != "",
+		Identity:   from.Identity,
+		Trust:      slices.Clone(from.Trust),
+	}
+	p.Transport, _ = transport.ParseTransport(string(from.URI.Transport))
+	if l := cfg.ListenerFor(from); l != nil {
+		p.Listener = l.Name
+	}
+	return p
+}
+
+// Lookup returns the peer called name, nil when there is none. It serves a nil
+// Table.
+func (t *Table) Lookup(name string) *Peer {
+	if t == nil {
+		return nil
+	}
+	return t.byName[name]
+}
+
+// All returns the peers in the order of the file. The slice must not be changed.
+func (t *Table) All() []*Peer { return t.peers }
