@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -104,6 +105,17 @@ func TestFloors(t *testing.T) {
 	}
 	if !seen["sip"] || !seen["cmd/sallyport"] {
 		t.Errorf("the walk missed packages: it saw %d", len(seen))
+	}
+}
+
+// TestFloorsInArchitecture keeps the page and this file saying the same.
+func TestFloorsInArchitecture(t *testing.T) {
+	page, err := os.ReadFile("docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "```floors"+floors+"```") {
+		t.Errorf("docs/ARCHITECTURE.md shows other floors than deps_test.go; they are:%s", floors)
 	}
 }
 
