@@ -178,9 +178,9 @@ func TestLoad(t *testing.T) {
 		{"utf16.yaml", []byte("\xff\xfea\x00"), "UTF-16"},
 		{"latin1.yaml", []byte("data: \xe4"), "1:7: the file is not UTF-8 text"},
 		{"huge.yaml", bytes.Repeat([]byte("# 345678\n"), MaxSize/9+1), "the file is too large"},
-		{"deep.yaml", []byte("a: " + strings.Repeat("[", 1<<20)), "the nesting is too deep"},
-		{"deeper.yaml", []byte(strings.Repeat("- ", 1<<20)), "the nesting is too deep"},
-		{"long.yaml", []byte(strings.Repeat("a: b\n", 1<<19)), "the mapping is too long"},
+		{"deep.yaml", []byte("a: " + strings.Repeat("[", 1<<16)), "the nesting is too deep"},
+		{"deeper.yaml", []byte(strings.Repeat("- ", 1<<16)), "the nesting is too deep"},
+		{"long.yaml", []byte(strings.Repeat("a: b\n", maxKeys+1)), "the mapping is too long"},
 		{"bomb.yaml", []byte("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"), "1:4: it holds an anchor"},
 	} {
 		path := filepath.Join(dir, test.name)
@@ -276,8 +276,8 @@ func forgetPlaces(v reflect.Value) {
 			v.SetZero()
 			return
 		}
-		for i := range v.NumField() {
-			if f := v.Field(i); f.CanSet() {
+		for _, f := range v.Fields() {
+			if f.CanSet() {
 				forgetPlaces(f)
 			}
 		}

@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/sip/transport"
@@ -62,12 +63,8 @@ func ambiguous(cfg *config.Config, first, second *config.Peer) (config.Problem, 
 // unclear says whether it is not known how the peer is recognised, because of a
 // problem that is reported already.
 func unclear(p *config.Peer) bool {
-	for _, key := range []string{"uri", "certificate_names", "accept_from", "listener"} {
-		if p.Broken(key) {
-			return true
-		}
-	}
-	return p.URI.Host == ""
+	keys := []string{"uri", "certificate_names", "accept_from", "listener"}
+	return p.URI.Host == "" || slices.ContainsFunc(keys, p.Broken)
 }
 
 // comesTo says whether the peer can be recognised on the listener.
