@@ -1,0 +1,114 @@
+package interop
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	theirs "github.com/emiago/sipgo/sip"
+
+	ours "github.com/sallyport-sip/sallyport/sip"
+)
+
+// The benchmarks measure both stacks on the same bytes. "in-turn" runs short blocks of each alternately and reports
+// ours/sipgo, which a busy machine disturbs least.
+
+func parseOurs(b *testing.B, m *ours.Message, raw []byte) {
+	if err := m.Load(raw); err != nil {
+		b.Fatal(err)
+	}
+	if err := m.Check(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func parseTheirs(b *testing.B, raw []byte) {
+	if _, err := theirs.ParseMessage(raw); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkParseInvite parses, indexes and checks.
+func BenchmarkParseInvite(b *testing.B) { benchmarkParse(b, invite) }
+
+// BenchmarkParseAnswer does so with a 200.
+func BenchmarkParseAnswer(b *testing.B) { benchmarkParse(b, answer) }
+
+func benchmarkParse(b *testing.B, raw []byte) {
+	m := ours.Acquire()
+	defer m.Release()
+	compare(b, func(b *testing.B) { parseOurs(b, m, raw) }, func(b *testing.B) { parseTheirs(b, raw) })
+}
+
+// BenchmarkWriteInvite makes and encodes the outgoing INVITE from the one that came, as a back-to-back user agent does.
+func BenchmarkWriteInvite(b *testing.B) {
+	in, their := parsedPair(b)
+	defer in.Release()
+	var w ours.Builder
+	mine := make([]byte, 0, 2048)
+	var buf bytes.Buffer
+	compare(b, func(*testing.B) {
+		mine = writeOurs(&w, mine[:0], in)
+	}, func(*testing.B) {
+		buf.Reset()
+		buildTheirs(their).StringWrite(&buf)
+	})
+}
+
+// BenchmarkEncodeInvite is kinder to sipgo: its request is made beforehand and only encoded, into a buffer that is there.
+func BenchmarkEncodeInvite(b *testing.B) {
+	in, their := parsedPair(b)
+	defer in.Release()
+	var w ours.Builder
+	mine := make([]byte, 0, 2048)
+	out := buildTheirs(their)
+	var buf bytes.Buffer
+	compare(b, func(*testing.B) {
+		mine = writeOurs(&w, mine[:0], in)
+	}, func(*testing.B) {
+		buf.Reset()
+		out.StringWrite(&buf)
+	})
+}
+
+func parsedPair(b *testing.B) (*ours.Message, *theirs.Request) {
+	in, err := ours.Parse(invite)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := theirs.ParseMessage(invite)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return in, m.(*theirs.Request)
+}
+
+func compare(b *testing.B, mine, other func(*testing.B)) {
+	b.Run("ours", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			mine(b)
+		}
+	})
+	b.Run("sipgo", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			other(b)
+		}
+	})
+	b.Run("in-turn", func(b *testing.B) {
+		const block = 500
+		var spent [2]time.Duration
+		for b.Loop() {
+			for i, f := range []func(*testing.B){mine, other} {
+				start := time.Now()
+				for range block {
+					f(b)
+				}
+				spent[i] += time.Since(start)
+			}
+		}
+		b.ReportMetric(0, "ns/op") // two blocks: of no meaning by itself
+		b.ReportMetric(float64(spent[0])/float64(spent[1]), "ours/sipgo")
+	})
+}
