@@ -1,6 +1,10 @@
 # Everything that CI runs, by the same names. Each target is a line or two; the longer ones are scripts in tools/.
 
-.PHONY: build test race fuzz e2e interop bench generate check cross
+# A plain "make" names the targets.
+help:
+	@echo build test race fuzz e2e interop bench generate check cross
+
+.PHONY: help build test race fuzz e2e interop bench generate check cross
 
 build:
 	go build -o bin/sallyport ./cmd/sallyport
