@@ -7,39 +7,41 @@ import (
 	"slices"
 )
 
-// alert is one fatal alert of RFC 8446 §6.2 or RFC 5246 §7.2.2 as a peer sends it to us: what it tells for certain, and
-// which of the causes on our side can be behind it (nil: any).
+// alert is one fatal alert of RFC 8446 §6.2 or RFC 5246 §7.2.2 as a peer sends it to us.
 type alert struct {
 	number uint8
 	name   string
-	code   Code // PeerAlert when the alert alone does not tell
-	causes []Code
+	means  string // what it says for certain; empty when it says nothing more than its name
+	code   Code   // PeerAlert when the alert alone does not tell
+	causes []Code // which causes on our side can be behind it; nil: any
 }
 
+var none = []Code{}
+
 var alerts = []alert{
-	{10, "unexpected_message", ProtocolError, []Code{}},
-	{20, "bad_record_mac", ProtocolError, []Code{}},
-	{22, "record_overflow", ProtocolError, []Code{}},
-	{40, "handshake_failure", PeerAlert, nil},
-	{42, "bad_certificate", PeerAlert, nil},
-	{43, "unsupported_certificate", PeerAlert, []Code{WrongUsage}},
-	{44, "certificate_revoked", PeerAlert, []Code{}},
-	{45, "certificate_expired", PeerAlert, []Code{Expired, NotYetValid}},
-	{46, "certificate_unknown", PeerAlert, nil},
-	{47, "illegal_parameter", ProtocolError, []Code{}},
-	{48, "unknown_ca", PeerAlert, []Code{UnknownCA, SelfSignedCert, MissingIntermediate}},
-	{49, "access_denied", PeerAlert, nil},
-	{50, "decode_error", ProtocolError, []Code{}},
-	{51, "decrypt_error", KeyMismatch, []Code{}},
-	{70, "protocol_version", NoCommonVersion, []Code{}},
-	{71, "insufficient_security", NoCommonSuite, []Code{}},
-	{80, "internal_error", PeerAlert, []Code{}},
-	{90, "user_canceled", PeerAlert, []Code{}},
-	{109, "missing_extension", ProtocolError, []Code{}},
-	{110, "unsupported_extension", ProtocolError, []Code{}},
-	{112, "unrecognized_name", NameMismatch, []Code{NameMismatch}},
-	{116, "certificate_required", NoClientCertificate, []Code{NoClientCertificate}},
-	{120, "no_application_protocol", PeerAlert, []Code{}},
+	{10, "unexpected_message", "", ProtocolError, none},
+	{20, "bad_record_mac", "", ProtocolError, none},
+	{22, "record_overflow", "", ProtocolError, none},
+	{40, "handshake_failure", "", PeerAlert, nil},
+	{42, "bad_certificate", "it does not accept our certificate", PeerAlert, nil},
+	{43, "unsupported_certificate", "it cannot use a certificate like ours", PeerAlert, []Code{WrongUsage}},
+	{44, "certificate_revoked", "it holds our certificate to be revoked", PeerAlert, none},
+	{45, "certificate_expired", "it holds our certificate to be expired", Expired, []Code{Expired, NotYetValid}},
+	{46, "certificate_unknown", "it does not accept our certificate", PeerAlert, nil},
+	{47, "illegal_parameter", "", ProtocolError, none},
+	{48, "unknown_ca", "it does not know the CA of our certificate", UnknownCA, []Code{UnknownCA, SelfSignedCert}},
+	{49, "access_denied", "it knows us, and does not let us in", PeerAlert, none},
+	{50, "decode_error", "", ProtocolError, none},
+	{51, "decrypt_error", "a signature of ours does not fit", KeyMismatch, none},
+	{70, "protocol_version", "no TLS version in common", NoCommonVersion, none},
+	{71, "insufficient_security", "our cipher suites are too weak for it", NoCommonSuite, none},
+	{80, "internal_error", "it has a trouble of its own", PeerAlert, none},
+	{90, "user_canceled", "", PeerAlert, none},
+	{109, "missing_extension", "", ProtocolError, none},
+	{110, "unsupported_extension", "", ProtocolError, none},
+	{112, "unrecognized_name", "it has no certificate for the name that we asked for", NameMismatch, none},
+	{116, "certificate_required", "it wants a certificate of ours", NoClientCertificate, []Code{NoClientCertificate}},
+	{120, "no_application_protocol", "it wants another application protocol (ALPN)", PeerAlert, none},
 }
 
 // alertByText finds an alert by the text that crypto/tls gives it. Its type is not exported, except as tls.AlertError,
@@ -65,7 +67,7 @@ func remoteAlert(err error) (alert, bool) {
 	if i := slices.IndexFunc(alerts, func(a alert) bool { return a.number == n }); i >= 0 {
 		return alerts[i], true
 	}
-	return alert{number: n, name: clean(op.Err.Error(), 60), code: PeerAlert, causes: []Code{}}, true
+	return alert{number: n, name: "(unknown)", code: PeerAlert, causes: none}, true
 }
 
 // aboutCertificates reports whether the peer sends a only after it has judged our certificate, or the lack of one.

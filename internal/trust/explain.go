@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -174,38 +173,28 @@ func notTLS(h tls.RecordHeaderError, we Role) (Code, string) {
 	return PlainTextOnTLS, quoted
 }
 
-var hexNumber = regexp.MustCompile(`\b[0-9a-f]{3,4}\b`)
-
-// detail makes names of the numbers with which crypto/tls says what the other side offered.
+// detail makes names of the numbers with which crypto/tls says what the other side offered, for example "tls: client
+// offered only unsupported versions: [302 301]".
 func detail(code Code, text string) string {
+	text = clean(strings.TrimPrefix(text, "tls: "), 300)
+	name := tls.CipherSuiteName
 	switch code {
 	case BadCertificate:
-		return clean(strings.TrimPrefix(text, "tls: "), 300)
-	case NoCommonVersion, NoCommonSuite:
+		return text
+	case NoCommonVersion:
+		name = tls.VersionName
+	case NoCommonSuite:
 	default:
 		return ""
 	}
-	_, offer, found := strings.Cut(text, ": client offered")
-	if code == NoCommonVersion {
-		offer, found = text, true
-	}
-	if !found {
-		return " (" + clean(strings.TrimPrefix(text, "tls: "), 200) + ")"
-	}
 	var names []string
-	for _, h := range hexNumber.FindAllString(strings.TrimPrefix(offer, "tls: "), -1) {
-		n, err := strconv.ParseUint(h, 16, 16)
-		if err != nil {
-			continue
-		}
-		if code == NoCommonVersion {
-			names = append(names, tls.VersionName(uint16(n)))
-		} else {
-			names = append(names, tls.CipherSuiteName(uint16(n)))
+	for h := range strings.FieldsSeq(strings.Trim(text[strings.LastIndexAny(text, ":[")+1:], "[]")) {
+		if n, err := strconv.ParseUint(h, 16, 16); err == nil {
+			names = append(names, name(uint16(n)))
 		}
 	}
 	if len(names) == 0 {
-		return ""
+		return ": " + text
 	}
 	return ": the peer offers " + list(names)
 }

@@ -14,29 +14,25 @@ import (
 // evidence; when there is none, the verdict says so.
 func peerRefusal(a alert, we Role, f Facts) []Verdict {
 	found := causes(a.causes, we, f)
-	quote := fmt.Sprintf("%d %s", a.number, a.name)
 	v := Verdict{By: byPeer, KnownBy: ByAlert, Code: a.code}
-	v.Reason, v.Remedy = words{detail: quote}.say(PeerAlert)
-	if a.code != PeerAlert {
-		meaning, remedy := words{ours: true, detail: detailFor(a.code)}.say(a.code)
-		v.Reason += ": " + meaning
-		v.Remedy = remedy
+	v.Reason, v.Remedy = words{detail: fmt.Sprintf("%d %s", a.number, a.name)}.say(PeerAlert)
+	if a.means != "" {
+		v.Reason += ": " + a.means
 	}
-	if len(found) == 0 && a.causes == nil || len(found) == 0 && a.aboutCertificates() {
+	if a.code != PeerAlert {
+		w := words{ours: true}
+		if len(f.Presented) > 0 {
+			w.cert = f.Presented[0]
+		}
+		_, v.Remedy = w.say(a.code)
+	}
+	if len(found) == 0 && (a.causes == nil || len(a.causes) > 0) {
 		v.Reason += "; none of our own checks explains it"
+		if a.code == Expired {
+			v.Remedy = "check the clock of the peer: by the clock here our certificate is within its time"
+		}
 	}
 	return append([]Verdict{v}, found...)
-}
-
-// detailFor is what an alert itself says where the sentence of its code wants a detail.
-func detailFor(code Code) string {
-	switch code {
-	case NameMismatch:
-		return "the peer has no certificate for the name that was asked for"
-	case ProtocolError:
-		return "the peer found our part of it wrong"
-	}
-	return ""
 }
 
 // causes runs our own certificate through our own checks, in the order of likelihood, and returns what applies. Only

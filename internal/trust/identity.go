@@ -143,10 +143,10 @@ func lifetimeFault(c *x509.Certificate, now time.Time) *fault {
 	switch lifetime(c, now) {
 	case Expired:
 		return &fault{fmt.Sprintf("%s expired on %s", Subject(c), day(c.NotAfter)), "",
-			"renew it; if it should be valid, check the clock (" + now.UTC().Format("2006-01-02 15:04") + " UTC)"}
+			"renew it; if it should be valid, check the clock (" + minute(now) + ")"}
 	case NotYetValid:
-		return &fault{fmt.Sprintf("%s is valid only from %s", Subject(c), day(c.NotBefore)), "",
-			"wait, or check the clock (" + now.UTC().Format("2006-01-02 15:04") + " UTC)"}
+		return &fault{fmt.Sprintf("%s is valid only from %s", Subject(c), minute(c.NotBefore)), "",
+			"wait, or check the clock (" + minute(now) + ")"}
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ const (
 	NotYetValid         Code = "not_yet_valid"
 	UnknownCA           Code = "unknown_ca"
 	SelfSignedCert      Code = "self_signed"
+	BadIssuer           Code = "bad_issuer"
 	MissingIntermediate Code = "missing_intermediate"
 	NameMismatch        Code = "name_mismatch"
 	NameConstraint      Code = "name_constraint"
@@ -56,12 +57,14 @@ var reasons = []wording{
 		remedy: "add this very certificate to trust {trust}, or give {who} a certificate of {anchors}",
 		ours:   "put this certificate into the peer's trust, or use one that a CA it trusts has signed",
 		says:   "our certificate {subject} is self-signed, so the peer must have it in its trust"},
+	{code: BadIssuer, sentence: "certificate {subject} is signed by {issuer}, which {detail}",
+		remedy: "give {who} a certificate that a CA has signed, such as {anchors}"},
 	{code: MissingIntermediate, sentence: "certificate {subject} came without the certificate of its issuer {issuer}",
 		remedy: "make {who} send its whole chain: its own certificate first, then {issuer}",
 		ours:   "append the certificate of {issuer} to our certificate file, after our own"},
 	{code: NameMismatch, sentence: "{detail}",
 		remedy: "put a name of this certificate into certificate_names of {who}, if that is whom you mean; or give {who} a certificate with the SIP URI or DNS name that is wanted",
-		ours:   "use a certificate that carries the name which the peer asked for"},
+		ours:   "use a certificate that carries the name which was asked for, or correct the host of the peer's uri"},
 	{code: NameConstraint, sentence: "certificate {subject} breaks a name constraint of its CA: {detail}",
 		remedy: "have {who} get a certificate within the constraints; a constraint on URIs cannot hold for sip: URIs, so use a CA without one",
 		ours:   "use a certificate within the constraints of its CA"},
@@ -171,7 +174,7 @@ func (w words) say(code Code) (reason, remedy string) {
 func (w words) replacer() *strings.Replacer {
 	subject, issuer, from, until := "", w.issuer, "", ""
 	if w.cert != nil {
-		subject, from, until = Subject(w.cert), day(w.cert.NotBefore), day(w.cert.NotAfter)
+		subject, from, until = Subject(w.cert), minute(w.cert.NotBefore), day(w.cert.NotAfter)
 		if issuer == "" {
 			issuer = printable(w.cert.Issuer.String())
 		}
@@ -181,7 +184,7 @@ func (w words) replacer() *strings.Replacer {
 		usage = "clientAuth"
 	}
 	return strings.NewReplacer("{subject}", subject, "{issuer}", or(issuer, "its issuer"), "{from}", from, "{until}", until,
-		"{now}", time.Now().UTC().Format("2006-01-02 15:04 UTC"), "{who}", or(w.who, "the peer"), "{listener}", or(w.listener, "the listener"), "{trust}", or(w.trust, "of the listener"),
+		"{now}", minute(time.Now()), "{who}", or(w.who, "the peer"), "{listener}", or(w.listener, "the listener"), "{trust}", or(w.trust, "of the listener"),
 		"{anchors}", or(list(w.anchors), "a trusted CA"), "{role}", w.role, "{usage}", usage, "{detail}", w.detail)
 }
 
@@ -236,6 +239,8 @@ func list(names []string) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02") }
 

@@ -88,7 +88,9 @@ func (v *verification) brokenLink(err error) *Refusal {
 			return r
 		}
 		if invalid := notCA(issuer); invalid != "" {
-			return v.unknown(fmt.Sprintf(" (%s %s)", Subject(issuer), invalid), err)
+			w := v.words(c)
+			w.detail = invalid
+			return w.refusal(BadIssuer, err)
 		}
 		c = issuer
 	}
