@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -55,12 +57,58 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"status": status, "columns": columns},
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+env.Getenv("PATH"))
-			return nil
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": status, "columns": columns, "listening": listening,
 		},
+		Setup: setup,
 	})
+}
+
+// setup gives a script the binary, and $P1 to $P8: loopback ports that are free on TCP and UDP.
+func setup(env *testscript.Env) error {
+	env.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+env.Getenv("PATH"))
+	var held []net.Listener // until all are chosen, so that none is chosen twice
+	defer func() {
+		for _, l := range held {
+			l.Close()
+		}
+	}()
+	for i := 1; i <= 8; {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		held = append(held, l)
+		p, err := net.ListenPacket("udp", l.Addr().String())
+		if err != nil {
+			continue // somebody's UDP port
+		}
+		p.Close()
+		env.Setenv(fmt.Sprintf("P%d", i), strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		i++
+	}
+	return nil
+}
+
+// listening waits until TCP addresses accept connections: "listening 127.0.0.1:$P1".
+func listening(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: listening address...")
+	}
+	for _, addr := range args {
+		end := time.Now().Add(10 * time.Second)
+		for {
+			c, err := net.Dial("tcp", addr)
+			if err == nil {
+				c.Close()
+				break
+			}
+			if time.Now().After(end) {
+				ts.Fatalf("%v", err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
 }
 
 // status runs a program and wants this exit status of it: "status 2 sallyport serve". Its output is there for stdout,
