@@ -1,7 +1,7 @@
 package tlswire
 
 // alerts is indexed by code: RFC 8446 §6, RFC 5246 §7.2, RFC 6066 §9,
-// RFC 7301 §3.2, RFC 7507 §5, RFC 9849.
+// RFC 7301 §3.2, RFC 7507 §2, RFC 9147 §9, RFC 9849 §11.2.
 var alerts = [...]string{
 	0:   "close_notify",
 	10:  "unexpected_message",

@@ -3,6 +3,8 @@ package tlswire
 import (
 	"crypto/tls"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -29,9 +31,18 @@ func (v VersionID) String() string {
 // SuiteID is a cipher suite as it stands on the wire.
 type SuiteID uint16
 
-// suites names those that crypto/tls has no name for and that are met in
+// suiteNames is made of those that crypto/tls knows and of moreSuites.
+var suiteNames = func() map[SuiteID]string {
+	names := maps.Clone(moreSuites)
+	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		names[SuiteID(s.ID)] = s.Name
+	}
+	return names
+}()
+
+// moreSuites names those that crypto/tls has no name for and that are met in
 // captures, in the order of their numbers.
-var suites = map[SuiteID]string{
+var moreSuites = map[SuiteID]string{
 	0x0033: "TLS_DHE_RSA_WITH_AES_128_CBC_SHA",
 	0x0039: "TLS_DHE_RSA_WITH_AES_256_CBC_SHA",
 	0x003D: "TLS_RSA_WITH_AES_256_CBC_SHA256",
@@ -54,10 +65,10 @@ var suites = map[SuiteID]string{
 
 // String returns the IANA name, or the number when there is none at hand.
 func (s SuiteID) String() string {
-	if name, ok := suites[s]; ok {
+	if name, ok := suiteNames[s]; ok {
 		return name
 	}
-	return tls.CipherSuiteName(uint16(s))
+	return fmt.Sprintf("0x%04X", uint16(s))
 }
 
 // GroupID is a key exchange group as it stands on the wire.
@@ -114,7 +125,7 @@ const (
 )
 
 // messageNames is indexed by handshake type: RFC 8446 §4, RFC 5246 §7.4,
-// RFC 4680 §4, RFC 6066 §3, RFC 8879 §4.
+// RFC 4680 §2, RFC 6066 §2, RFC 8879 §4.
 var messageNames = [...]string{
 	0:                       "HelloRequest",
 	typeClientHello:         "ClientHello",

@@ -26,9 +26,9 @@ func sealedRecord(o *opener, typ byte, content []byte) []byte {
 	inner := append(bytes.Clone(content), typ, 0, 0) // two bytes of padding
 	header := []byte{recordData, 3, 3, 0, 0}
 	binary.BigEndian.PutUint16(header[3:], uint16(len(inner)+o.aead.Overhead()))
-	nonce := o.nonce()
+	nonce := o.next()
 	o.seq++
-	return o.aead.Seal(header, nonce[:], inner, header)
+	return o.aead.Seal(header, nonce, inner, header)
 }
 
 // plainRecords puts content into records of at most size bytes.

@@ -146,9 +146,10 @@ func (p *Parser) makeKeys(r record) {
 
 // opener opens the records of one direction under one traffic secret.
 type opener struct {
-	aead cipher.AEAD
-	iv   [12]byte
-	seq  uint64
+	aead  cipher.AEAD
+	iv    [12]byte
+	seq   uint64   // of the next record
+	nonce [12]byte // of the next record; here so that it is not allocated each time
 }
 
 // suite13 is a suite of TLS 1.3, RFC 8446 appendix B.4.
@@ -217,17 +218,16 @@ func expandLabel(h func() hash.Hash, secret []byte, label string, n int) ([]byte
 	return hkdf.Expand(h, secret, string(b.BytesOrPanic()), n)
 }
 
-// nonce is that of the next record, RFC 8446 §5.3.
-func (o *opener) nonce() [12]byte {
-	nonce := o.iv
-	binary.BigEndian.PutUint64(nonce[4:], binary.BigEndian.Uint64(nonce[4:])^o.seq)
-	return nonce
+// next makes the nonce of the next record, RFC 8446 §5.3.
+func (o *opener) next() []byte {
+	o.nonce = o.iv
+	binary.BigEndian.PutUint64(o.nonce[4:], binary.BigEndian.Uint64(o.iv[4:])^o.seq)
+	return o.nonce[:]
 }
 
 // open decrypts a record behind dst. Only a record that opens counts.
 func (o *opener) open(dst []byte, r record) ([]byte, error) {
-	nonce := o.nonce()
-	plain, err := o.aead.Open(dst, nonce[:], r.content, r.header[:])
+	plain, err := o.aead.Open(dst, o.next(), r.content, r.header[:])
 	if err == nil {
 		o.seq++
 	}
@@ -238,6 +238,7 @@ func (o *opener) open(dst []byte, r record) ([]byte, error) {
 func (o *opener) wipe() {
 	if o != nil {
 		clear(o.iv[:])
+		clear(o.nonce[:])
 		o.aead = nil
 	}
 }

@@ -10,8 +10,12 @@ import (
 // port is the mistake met most often. Each answer depends only on the bytes
 // themselves, never on how they were cut.
 
-// maxForeign is how many first bytes are looked at.
-const maxForeign = 24
+// maxForeign is how many first bytes are looked at, and showForeign how many are
+// shown when they have no name.
+const (
+	maxForeign  = 24
+	showForeign = 8
+)
 
 // foreign reports whether a direction that begins with raw and then next cannot
 // be TLS, judged by the first byte alone.
@@ -28,6 +32,9 @@ func (p *Parser) feedForeign(from Side, at time.Time, b []byte) {
 	for _, c := range b {
 		d.raw = append(d.raw, c)
 		kind, text := classify(d.raw, len(d.raw) == maxForeign)
+		if kind == NotTLS && len(d.raw) < showForeign {
+			kind = "" // some more bytes make a better text
+		}
 		if kind != "" {
 			p.problem(record{at: at, from: from}, kind, "%s", text)
 			d.stop()
@@ -135,4 +142,4 @@ func classifySSLv2(b []byte, last bool) (ProblemKind, string) {
 }
 
 // quoted shows a few bytes, unprintable ones escaped.
-func quoted(b []byte) string { return fmt.Sprintf("%q", b[:min(len(b), 8)]) }
+func quoted(b []byte) string { return fmt.Sprintf("%q", b[:min(len(b), showForeign)]) }
