@@ -2,6 +2,7 @@ package interop
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	theirs "github.com/emiago/sipgo/sip"
@@ -108,9 +109,7 @@ func theirFacts(b []byte) (f facts, err error) {
 
 func TestBothParsersFindTheSameFacts(t *testing.T) {
 	all := map[string][]byte{"INVITE": invite}
-	for name, b := range others {
-		all[name] = b
-	}
+	maps.Copy(all, others)
 	for name, b := range all {
 		t.Run(name, func(t *testing.T) {
 			mine, err := ourFacts(b)

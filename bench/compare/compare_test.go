@@ -17,6 +17,10 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/bench/certs"
+	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/route"
+	"github.com/sallyport-sip/sallyport/internal/trust"
 )
 
 func TestRatiosAreFormedPairByPair(t *testing.T) {
@@ -86,25 +90,25 @@ func TestKamailioTakesItsConfiguration(t *testing.T) {
 	}
 }
 
-func TestSallyportConfigurationNamesThePeersOfTheTransport(t *testing.T) {
+// The gateway's own checks say whether it takes the configurations.
+func TestSallyportTakesItsConfiguration(t *testing.T) {
 	o, dir := setting(t)
-	for transport, want := range map[string][]string{
-		"udp": {`listen: "udp:127.0.0.1:15060"`, `accept_from: ["127.0.0.2:15080", "127.0.0.2:15081"]`, `uri: "sip:127.0.0.3:15070;transport=udp"`},
-		"tcp": {`listen: "tcp:127.0.0.1:15060"`, `accept_from: ["127.0.0.2"]`},
-		"tls": {`listen: "tls:127.0.0.1:15061", client_certificates: required`, "certificate_names: [caller.example]", "../gateway-key.pem"},
-	} {
-		argv, err := sallyportCommand(o, dir, transport)
+	for _, transport := range []string{"udp", "tcp", "tls"} {
+		own := filepath.Join(dir, "sallyport-"+transport)
+		if err := os.Mkdir(own, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		argv, err := sallyportCommand(o, own, transport)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := os.ReadFile(argv[len(argv)-1])
-		if err != nil {
-			t.Fatal(err)
+		cfg, problems := config.Load(argv[len(argv)-1])
+		problems = slices.Concat(problems, config.Check(cfg), trust.Check(cfg), peer.Check(cfg), route.Check(cfg))
+		for _, p := range problems {
+			t.Errorf("%s: %v", transport, p)
 		}
-		for _, part := range want {
-			if !strings.Contains(string(b), part) {
-				t.Errorf("%s: configuration lacks %s:\n%s", transport, part, b)
-			}
+		if len(cfg.Peers) != 2 || len(cfg.Listeners) != 1 || len(cfg.Routes) != 1 {
+			t.Errorf("%s: %d peers, %d listeners, %d routes; want 2, 1, 1", transport, len(cfg.Peers), len(cfg.Listeners), len(cfg.Routes))
 		}
 	}
 }
