@@ -33,7 +33,7 @@ type Live struct {
 // NewLive returns a Live that reports its steps to emit. The ring brings the
 // handshake secrets; it must be the KeyLogWriter of the connection's tls.Config.
 // Without one (nil), the encrypted part of TLS 1.3 handshakes is shown unread as
-// it comes.
+// it comes, and Secret changes nothing.
 func NewLive(ring *KeyRing, emit func(Step)) *Live {
 	l := &Live{ring: ring, emit: emit}
 	l.parser = New(func(s Step) { l.out = append(l.out, s) })
