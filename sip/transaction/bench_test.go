@@ -31,6 +31,7 @@ func lives(t testing.TB, l *Layer, ts *Timers) map[string]func(now time.Time) ti
 	br := []byte(branch)
 	var (
 		trying, ringing, ok    = parsed(t, reply(100, "INVITE", branch)), parsed(t, reply(180, "INVITE", branch)), parsed(t, reply(200, "INVITE", branch))
+		busy                   = parsed(t, reply(486, "INVITE", branch))
 		okBye                  = parsed(t, reply(200, "BYE", branch))
 		inInvite, inBye        = parsed(t, ask("INVITE", branch)), parsed(t, ask("BYE", branch))
 		out180, out200, outBye = []byte(reply(180, "INVITE", branch)), []byte(reply(200, "INVITE", branch)), []byte(reply(200, "BYE", branch))
@@ -46,6 +47,14 @@ func lives(t testing.TB, l *Layer, ts *Timers) map[string]func(now time.Time) ti
 			l.Response(now, trying)
 			l.Response(now, ringing)
 			l.Response(now, ok)
+			return end(now)
+		},
+		"client INVITE refused": func(now time.Time) time.Time {
+			l.NewClient(now, Outgoing{Bytes: invite, Method: sip.INVITE, Branch: br})
+			l.Response(now, busy)
+			for range 3 {
+				l.Response(now, busy)
+			}
 			return end(now)
 		},
 		"client BYE": func(now time.Time) time.Time {

@@ -36,6 +36,9 @@ func TestServerInviteAnswered(t *testing.T) {
 		t.Error("a failure went out after a 2xx")
 	}
 	b.want("1400 server sends 200", "1900 server sends 200")
+	if in.Server.last != nil || in.Server.trying != nil {
+		t.Error("responses are kept though nothing will be sent again")
+	}
 
 	// The ACK to a 2xx has a branch of its own; one that repeats the INVITE's
 	// goes to the TU too.

@@ -232,6 +232,25 @@ func TestClientInviteRefusedGetsItsAck(t *testing.T) { // RFC 3261 §17.1.1.3
 	}
 }
 
+// TestTransactionsAreUsedAgain: the second of two transactions knows nothing of
+// the first, whose memory it has.
+func TestTransactionsAreUsedAgain(t *testing.T) {
+	b := newBench(t)
+	first := b.client(sip.INVITE, true)
+	b.response(reply(486, "INVITE", branch))
+	second := b.layer.NewClient(b.now, Outgoing{
+		Bytes: []byte(ask("INVITE", "z9hG4bKsecond")), Method: sip.INVITE, Branch: []byte("z9hG4bKsecond"), Reliable: true,
+	})
+	if second != first || second.Owner != nil {
+		t.Error("the transaction was not taken from the free ones, or has an owner")
+	}
+	b.response(reply(486, "INVITE", "z9hG4bKsecond"))
+	if !strings.Contains(b.sent[3], "branch=z9hG4bKsecond") {
+		t.Errorf("the ACK is of the first transaction:\n%s", b.sent[3])
+	}
+	b.empty()
+}
+
 func TestClientTimesOut(t *testing.T) {
 	b := newBench(t)
 	b.client(sip.INVITE, true)

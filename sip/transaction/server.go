@@ -149,8 +149,6 @@ func (l *Layer) newServer(at time.Duration, m *sip.Message, id *identity, from O
 		// response ... is downgraded from MAY to SHOULD NOT" (RFC 3261 §17.2.1).
 		s.trying = sip.AppendResponse(l.buffer(), m, 100, "", nil, from.Source)
 		s.last = s.trying
-	} else {
-		a &^= actSend // the TU answers in this same call
 	}
 	l.runServer(s, a)
 	return s
@@ -209,7 +207,7 @@ func expireServer(owner any, now time.Time) {
 // runServer does what the machine asked for; passing a request to the TU is the
 // business of Request's result.
 func (l *Layer) runServer(s *Server, a action) {
-	if a&actSend != 0 && s.last != nil { // nil: a CANCEL or merged request not yet answered
+	if a&actSend != 0 && s.last != nil { // nil: a CANCEL or a merged request, which the TU answers at once
 		l.user.SendServer(s, s.last)
 	}
 	switch s.State() {
