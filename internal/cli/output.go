@@ -25,9 +25,9 @@ const (
 	dim    = "2"
 )
 
-// paint returns text in this colour when s has colours, else text.
+// paint returns text in this colour when s has colours, else text. An empty code is no colour.
 func (s style) paint(code, text string) string {
-	if !s.colour || text == "" {
+	if !s.colour || code == "" || text == "" {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
