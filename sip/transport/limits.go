@@ -38,9 +38,11 @@ type Limits struct {
 	// of a known peer ends; zero is never. IdleUnknown is that for everybody else.
 	Idle, IdleUnknown time.Duration
 
-	// Pending is how many bytes may wait to be sent on one connection. Passing it
-	// ends a stream; on UDP the datagram is dropped.
-	Pending int
+	// Pending is how many bytes may wait to be sent to somebody unknown on one
+	// stream, PendingPeer to a known peer or on one UDP socket: the calls of a whole
+	// trunk may come in one burst. Passing it ends a stream; on UDP the datagram is
+	// dropped.
+	Pending, PendingPeer int
 
 	// Unfinished is how many bytes all unidentified streams together may hold of
 	// messages that are not complete. The stream that passes it ends.
@@ -69,6 +71,7 @@ func DefaultLimits() Limits {
 		WholeMessage:     10 * time.Second,
 		IdleUnknown:      5 * time.Minute,
 		Pending:          256 << 10,
+		PendingPeer:      4 << 20,
 		Unfinished:       32 << 20,
 		Stall:            30 * time.Second,
 		LastWord:         500 * time.Millisecond,
@@ -92,6 +95,7 @@ func (l Limits) orDefault() Limits {
 	fill(&l.WholeMessage, d.WholeMessage)
 	fill(&l.IdleUnknown, d.IdleUnknown)
 	fill(&l.Pending, d.Pending)
+	fill(&l.PendingPeer, d.PendingPeer)
 	fill(&l.Unfinished, d.Unfinished)
 	fill(&l.Stall, d.Stall)
 	fill(&l.LastWord, d.LastWord)

@@ -110,7 +110,7 @@ func (s *stream) append(b []byte) (first bool, err error) {
 	if s.pending != nil {
 		held += len(s.pending.b)
 	}
-	if held+len(b) > s.e.limits.Pending {
+	if held+len(b) > s.pendingLimit() {
 		s.mu.Unlock()
 		err = fmt.Errorf("%w: %d bytes", ErrQueueFull, held)
 		s.abort(err)
@@ -206,6 +206,13 @@ func (s *stream) broken(err error) {
 	s.mu.Unlock()
 	s.e.pool.retire(s.c)
 	s.nc.Close()
+}
+
+func (s *stream) pendingLimit() int {
+	if s.c.identity.Peer == "" {
+		return s.e.limits.Pending
+	}
+	return s.e.limits.PendingPeer
 }
 
 // idleLimit is how long the stream may be at rest; zero is for ever.

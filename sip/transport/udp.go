@@ -128,7 +128,7 @@ func (d *datagrams) send(b []byte, to netip.AddrPort) (first bool, err error) {
 	case d.closed:
 		d.mu.Unlock()
 		return false, ErrClosed
-	case held+len(b) > d.e.limits.Pending:
+	case held+len(b) > d.e.limits.PendingPeer:
 		d.mu.Unlock()
 		d.e.stats.Dropped.Add(1)
 		return false, fmt.Errorf("%w: %d bytes", ErrQueueFull, held)
