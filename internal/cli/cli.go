@@ -25,6 +25,11 @@ var commands = []struct {
 	name  string
 	build func(*app) *cobra.Command
 }{
+	{"cert", cert},
+	{"cert ca", certCA},
+	{"cert issue", certIssue},
+	{"cert self-signed", certSelfSigned},
+	{"cert show", certShow},
 	{"version", version},
 	{"completion", completion},
 }

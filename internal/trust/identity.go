@@ -92,28 +92,28 @@ func loadIdentity(cfg *config.Config, in *config.Identity) (*Identity, []config.
 		add("key", in.Key, bad)
 		return nil, problems
 	}
-	for _, f := range id.faults(certs.certs) {
+	for _, f := range id.faults(certs.Certs) {
 		add("certificate", in.Certificate, f)
 	}
 	return id, problems
 }
 
-func swapped(certs, keys *pemFile) bool {
-	return len(certs.certs) == 0 && (len(certs.keys) > 0 || certs.encrypted) && len(keys.certs) > 0 && len(keys.keys) == 0 && !keys.encrypted
+func swapped(certs, keys *File) bool {
+	return len(certs.Certs) == 0 && (len(certs.Keys) > 0 || certs.Encrypted) && len(keys.Certs) > 0 && len(keys.Keys) == 0 && !keys.Encrypted
 }
 
 // pair finds the key that belongs to one of the certificates.
-func pair(in *config.Identity, certs, keys *pemFile) (*Identity, *fault) {
-	for _, key := range keys.keys {
+func pair(in *config.Identity, certs, keys *File) (*Identity, *fault) {
+	for _, key := range keys.Keys {
 		if r, ok := key.(*rsa.PrivateKey); ok && r.N.BitLen() < 1024 {
 			return nil, &fault{fmt.Sprintf("the RSA key has only %d bits", r.N.BitLen()), "no TLS library accepts it any more", "make a new key and certificate"}
 		}
-		if leafFor(certs.certs, key) != nil {
-			return newIdentity(in.Name, certs.certs, key), nil
+		if leafFor(certs.Certs, key) != nil {
+			return newIdentity(in.Name, certs.Certs, key), nil
 		}
 	}
 	return nil, &fault{fmt.Sprintf("it does not belong to certificate %q", in.Certificate),
-		fmt.Sprintf("the certificate is of %s, with another public key", Subject(certs.certs[0])),
+		fmt.Sprintf("the certificate is of %s, with another public key", Subject(certs.Certs[0])),
 		"name the key that the certificate was made with, or have a new certificate made"}
 }
 

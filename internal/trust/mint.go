@@ -309,7 +309,7 @@ func ReadIssued(certFile, keyFile string) (*Issued, error) {
 		bad.what = keyFile + ": " + bad.what
 		return nil, bad
 	}
-	for _, key := range keys.keys {
+	for _, key := range keys.Keys {
 		if leafFor(certs, key) != nil {
 			id := newIdentity("", certs, key)
 			return &Issued{Chain: id.Chain, Key: key}, nil

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -30,35 +31,47 @@ func (f *fault) Error() string {
 	return strings.Join(parts, ", ")
 }
 
-// pemFile is what a PEM file holds, in its order.
-type pemFile struct {
-	path      string
-	certs     []*x509.Certificate
-	keys      []crypto.Signer
-	encrypted bool // one of its keys has a passphrase
+// File is what a PEM file holds, in its order.
+type File struct {
+	Certs     []*x509.Certificate
+	Keys      []crypto.Signer
+	Encrypted bool // one of its keys has a passphrase, and is not among Keys
+
+	path string
+}
+
+// ReadFile reads the certificates and private keys of a PEM file, of which there is at least one. The error names the
+// file, what is wrong with it and a remedy.
+func ReadFile(path string) (*File, error) {
+	f, bad := readPEM(path)
+	if bad != nil {
+		bad.what = path + ": " + bad.what
+		return nil, bad
+	}
+	return f, nil
 }
 
 // ReadCertificates returns the certificates of a PEM file, of which there is at least one, in its order. Other blocks
 // are passed over. The error names the file, what is wrong with it and a remedy.
 func ReadCertificates(path string) ([]*x509.Certificate, error) {
-	f, fault := readPEM(path)
-	if fault == nil {
-		fault = f.needCertificates()
+	f, bad := readPEM(path)
+	if bad == nil {
+		bad = f.needCertificates()
 	}
-	if fault != nil {
-		fault.what = path + ": " + fault.what
-		return nil, fault
+	if bad != nil {
+		bad.what = path + ": " + bad.what
+		return nil, bad
 	}
-	return f.certs, nil
+	return f.Certs, nil
 }
 
 // readPEM reads every certificate and private key of a file.
-func readPEM(path string) (*pemFile, *fault) {
+func readPEM(path string) (*File, *fault) {
 	data, bad := readFile(path)
 	if bad != nil {
 		return nil, bad
 	}
-	f := &pemFile{path: path}
+	f := &File{path: path}
 	for rest := data; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -68,28 +81,28 @@ func readPEM(path string) (*pemFile, *fault) {
 			return nil, bad
 		}
 	}
-	if len(f.certs) == 0 && len(f.keys) == 0 && !f.encrypted {
+	if len(f.Certs) == 0 && len(f.Keys) == 0 && !f.Encrypted {
 		return nil, notPEM(path, data)
 	}
 	return f, nil
 }
 
-func (f *pemFile) take(b *pem.Block) *fault {
+func (f *File) take(b *pem.Block) *fault {
 	switch {
 	case b.Type == "CERTIFICATE" || b.Type == "X509 CERTIFICATE":
 		c, err := x509.ParseCertificate(b.Bytes)
 		if err != nil {
-			return &fault{fmt.Sprintf("certificate %d in the file cannot be read", len(f.certs)+1), clean(err.Error(), 200), "write the file again from its source"}
+			return &fault{fmt.Sprintf("certificate %d in the file cannot be read", len(f.Certs)+1), clean(err.Error(), 200), "write the file again from its source"}
 		}
-		f.certs = append(f.certs, c)
+		f.Certs = append(f.Certs, c)
 	case b.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED"):
-		f.encrypted = true
+		f.Encrypted = true
 	case strings.HasSuffix(b.Type, "PRIVATE KEY"):
 		key, err := parseKey(b)
 		if err != nil {
 			return &fault{"the private key cannot be read", clean(err.Error(), 200), "write it as PKCS #8 in PEM, with an RSA, ECDSA or Ed25519 key"}
 		}
-		f.keys = append(f.keys, key)
+		f.Keys = append(f.Keys, key)
 	}
 	return nil
 }
@@ -118,21 +131,21 @@ func parseKey(b *pem.Block) (crypto.Signer, error) {
 	return signer, nil
 }
 
-func (f *pemFile) needCertificates() *fault {
+func (f *File) needCertificates() *fault {
 	switch {
-	case len(f.certs) > 0:
+	case len(f.Certs) > 0:
 		return nil
-	case len(f.keys) > 0 || f.encrypted:
+	case len(f.Keys) > 0 || f.Encrypted:
 		return &fault{"it holds a private key and no certificate", "", "name the file with the certificate"}
 	}
 	return &fault{"it holds no certificate", "", "name the file with the certificate"}
 }
 
-func (f *pemFile) needKey() *fault {
+func (f *File) needKey() *fault {
 	switch {
-	case len(f.keys) > 0:
+	case len(f.Keys) > 0:
 		return nil
-	case f.encrypted:
+	case f.Encrypted:
 		return &fault{"the private key is encrypted", "nobody is there to type its passphrase when the gateway starts",
 			"store it without one, readable by the gateway alone: openssl pkey -in " + f.path + " -out NEW"}
 	}
@@ -163,7 +176,7 @@ func readFile(path string) ([]byte, *fault) {
 func openFault(path string, err error) *fault {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &fault{"there is no such file", "", or(strings.TrimPrefix(inDirectory(filepath.Dir(path)), ": "), "make it with sallyport cert, or name another one")}
+		return &fault{"there is no such file", "", cmp.Or(strings.TrimPrefix(inDirectory(filepath.Dir(path)), ": "), "make it with sallyport cert, or name another one")}
 	case errors.Is(err, fs.ErrPermission):
 		return &fault{"the file may not be read", "the permissions forbid it", "let the user that runs the gateway read it"}
 	}

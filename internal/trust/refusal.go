@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -160,7 +161,7 @@ func (w words) say(code Code) (reason, remedy string) {
 	row := reasons[slices.IndexFunc(reasons, func(r wording) bool { return r.code == code })]
 	reason, remedy = row.sentence, row.remedy
 	if w.ours {
-		remedy = or(row.ours, row.remedy)
+		remedy = cmp.Or(row.ours, row.remedy)
 		if reason = row.says; reason == "" && strings.HasPrefix(row.sentence, "certificate ") {
 			reason = "our " + row.sentence
 		} else if reason == "" {
@@ -183,9 +184,9 @@ func (w words) replacer() *strings.Replacer {
 	if w.role == "client" {
 		usage = "clientAuth"
 	}
-	return strings.NewReplacer("{subject}", subject, "{issuer}", or(issuer, "its issuer"), "{from}", from, "{until}", until,
-		"{now}", minute(time.Now()), "{who}", or(w.who, "the peer"), "{listener}", or(w.listener, "the listener"), "{trust}", or(w.trust, "of the listener"),
-		"{anchors}", or(list(w.anchors), "a trusted CA"), "{role}", w.role, "{usage}", usage, "{detail}", w.detail)
+	return strings.NewReplacer("{subject}", subject, "{issuer}", cmp.Or(issuer, "its issuer"), "{from}", from, "{until}", until,
+		"{now}", minute(time.Now()), "{who}", cmp.Or(w.who, "the peer"), "{listener}", cmp.Or(w.listener, "the listener"), "{trust}", cmp.Or(w.trust, "of the listener"),
+		"{anchors}", cmp.Or(list(w.anchors), "a trusted CA"), "{role}", w.role, "{usage}", usage, "{detail}", w.detail)
 }
 
 func (w words) refusal(code Code, err error) *Refusal {
@@ -243,10 +244,3 @@ func list(names []string) string {
 func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02") }
-
-func or(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
-}

@@ -183,14 +183,14 @@ func (l *loader) loadTrust(in *config.Trust) {
 			bad = f.needCertificates()
 		}
 		if bad == nil {
-			bad = outOfTime(f.certs)
+			bad = outOfTime(f.Certs)
 		}
 		if bad != nil {
 			what := fmt.Sprintf("trust %q: file %q: %s", in.Name, path, bad.what)
 			l.problems = append(l.problems, l.cfg.Problem(in.AtItem("files", i), what, bad.why, bad.remedy))
 			continue
 		}
-		certs = append(certs, f.certs...)
+		certs = append(certs, f.Certs...)
 	}
 	a, err := NewAnchors(fmt.Sprintf("%q", in.Name), certs, in.System)
 	if err != nil {

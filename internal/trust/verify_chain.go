@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ func (v *verification) chain() *Refusal {
 		switch invalid.Reason {
 		case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs, x509.UnconstrainedName, x509.TooManyConstraints:
 			w := v.words(v.certs[0])
-			w.detail = clean(or(invalid.Detail, invalid.Error()), 400)
+			w.detail = clean(cmp.Or(invalid.Detail, invalid.Error()), 400)
 			return w.refusal(NameConstraint, err)
 		}
 	}
@@ -158,3 +159,6 @@ func notCA(c *x509.Certificate) string {
 	}
 	return ""
 }
+
+// IsSelfSigned reports whether c is its own issuer.
+func IsSelfSigned(c *x509.Certificate) bool { return selfSigned(c) }

@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-sip/sallyport/internal/trust"
+	"github.com/sallyport-sip/sallyport/sip/domaincert"
+)
+
+// cert holds the commands about certificates.
+func cert(*app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "cert",
+		Short: "Make certificates and read them",
+		Long: "Cert makes the certificates that a first secure set-up needs, and shows what PEM\n" +
+			"files hold, in the words of RFC 5922.",
+		Example: "  sallyport cert ca --name lab-ca --out ca.pem\n" +
+			"  sallyport cert issue --ca ca.pem --sip gw.example --out gw.pem\n" +
+			"  sallyport cert show gw.pem ca.pem",
+	}
+}
+
+// minting holds the flags that the commands have in common which make a certificate.
+type minting struct {
+	app     *app
+	request trust.Request
+	ips     []string
+	key     string
+	usage   string
+	out     string
+	keyOut  string
+	force   bool
+	json    *bool
+}
+
+// flags gives c the common flags; out is the default of --out, empty when it has none.
+func (m *minting) flags(c *cobra.Command, out string, days int) {
+	f := c.Flags()
+	f.StringVar(&m.out, "out", out, "PEM `file` for the certificate")
+	f.StringVar(&m.keyOut, "key-out", "", "PEM `file` for the private key (default: the name\nof --out with -key before its extension)")
+	f.StringVar(&m.key, "key", string(trust.P256), "kind of key: p256, rsa2048 or rsa3072")
+	f.IntVar(&m.request.Days, "days", days, "lifetime in days")
+	f.BoolVar(&m.force, "force", false, "replace files that are there already")
+	m.json = jsonFlag(c)
+}
+
+// nameFlags gives c the flags for whom the certificate is.
+func (m *minting) nameFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringSliceVar(&m.request.SIP, "sip", nil, "SIP `domain` it is for; becomes the URI sip:DOMAIN")
+	f.StringSliceVar(&m.request.DNS, "dns", nil, "DNS `name` it is for; strict peers look at it\nonly when there is no --sip (RFC 5922)")
+	f.StringSliceVar(&m.ips, "ip", nil, "IP `address` it is for")
+	f.StringVar(&m.request.Name, "name", "", "common name, for people only (default: the first name)")
+	f.StringVar(&m.usage, "for", "both", "TLS role it may be used in: both, client or server")
+}
+
+// prepare turns flags into the request. Its errors are usage errors.
+func (m *minting) prepare() error {
+	if m.out == "" {
+		return usagef("--out is missing: name the PEM file to write, for instance --out gw.pem")
+	}
+	if m.keyOut == "" {
+		ext := filepath.Ext(m.out)
+		m.keyOut = strings.TrimSuffix(m.out, ext) + "-key" + ext
+	}
+	if m.request.Days < 1 || m.request.Days > 36500 {
+		return usagef("--days %d is not between 1 and 36500", m.request.Days)
+	}
+	switch m.request.Key = trust.KeyKind(m.key); m.request.Key {
+	case trust.P256, trust.RSA2048, trust.RSA3072:
+	default:
+		return usagef("--key %q is not p256, rsa2048 or rsa3072", m.key)
+	}
+	for _, s := range m.ips {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return usagef("--ip %q is no IP address", s)
+		}
+		m.request.IP = append(m.request.IP, a)
+	}
+	switch m.usage {
+	case "", "both":
+	case "client":
+		m.request.Usage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	case "server":
+		m.request.Usage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	default:
+		return usagef("--for %q is not both, client or server", m.usage)
+	}
+	return nil
+}
+
+// needNames refuses a certificate for nobody.
+func (m *minting) needNames() error {
+	if len(m.request.SIP)+len(m.request.DNS)+len(m.ips) == 0 {
+		return usagef("name whom the certificate is for: --sip DOMAIN, --dns NAME or --ip ADDRESS")
+	}
+	return nil
+}
+
+// minted is the document of the commands that make a certificate.
+type minted struct {
+	Certificate string    `json:"certificate"` // file
+	Key         string    `json:"key"`         // file
+	Made        shownCert `json:"made"`
+}
+
+// write stores the files and says what was made and what to do with it.
+func (m *minting) write(i *trust.Issued, next string) error {
+	if err := i.Write(m.out, m.keyOut, m.force); err != nil {
+		return err
+	}
+	made := showCert(i.Chain[0])
+	if *m.json {
+		return m.app.writeJSON(minted{m.out, m.keyOut, made})
+	}
+	w := m.app.stdout
+	s := m.app.style(w)
+	rows := made.rows(s)
+	fmt.Fprintf(w, "%s\n%s", s.paint(bold, m.out), rows)
+	fmt.Fprintf(w, "%s\n  private key, %s; keep it secret\n", s.paint(bold, m.keyOut), keyName(i.Key.Public()))
+	_, err := fmt.Fprintf(w, "\n%s\n", next)
+	return err
+}
+
+// keyName describes a public key, for example "ECDSA P-256".
+func keyName(public any) string {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		return "ECDSA " + k.Params().Name
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", k.N.BitLen())
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return fmt.Sprintf("%T", public)
+}
+
+// certNames lists the identities of a certificate by RFC 5922.
+func certNames(c *x509.Certificate) []string {
+	all := []string{}
+	for _, n := range domaincert.Names(c) {
+		all = append(all, n.String())
+	}
+	return all
+}
