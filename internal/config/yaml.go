@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -188,15 +189,12 @@ func parseTokens(tokens token.Tokens) (root ast.Node, err error) {
 
 // addSyntax reports the one place at which the parser gave up.
 func (r *report) addSyntax(err error, text string) {
-	var at Pos
-	message := err.Error()
-	if syntax, ok := err.(yaml.Error); ok {
-		message = syntax.GetMessage()
-		if tk := syntax.GetToken(); tk != nil {
-			at = position(tk)
-		}
+	syntax, ok := errors.AsType[yaml.Error](err)
+	if !ok {
+		r.addInvalid(Pos{1, 1}, err.Error(), text)
+		return
 	}
-	r.addInvalid(at, message, text)
+	r.addInvalid(position(syntax.GetToken()), syntax.GetMessage(), text) // its Error would print the whole file
 }
 
 func (r *report) addInvalid(at Pos, message, text string) {
