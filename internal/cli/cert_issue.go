@@ -18,7 +18,7 @@ func certIssue(a *app) *cobra.Command {
 		Long: "Issue makes a certificate with a new key, signed by the authority of \"cert ca\"\n" +
 			"or by any other whose key is at hand. It is good for TLS clients and servers.",
 		Example: "  sallyport cert issue --ca ca.pem --sip gw.example --out gw.pem\n" +
-			"  sallyport cert issue --ca ca.pem --sip a.example --dns sbc.a.example --out a.pem",
+			"  sallyport cert issue --ca ca.pem --sip a.example --dns b.example --out b.pem",
 		Args: noArgs,
 	}
 	exits(c, "certificate and key were written", "they were not, for example because a file is there already")

@@ -29,9 +29,6 @@ func (r Role) String() string {
 	return "server"
 }
 
-// other returns the opposite side.
-func (r Role) other() Role { return Client + Server - r }
-
 // Policy says by what the certificate of one peer, or of whoever calls one listener, is judged. It is immutable.
 type Policy struct {
 	Who     string // for texts, for example `peer "acme"`
