@@ -1,0 +1,106 @@
+package ua
+
+import (
+	"sync"
+
+	"github.com/sallyport-sip/sallyport/sip/transport"
+)
+
+// mail is one thing for a shard to do: a packet, or a function that brings a
+// result back or was posted from outside.
+type mail struct {
+	packet transport.Packet
+	do     func(*Shard)
+}
+
+// mailbox is a shard's one queue. Any goroutine puts; only the shard takes,
+// everything at once. Packets are bounded; results are not, because whoever
+// started the work behind them reserved their place (Shard.Go).
+type mailbox struct {
+	limit int           // packets
+	wake  chan struct{} // holds one token while there may be something to take
+
+	mu      sync.Mutex
+	in      []mail
+	packets int
+	room    chan struct{} // closed by take when a put waits
+	closed  bool
+}
+
+func newMailbox(limit int) *mailbox {
+	return &mailbox{limit: limit, wake: make(chan struct{}, 1)}
+}
+
+// post adds a result or a posted function; false means the shard has ended.
+func (b *mailbox) post(do func(*Shard)) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.in = append(b.in, mail{do: do})
+	b.signal()
+	return true
+}
+
+// put adds as many of the packets as there is room for and returns the rest,
+// with a channel that is closed when it is worth trying again. A nil channel
+// with a rest means that the shard has ended.
+func (b *mailbox) put(packets []transport.Packet) (rest []transport.Packet, room <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return packets, nil
+	}
+	n := min(len(packets), b.limit-b.packets)
+	for _, p := range packets[:n] {
+		b.in = append(b.in, mail{packet: p})
+	}
+	b.packets += n
+	if n > 0 {
+		b.signal()
+	}
+	if n == len(packets) {
+		return nil, nil
+	}
+	if b.room == nil {
+		b.room = make(chan struct{})
+	}
+	return packets[n:], b.room
+}
+
+// signal leaves a token; b.mu is held.
+func (b *mailbox) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns all that is there in the order in which it came. spare, cleared
+// by the caller, becomes the next queue.
+func (b *mailbox) take(spare []mail) []mail {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := b.in
+	b.in, b.packets = spare[:0], 0
+	if b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
+	return out
+}
+
+// close refuses what comes from now on and returns what is still there.
+func (b *mailbox) close() []mail {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	out := b.in
+	b.in = nil
+	if b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
+	return out
+}

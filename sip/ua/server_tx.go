@@ -1,0 +1,172 @@
+package ua
+
+import (
+	"bytes"
+	"net/netip"
+
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transaction"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+)
+
+// ServerUser is told what happens to a server transaction after its request.
+type ServerUser interface {
+	// Cancelled gets a CANCEL for tx. True says that it counts: the CANCEL is
+	// answered with 200 and the user will answer the INVITE with 487, unless
+	// it has a final response already. False answers it with 481
+	// (RFC 3261 §9.2).
+	Cancelled(s *Shard, tx *ServerTx, p *transport.Packet) bool
+	// Done says that tx is over: nil, transaction.ErrTimeout when no ACK came,
+	// or transaction.ErrTransport.
+	Done(s *Shard, tx *ServerTx, err error)
+}
+
+// ServerTx is a server transaction. It keeps of its request what responses
+// repeat, so the request itself need not be kept. Owned by its shard, and not
+// to be used after Done.
+type ServerTx struct {
+	User ServerUser
+
+	tx     *transaction.Server
+	method sip.Method
+	conn   *transport.Conn
+	source netip.AddrPort // where the request came from
+	dest   netip.AddrPort // where responses go on UDP
+	head   []byte         // Via, From, Call-ID and CSeq fields of every response
+	to     []byte         // value of To
+	tagged bool           // it has a tag
+}
+
+// Method returns the request's method.
+func (tx *ServerTx) Method() sip.Method { return tx.method }
+
+// Conn returns the connection that the request came on.
+func (tx *ServerTx) Conn() *transport.Conn { return tx.conn }
+
+// Source returns the address that the request came from.
+func (tx *ServerTx) Source() netip.AddrPort { return tx.source }
+
+// request gives one request to the layer and, when it is new, to the handler.
+func (s *Shard) request(p *transport.Packet) {
+	tx := &ServerTx{method: p.Msg.Method(), conn: p.Conn, source: p.Source, dest: destination(p)}
+	arrival := s.layer.Request(s.now, p.Msg, transaction.Origin{
+		Reliable: p.Conn.Info().Transport.Reliable(),
+		Source:   viaSource(p.Source),
+		Owner:    tx,
+	})
+	switch arrival.Verdict {
+	case transaction.New:
+		tx.begin(arrival.Server, p.Msg)
+		s.server.shardHandler.Request(s, tx, p)
+	case transaction.Merged:
+		tx.begin(arrival.Server, p.Msg)
+		s.Reply(tx, &sip.StatusError{Code: 482})
+	case transaction.CancelFor:
+		tx.begin(arrival.Server, p.Msg)
+		s.cancel(tx, arrival.Invite, p)
+	case transaction.AckForTU:
+		s.server.shardHandler.Ack(s, p)
+	}
+}
+
+// cancel answers a CANCEL, which is a transaction of its own, and passes it on
+// to the user of the INVITE that it means (RFC 3261 §9.2).
+func (s *Shard) cancel(tx *ServerTx, invite *transaction.Server, p *transport.Packet) {
+	code := 481
+	if invite != nil {
+		target := invite.Owner.(*ServerTx)
+		if target.User != nil && target.User.Cancelled(s, target, p) {
+			code = 200
+		}
+	}
+	s.Reply(tx, &sip.StatusError{Code: code})
+}
+
+// destination is where a response goes on UDP: to the source address, to its
+// port with rport (RFC 3581 §4), else to the sent-by port. The host and maddr
+// of a Via are never sent to.
+//
+// deviates: RFC 3261 §18.2.2 sends to maddr when there is one; that would let a
+// sender choose whom we send to.
+func destination(p *transport.Packet) netip.AddrPort {
+	via, err := p.Msg.Via()
+	if err != nil || via.RPort() {
+		return p.Source
+	}
+	port := via.Port
+	if port == 0 {
+		port = 5060
+	}
+	return netip.AddrPortFrom(p.Source.Addr(), port)
+}
+
+// viaSource is what the topmost Via of a response shows.
+func viaSource(source netip.AddrPort) sip.Source {
+	return sip.Source{Host: source.Addr().Unmap().String(), Port: source.Port()}
+}
+
+// begin takes the transaction and copies what responses repeat (RFC 3261 §8.2.6.2).
+func (tx *ServerTx) begin(t *transaction.Server, m *sip.Message) {
+	tx.tx = t
+	var b sip.Builder
+	b.Reset(make([]byte, 0, 512))
+	tx.head = b.Echo(m, viaSource(tx.source))
+	tx.to = bytes.Clone(m.First(sip.HdrTo))
+	to, _ := m.To()
+	tx.tagged = to.Tag() != nil
+}
+
+// Response begins a response in b: its status line and the headers that it
+// repeats, with toTag when the request's To has none. The caller adds further
+// headers, ends it with Finish and gives it to Respond.
+func (tx *ServerTx) Response(b *sip.Builder, code int, reason string, toTag []byte) {
+	b.Reset(make([]byte, 0, 1024))
+	b.Status(code, reason)
+	b.Raw(tx.head)
+	if tx.tagged || len(toTag) == 0 {
+		b.HeaderBytes("To", tx.to)
+	} else {
+		b.HeaderBytes("To", tx.to, []byte(";tag="), toTag)
+	}
+}
+
+// Respond sends a response. The bytes belong to the transaction from now on.
+// False means that the transaction takes none any more. A 2xx to INVITE is sent
+// again by whoever answered, by calling Respond again until the ACK comes
+// (RFC 6026 §7.1).
+func (s *Shard) Respond(tx *ServerTx, code int, b []byte) bool {
+	return tx.tx != nil && tx.tx.Respond(s.now, code, b)
+}
+
+// Reply answers with a response that has no body and an own To tag. The
+// error's cause stays with us; its code, phrase and header go out.
+func (s *Shard) Reply(tx *ServerTx, e *sip.StatusError) {
+	var b sip.Builder
+	tx.Response(&b, e.Code, e.Phrase(), s.NewTag())
+	if e.Header != "" {
+		b.Raw([]byte(e.Header + "\r\n"))
+	}
+	s.Respond(tx, e.Code, b.Finish(nil))
+}
+
+// SendServer sends a response; it makes the shard a transaction.User. A stream
+// that has gone is replaced by another connection of the same peer, never by
+// one to a place that a header names.
+func (s *Shard) SendServer(t *transaction.Server, b []byte) {
+	tx := t.Owner.(*ServerTx)
+	if tx.conn.Alive() {
+		if s.transmit(Flow{tx.conn, tx.dest}, b) == nil {
+			return
+		}
+	}
+	s.server.reroute(s, tx.conn, b)
+}
+
+// ServerDone ends a server transaction; it makes the shard a transaction.User.
+func (s *Shard) ServerDone(t *transaction.Server, err error) {
+	tx := t.Owner.(*ServerTx)
+	tx.tx = nil
+	if tx.User != nil {
+		tx.User.Done(s, tx, err)
+	}
+}
