@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,9 +79,7 @@ func TestProblemsOfFiles(t *testing.T) {
 		} {
 			dir := t.TempDir()
 			files := map[string][]byte{"gw.pem": leaf.PEM(), "gw-key.pem": leaf.KeyPEM(), "ca.pem": root.PEM(), "more.pem": other.PEM()}
-			for name, data := range tt.files {
-				files[name] = data
-			}
+			maps.Copy(files, tt.files)
 			for name, data := range files {
 				if data != nil {
 					write(t, filepath.Join(dir, name), data)
