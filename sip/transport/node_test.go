@@ -133,7 +133,7 @@ func want[T any](t testing.TB, from <-chan T, what string) T {
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("waited for %s in vain", what)
 		panic("unreachable")
 	}

@@ -1,0 +1,269 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/memnet"
+	"github.com/sallyport-sip/sallyport/internal/testca"
+)
+
+func onEachVersion(t *testing.T, f func(t *testing.T, network Network, cred credentials, version uint16)) {
+	onEach(t, func(t *testing.T, network Network) {
+		for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			t.Run(tls.VersionName(v), func(t *testing.T) { f(t, network, newCredentials(v), v) })
+		}
+	})
+}
+
+// foreign opens a TLS connection that is not ours and lets the server see one
+// message.
+func foreign(t *testing.T, n *node, network Network, cred credentials) (*tls.Conn, net.Conn) {
+	t.Helper()
+	nc := rawDial(t, network, n.listen(TLS, cred.server))
+	tc := tls.Client(nc, cred.client)
+	write(t, tc, message(1, ""))
+	n.wantText(message(1, ""))
+	return tc, nc
+}
+
+func TestCloseNotifyIsNoted(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, network Network, cred credentials, _ uint16) {
+		n := newNode(t, network, nil)
+
+		tc, nc := foreign(t, n, network, cred)
+		tc.CloseWrite()
+		why := n.wantClosed("the other side closed the connection")
+		if !why.NotifyReceived || !why.NotifySent || why.Local || why.Notify() != "sent and received" {
+			t.Errorf("after close_notify: %+v", why)
+		}
+		wantEOF(t, tc) // ours has arrived too
+		nc.Close()
+
+		_, nc = foreign(t, n, network, cred)
+		nc.(interface{ CloseWrite() error }).CloseWrite()
+		why = n.wantClosed("without close_notify")
+		if why.NotifyReceived || !why.Ended || why.Local || why.Notify() != "sent, none received" {
+			t.Errorf("after a bare end: %+v", why)
+		}
+
+		tc, _ = foreign(t, n, network, cred)
+		c := want(t, n.opened, "the third connection")
+		for range 2 {
+			c = want(t, n.opened, "the third connection")
+		}
+		c.Close(errors.New("enough"))
+		wantEOF(t, tc)
+		tc.Close()
+		why = n.wantClosed("enough")
+		if !why.NotifySent || !why.NotifyReceived || !why.Local {
+			t.Errorf("after our close: %+v", why)
+		}
+	})
+}
+
+func TestSilentPeerDoesNotHoldAClose(t *testing.T) {
+	bubble(t, func(t *testing.T, network *memnet.Network, ca *testca.CA) {
+		n := newNode(t, network, nil)
+		_, _ = foreign(t, n, network, credentialsOf(ca, tls.VersionTLS13))
+		start := time.Now()
+		want(t, n.opened, "the connection").Close(errors.New("enough"))
+		why := n.wantClosed("enough")
+		if got, want := time.Since(start), DefaultLimits().Linger; got != want || why.Ended || why.NotifyReceived {
+			t.Errorf("closed after %v, want %v: %+v", got, want, why)
+		}
+	})
+}
+
+func TestServerRefusesOurCertificate(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, network Network, cred credentials, version uint16) {
+		server, client := newNode(t, network, nil), newNode(t, network, nil)
+		stranger := testca.New("other").Leaf("peer.example", testca.DNS("peer.example")).TLS()
+		conf := cred.client.Clone()
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }
+		to := server.listen(TLS, cred.server)
+		c, err := client.Dial(t.Context(), DialConfig{Key: Key{Transport: TLS, Remote: to}, TLS: conf})
+		server.wantRefused("certificate signed by unknown authority")
+		if version == tls.VersionTLS12 {
+			if err == nil || !strings.Contains(err.Error(), "alert 48") {
+				t.Errorf("dial: %v, want alert 48 (unknown_ca)", err)
+			}
+			client.wantRefused("alert 48")
+			return
+		}
+		// The client learns of it only at its first read.
+		if err != nil {
+			t.Fatal(err)
+		}
+		why := client.wantClosed("it has refused the handshake, most likely our certificate")
+		if why.Alert != 48 || !why.BeforeData || why.Local || why.NotifyReceived {
+			t.Errorf("%+v", why)
+		}
+		if c.Confirmed() || len(client.confirmed) > 0 {
+			t.Error("the refused connection is confirmed")
+		}
+	})
+}
+
+func TestWeRefuseTheServer(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, network Network, cred credentials, version uint16) {
+		server, client := newNode(t, network, nil), newNode(t, network, nil)
+		conf := cred.client.Clone()
+		conf.ServerName = "elsewhere.example"
+		_, err := client.Dial(t.Context(), DialConfig{
+			Key: Key{Transport: TLS, Remote: server.listen(TLS, cred.server)}, TLS: conf,
+		})
+		if err == nil || !strings.Contains(err.Error(), "elsewhere.example") {
+			t.Errorf("dial: %v", err)
+		}
+		client.wantRefused("elsewhere.example")
+		server.wantRefused("alert 42") // bad_certificate
+	})
+}
+
+func TestFirstRecordConfirms(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, network Network, cred credentials, version uint16) {
+		server, client := newNode(t, network, nil), newNode(t, network, nil)
+		to := server.listen(TLS, cred.server)
+		c := client.dial(TLS, to, cred.client)
+		s := want(t, server.opened, "the connection")
+		if !s.Confirmed() {
+			t.Error("a server's connection is not confirmed by its handshake")
+		}
+		// Without a session cache the server has nothing to say before its first message.
+		if got, want := c.Confirmed(), version == tls.VersionTLS12; got != want {
+			t.Errorf("confirmed by the handshake: %v, want %v", got, want)
+		}
+		send(t, s, message(1, ""))
+		client.wantText(message(1, ""))
+		if got := want(t, client.confirmed, "the confirmation"); got != c || !c.Confirmed() {
+			t.Error("the first message does not confirm")
+		}
+
+		// With one, its session ticket confirms.
+		conf := cred.client.Clone()
+		conf.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		d, err := client.Dial(t.Context(), DialConfig{Key: Key{Transport: TLS, Remote: to, Peer: "other"}, TLS: conf})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := want(t, client.confirmed, "the confirmation"); got != d || !d.Confirmed() {
+			t.Error("the session ticket does not confirm")
+		}
+	})
+}
+
+// watcher is a recorder's connection.
+type watcher struct {
+	net.Conn
+	in, out *atomic.Int64
+}
+
+func (w watcher) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.in.Add(int64(n))
+	return n, err
+}
+
+func (w watcher) Write(p []byte) (int, error) {
+	w.out.Add(int64(len(p)))
+	return w.Conn.Write(p)
+}
+
+func TestWrappedConnectionSeesEveryByte(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, network Network, cred credentials, _ uint16) {
+		var in, out [2]atomic.Int64
+		var nodes [2]*node
+		for i := range nodes {
+			nodes[i] = newNode(t, network, func(cfg *Config) {
+				cfg.Hooks.WrapConn = func(nc net.Conn, info ConnInfo) net.Conn {
+					if info.Transport != TLS || info.Inbound != (i == 0) {
+						t.Errorf("wrap %+v", info)
+					}
+					return watcher{nc, &in[i], &out[i]}
+				}
+			})
+		}
+		c := nodes[1].dial(TLS, nodes[0].listen(TLS, cred.server), cred.client)
+		for i := range 50 {
+			send(t, c, message(i, strings.Repeat("x", 3000)), message(i, ""))
+			nodes[0].wantText(message(i, strings.Repeat("x", 3000)))
+			nodes[0].wantText(message(i, ""))
+		}
+		c.Close(errors.New("enough"))
+		nodes[0].wantClosed("the other side closed")
+		nodes[1].wantClosed("enough")
+		if in[0].Load() != out[1].Load() || in[1].Load() != out[0].Load() || in[0].Load() < 150_000 {
+			t.Errorf("server read %d of %d, client %d of %d", in[0].Load(), out[1].Load(), in[1].Load(), out[0].Load())
+		}
+	})
+}
+
+func TestRefusedHandshakeIsReadToItsEnd(t *testing.T) {
+	// Data that a TLS 1.3 client sends before it learns of the refusal must neither
+	// turn the alert into a reset nor escape the recorder.
+	onEach(t, func(t *testing.T, network Network) {
+		cred := newCredentials(tls.VersionTLS13)
+		var in atomic.Int64
+		server := newNode(t, network, func(cfg *Config) {
+			cfg.Hooks.WrapConn = func(nc net.Conn, _ ConnInfo) net.Conn { return watcher{nc, &in, new(atomic.Int64)} }
+		})
+		stranger := testca.New("other").Leaf("peer.example").TLS()
+		conf := cred.client.Clone()
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }
+		var sent atomic.Int64
+		nc := rawDial(t, network, server.listen(TLS, cred.server))
+		tc := tls.Client(watcher{nc, new(atomic.Int64), &sent}, conf)
+		write(t, tc, message(1, strings.Repeat("x", 10_000)))
+		_, err := io.ReadAll(tc)
+		if alert, ok := AlertOf(err); !ok || alert != 48 {
+			t.Errorf("the client reads %v, want alert 48", err)
+		}
+		nc.Close()
+		server.wantRefused("unknown authority")
+		if in.Load() != sent.Load() {
+			t.Errorf("%d of %d bytes were read", in.Load(), sent.Load())
+		}
+	})
+}
+
+func TestRecordsInAnyPieces(t *testing.T) {
+	for _, size := range []int{1, 3, 7, 100, 5000} {
+		bubble(t, func(t *testing.T, network *memnet.Network, ca *testca.CA) {
+			cred := credentialsOf(ca, tls.VersionTLS13)
+			server := newNode(t, network, nil)
+			nc := rawDial(t, network, server.listen(TLS, cred.server))
+			tc := tls.Client(chopper{nc, size}, cred.client)
+			for i := range 5 {
+				write(t, tc, message(i, strings.Repeat("y", 2000*i)))
+			}
+			for i := range 5 {
+				server.wantText(message(i, strings.Repeat("y", 2000*i)))
+			}
+		})
+	}
+}
+
+// chopper writes in small pieces.
+type chopper struct {
+	net.Conn
+	size int
+}
+
+func (c chopper) Write(p []byte) (int, error) {
+	for n := 0; n < len(p); n += c.size {
+		if m, err := c.Conn.Write(p[n:min(len(p), n+c.size)]); err != nil {
+			return n + m, err
+		}
+		if c.size > 50 {
+			time.Sleep(time.Millisecond) // each piece is a read of its own
+		}
+	}
+	return len(p), nil
+}
