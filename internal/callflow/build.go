@@ -230,9 +230,10 @@ func (w *walk) own(c *conn, l *leg) {
 	}
 }
 
-// ownRefused makes a flow of each refused connection that belongs to no call.
+// ownRefused makes a flow of each refused connection that belongs to no call. It is the end of the second walk.
 func (w *walk) ownRefused() {
 	for _, c := range w.order {
+		c.settleOrder()
 		if c.refused == nil || c.owner != nil || c.used {
 			continue
 		}

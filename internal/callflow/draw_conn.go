@@ -1,6 +1,28 @@
 package callflow
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
+
+// settleOrder puts what the peer sent before it could know of our alert above that alert. We read it later, because a
+// handshake stops reading when it fails; but no cause of it is below.
+func (c *conn) settleOrder() {
+	alert := -1
+	for i := 0; i < len(c.events); i++ {
+		e := c.events[i]
+		switch {
+		case e.Kind != Handshake:
+		case alert < 0 && e.Step.ByGateway && e.Step.Name == NameAlert && e.Step.Alert.Fatal:
+			alert = i
+		case alert >= 0 && !e.Step.ByGateway && e.Step.Name != NameAlert:
+			early := *e
+			early.Seq, early.At = c.events[alert].Seq, c.events[alert].At
+			c.events = slices.Insert(slices.Delete(c.events, i, i+1), alert, &early)
+			alert++
+		}
+	}
+}
 
 // connRows draws a connection in the call that opened it: the transport connection, each handshake step, the verdict,
 // and the close.

@@ -4,7 +4,7 @@ import "bytes"
 
 // What a recording never holds: the values of Authorization and Proxy-Authorization, which contain a password's digest
 // (RFC 7616 §3.4) or the password itself, and the key of a=crypto, which opens the call's media (RFC 4568 §9.1). They are
-// masked in place, each byte by a '*', so that lengths stay true and nothing is allocated.
+// masked in place, each byte but blanks by a '*', so that lengths stay true and nothing is allocated.
 
 // hasSecret reports whether mask would find anything. It reads b only.
 func hasSecret(b []byte) bool {
@@ -17,7 +17,7 @@ func hasSecret(b []byte) bool {
 func mask(b []byte) {
 	secrets(b, func(from, to int) {
 		for i := from; i < to; i++ {
-			if b[i] != '\r' && b[i] != '\n' {
+			if b[i] > ' ' { // blanks stay, so that a folded line stays one
 				b[i] = '*'
 			}
 		}
