@@ -23,6 +23,6 @@ while IFS=: read -r file name; do
 	targets=$((targets + 1))
 	printf -- '-- %s %s\n' "$(dirname "$file")" "$name"
 	fuzz "./$(dirname "$file")" "$name"
-done < <(git ls-files '*_test.go' | grep -v '^\(interop\|tools\)/' | xargs grep -o '^func Fuzz[A-Za-z0-9_]*' | sed 's/func //')
+done < <(git ls-files '*_test.go' | grep -v '^\(interop\|tools\)/' | xargs grep -oH '^func Fuzz[A-Za-z0-9_]*' | sed 's/func //')
 printf '%d fuzz targets, %s each\n' "$targets" "$time"
 [ "$targets" -gt 0 ]
