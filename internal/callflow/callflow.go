@@ -106,9 +106,10 @@ type TLS struct {
 
 // Notify says which close_notify alerts crossed before a TLS connection ended (RFC 8446 §6.1).
 type Notify struct {
-	Known    bool // false for plain connections and failed handshakes
-	Sent     bool
-	Received bool
+	Known     bool // false for plain connections and failed handshakes
+	Sent      bool
+	Received  bool
+	ByGateway bool // the gateway ended the connection, so its alert went first
 }
 
 // A Step is one message of a TLS handshake, or a record that belongs to its story.

@@ -5,6 +5,13 @@ import (
 	"strconv"
 )
 
+// hidden reports a record that was drawn as application data before it was known to be the alert by which a TLS 1.3
+// server refuses our certificate: it does so under the keys of application data.
+func (c *conn) hidden(e *Event) bool {
+	return c.refused != nil && c.ready != nil && !c.link.Inbound && !e.Step.ByGateway &&
+		e.Step.Name == NameApplicationData && e.Step.Number == 0
+}
+
 // settleOrder puts what the peer sent before it could know of our alert above that alert. We read it later, because a
 // handshake stops reading when it fails; but no cause of it is below.
 func (c *conn) settleOrder() {
@@ -50,6 +57,9 @@ func (w *walk) connRows(k *call, c *conn) []draft {
 			arrow(e, !c.link.Inbound, Row{Kind: RowTCP, Label: "TCP",
 				Note: "connection #" + strconv.FormatUint(c.link.ID, 10)})
 		case Handshake:
+			if c.hidden(e) {
+				continue
+			}
 			arrow(e, e.Step.ByGateway, c.stepRow(e, sender(e.Step.ByGateway), refuser))
 			if c.believes(e, refuser) {
 				words(e, Row{Kind: RowNote, Label: peer + " believes the handshake is complete here"})
@@ -187,23 +197,25 @@ func (c *conn) causes(v *Verdict) []Row {
 			break
 		}
 	}
-	if v.Remedy != "" {
-		rows = append(rows, Row{Kind: RowRemedy, Label: "fix: " + v.Remedy})
-	}
+	var why []*Verdict
 	for _, o := range c.judged {
-		if o == v || o.Accepted || o.Undecided || o.ByGateway != v.ByGateway {
-			continue
+		if !o.Accepted && !o.Undecided && o.ByGateway == v.ByGateway {
+			why = append(why, o)
 		}
-		rows = append(rows, Row{Kind: RowCause, Label: "cause (" + o.KnownBy + "): " + o.Reason})
-		if o.Remedy != "" {
+	}
+	for i, o := range why {
+		if o != v {
+			rows = append(rows, Row{Kind: RowCause, Label: "cause (" + o.KnownBy + "): " + o.Reason})
+		}
+		again := slices.ContainsFunc(why[i+1:], func(later *Verdict) bool { return later.Remedy == o.Remedy })
+		if o.Remedy != "" && !again {
 			rows = append(rows, Row{Kind: RowRemedy, Label: "fix: " + o.Remedy})
 		}
 	}
 	return rows
 }
 
-// closeSteps are the close_notify alerts of a TLS connection, in the order in which they crossed: who answers one has
-// received one.
+// closeSteps are the close_notify alerts of a TLS connection, that of who ended the connection first.
 func closeSteps(e *Event) []*Step {
 	if !e.Notify.Known || e.Link.TLS == nil {
 		return nil
@@ -217,11 +229,10 @@ func closeSteps(e *Event) []*Step {
 			Alert: Alert{Code: 0, Name: "close_notify"}}
 	}
 	var steps []*Step
-	if e.Notify.Received {
-		steps = append(steps, notify(false))
-	}
-	if e.Notify.Sent {
-		steps = append(steps, notify(true))
+	for _, byGateway := range []bool{e.Notify.ByGateway, !e.Notify.ByGateway} {
+		if byGateway && e.Notify.Sent || !byGateway && e.Notify.Received {
+			steps = append(steps, notify(byGateway))
+		}
 	}
 	return steps
 }

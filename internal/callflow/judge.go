@@ -238,7 +238,7 @@ func (j *judgement) refusal(l *leg) string {
 	case v.ByGateway:
 		return "refused by the " + j.gateway + " on " + where + ": " + v.Reason
 	}
-	return "refused by " + j.name(l) + " on " + where + ": " + v.Reason
+	return "refused by " + j.name(l) + " on hop " + l.Name + ": " + v.Reason
 }
 
 func (j *judgement) toward(l *leg) string {

@@ -24,7 +24,6 @@ import (
 //     when we refuse;
 //   - as TLS 1.3 server, the client's first record is SIP when we accept, to be shown as such, and when we refuse it is
 //     data that nobody read;
-//   - as TLS 1.3 client, the server's first record is a ticket or SIP, or the alert that refuses our certificate;
 //   - before TLS 1.3, an alert after ChangeCipherSpec.
 type conn struct {
 	r     *Recorder
@@ -153,7 +152,7 @@ func (k *conn) take(s tlswire.Step) (emit []tlswire.Step, over bool) {
 		return nil, false
 	case s.Name == tlswire.NameApplicationData && !k.info.Inbound && s.From == k.us():
 		return nil, false // our SIP, as TLS 1.3 client
-	case s.Name == tlswire.NameApplicationData, s.Name == tlswire.NameAlert && s.Encrypted:
+	case s.Name == tlswire.NameApplicationData && k.info.Inbound, s.Name == tlswire.NameAlert && s.Encrypted:
 		k.held = append(k.held, s)
 		return nil, false
 	}

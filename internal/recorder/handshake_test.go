@@ -73,6 +73,7 @@ func TestInboundHandshake(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				c.Close()
+				synctest.Wait()
 				r.close()
 
 				f := r.only()
@@ -126,7 +127,7 @@ func TestOutboundHandshake(t *testing.T) {
 		{name: "1.3 good", version: tls.VersionTLS13, want: out13, verdicts: "gateway+own decision, peer+inferred"},
 		{name: "1.2 good", version: tls.VersionTLS12,
 			want: out12 + " p:12:ChangeCipherSpec p:13:Finished g:14:ApplicationData" +
-				" p:15:Alert=close_notify g:15:Alert=close_notify",
+				" g:15:Alert=close_notify p:15:Alert=close_notify",
 			verdicts: "gateway+own decision, peer+inferred"},
 		{name: "1.3 refused by us", version: tls.VersionTLS13, set: func(r *rig) { r.judge = refuse },
 			want:     strings.Split(out13, " g:Certificate ")[0] + " g:Alert=bad_certificate",

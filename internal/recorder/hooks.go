@@ -69,11 +69,7 @@ func (r *Recorder) Confirmed(c *transport.Conn) {
 	if k.live == nil || k.info.Inbound || k.confirmedNow(c) {
 		return
 	}
-	for _, s := range k.settle() {
-		if s.From != k.us() {
-			k.emit(s)
-		}
-	}
+	k.settle()
 	facts := k.facts()
 	facts.State, facts.PeerSpoke = c.TLS(), true
 	for _, v := range trust.Explain(nil, k.role(), facts) {
@@ -105,7 +101,7 @@ func (r *Recorder) Closed(c *transport.Conn, why transport.CloseReason) {
 		k.live.Done()
 	}
 	r.add(k, &callflow.Event{At: time.Now(), Kind: callflow.Closed, Reason: why.Text, Notify: callflow.Notify{
-		Known: k.live != nil, Sent: why.NotifySent, Received: why.NotifyReceived,
+		Known: k.live != nil, Sent: why.NotifySent, Received: why.NotifyReceived, ByGateway: why.Local,
 	}})
 }
 

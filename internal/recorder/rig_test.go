@@ -122,6 +122,7 @@ func (r *rig) serve(cfg *tls.Config) (stop func()) {
 		defer c.Close()
 		b := make([]byte, 4096)
 		if n, err := c.Read(b); err != nil || n == 0 {
+			time.Sleep(100 * time.Millisecond) // the alert is read before the socket breaks
 			return
 		}
 		fmt.Fprint(c, answer("b1", 486))
