@@ -48,6 +48,7 @@ func TestBrokenStreamIsAnsweredAndEnds(t *testing.T) {
 				send(t, got.conn, "SIP/2.0 400 Bad Request\r\n\r\n")
 				readExactly(t, nc, "SIP/2.0 400 Bad Request\r\n\r\n")
 				wantEOF(t, nc)
+				nc.Close()
 				if why := server.wantClosed(tt.reason); !why.Local {
 					t.Errorf("%+v, want it to be our end", why)
 				}
