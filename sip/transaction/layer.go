@@ -57,7 +57,7 @@ const maxFree = 4096
 // advances timers.
 func NewLayer(cfg Config, timers *Timers, user User) *Layer {
 	return &Layer{
-		cfg:     cfg.withDefaults(),
+		cfg:     cfg.WithDefaults(),
 		timers:  timers,
 		user:    user,
 		seed:    maphash.MakeSeed(),

@@ -153,4 +153,3 @@ func (b *bench) empty() {
 			l.Len(), b.timers.Len(), len(l.clients), len(l.servers), len(l.merges))
 	}
 }
-

@@ -249,7 +249,7 @@ func TestNonInviteServerArrows(t *testing.T) { // RFC 3261 §17.2.2, figure 8; R
 func TestRetransmissionTimes(t *testing.T) {
 	const s = time.Second
 	cfg := DefaultConfig()
-	slow := Config{T1: 2 * s, T2: 4 * s, T4: 5 * s}.withDefaults()
+	slow := Config{T1: 2 * s, T2: 4 * s, T4: 5 * s}.WithDefaults()
 	for _, c := range []struct {
 		name   string
 		m      anyMachine
@@ -314,7 +314,7 @@ func TestDefaultConfig(t *testing.T) {
 	if got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if got := (Config{T1: ms}).withDefaults(); got.T1 != ms || got.T2 != want.T2 {
+	if got := (Config{T1: ms}).WithDefaults(); got.T1 != ms || got.T2 != want.T2 {
 		t.Errorf("a field that is set did not stay: %v", got)
 	}
 }

@@ -16,9 +16,10 @@ type Config struct {
 }
 
 // DefaultConfig returns the values of RFC 3261.
-func DefaultConfig() Config { return Config{}.withDefaults() }
+func DefaultConfig() Config { return Config{}.WithDefaults() }
 
-func (c Config) withDefaults() Config {
+// WithDefaults returns c with its zero fields filled in.
+func (c Config) WithDefaults() Config {
 	return Config{
 		T1: cmp.Or(c.T1, 500*time.Millisecond),
 		T2: cmp.Or(c.T2, 4*time.Second),

@@ -10,14 +10,14 @@ type ClientUser interface {
 	// Response gets every response: provisional, final, and each further 2xx
 	// of an INVITE. The message is valid until the method returns.
 	Response(s *Shard, tx *ClientTx, m *sip.Message)
-	// Done says that tx is over: nil, transaction.ErrTimeout, which stands for
+	// ClientDone says that tx is over: nil, transaction.ErrTimeout, which stands for
 	// a 408, or transaction.ErrTransport, which stands for a 503
 	// (RFC 3261 §8.1.3.1).
-	Done(s *Shard, tx *ClientTx, err error)
+	ClientDone(s *Shard, tx *ClientTx, err error)
 }
 
 // ClientTx is a client transaction. Owned by its shard, and not to be used
-// after Done.
+// after ClientDone.
 type ClientTx struct {
 	User ClientUser
 
@@ -72,5 +72,5 @@ func (s *Shard) ClientDone(c *transaction.Client, err error) {
 	tx := c.Owner.(*ClientTx)
 	s.forget(tx)
 	tx.tx = nil
-	tx.User.Done(s, tx, err)
+	tx.User.ClientDone(s, tx, err)
 }

@@ -111,6 +111,7 @@ func (srv *Server) Start() error {
 		srv.shardHandler = newSessions(srv)
 	}
 	srv.queues = srv.Queues.withDefaults()
+	srv.Timers = srv.Timers.WithDefaults()
 	srv.seed = maphash.MakeSeed()
 	hooks := srv.Hooks
 	hooks.Deliver, hooks.Closed = srv.deliver, srv.connClosed

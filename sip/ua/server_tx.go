@@ -16,14 +16,14 @@ type ServerUser interface {
 	// it has a final response already. False answers it with 481
 	// (RFC 3261 §9.2).
 	Cancelled(s *Shard, tx *ServerTx, p *transport.Packet) bool
-	// Done says that tx is over: nil, transaction.ErrTimeout when no ACK came,
+	// ServerDone says that tx is over: nil, transaction.ErrTimeout when no ACK came,
 	// or transaction.ErrTransport.
-	Done(s *Shard, tx *ServerTx, err error)
+	ServerDone(s *Shard, tx *ServerTx, err error)
 }
 
 // ServerTx is a server transaction. It keeps of its request what responses
 // repeat, so the request itself need not be kept. Owned by its shard, and not
-// to be used after Done.
+// to be used after ServerDone.
 type ServerTx struct {
 	User ServerUser
 
@@ -167,6 +167,6 @@ func (s *Shard) ServerDone(t *transaction.Server, err error) {
 	tx := t.Owner.(*ServerTx)
 	tx.tx = nil
 	if tx.User != nil {
-		tx.User.Done(s, tx, err)
+		tx.User.ServerDone(s, tx, err)
 	}
 }

@@ -162,6 +162,9 @@ func (s *Shard) transmit(f Flow, b []byte) error {
 // or a 2xx again.
 func (s *Shard) Transmit(f Flow, b []byte) error { return s.transmit(f, b) }
 
+// Index returns the shard's number, from 0.
+func (s *Shard) Index() int { return s.index }
+
 // Now returns the time of the batch that is being handled.
 func (s *Shard) Now() time.Time { return s.now }
 

@@ -1,0 +1,186 @@
+package b2bua
+
+import (
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transaction"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// answer is an INVITE that was answered with a 2xx, from then until its
+// transactions are over: the 2xx is sent again on one leg until the ACK comes
+// (RFC 6026 §7.1), and the ACK goes on to the other leg, again for each 2xx
+// that comes again there. Owned by the shard.
+type answer struct {
+	call   *Call
+	near   *fork // where the INVITE came from
+	far    *fork // where it went to
+	server *ua.ServerTx
+	client sender // whose transaction lives as long as a 2xx may come again
+
+	nearSeq, farSeq uint32
+
+	ok       []byte // the 2xx on the near leg
+	code     int
+	timer    transaction.Timer
+	interval time.Duration
+	lasts    time.Time // when it is given up
+	acked    bool      // the near leg's ACK came
+	ack      []byte    // the ACK on the far leg
+}
+
+// sender tells apart the INVITEs that answers belong to.
+type sender any
+
+// begin sends the 2xx to the near leg and waits for its ACK.
+func (n *answer) begin(s *ua.Shard) {
+	cfg := s.Server().Timers
+	n.interval = cfg.T1
+	n.lasts = s.Now().Add(64 * cfg.T1)
+	n.timer.Owner = n
+	n.timer.Fire = func(owner any, _ time.Time) { owner.(*answer).resend(s) }
+	s.Respond(n.server, n.code, n.ok)
+	s.Schedule(&n.timer, n.interval)
+	n.call.answers = append(n.call.answers, n)
+}
+
+// resend sends the 2xx again: "The 2xx response is passed to the transport with
+// an interval that starts at T1 seconds and doubles for each retransmission
+// until it reaches T2 seconds" (RFC 3261 §13.3.1.4), on any transport.
+func (n *answer) resend(s *ua.Shard) {
+	if !s.Now().Before(n.lasts) {
+		n.unacknowledged(s)
+		return
+	}
+	s.Respond(n.server, n.code, n.ok)
+	n.interval = min(2*n.interval, s.Server().Timers.T2)
+	s.Schedule(&n.timer, min(n.interval, n.lasts.Sub(s.Now())))
+}
+
+// unacknowledged ends a call whose 2xx got no ACK: "If the server retransmits
+// the 2xx response for 64*T1 seconds without receiving an ACK, the dialog is
+// confirmed, but the session SHOULD be terminated" (RFC 3261 §13.3.1.4).
+func (n *answer) unacknowledged(s *ua.Shard) {
+	n.call.record(callflow.TimedOut, n.near.leg, 0, "no ACK to the 2xx")
+	n.acknowledge(s, nil)
+	n.call.end(s, nil, "no ACK came from "+n.near.leg.peer.Name)
+}
+
+// acknowledged deals with the ACK to a 2xx.
+func (c *Call) acknowledged(s *ua.Shard, f *fork, m *sip.Message) {
+	cseq, err := m.CSeq()
+	if err != nil {
+		return
+	}
+	for _, n := range c.answers {
+		if n.near == f && n.nearSeq == cseq.Seq && !n.acked {
+			n.acknowledge(s, m)
+			return
+		}
+	}
+}
+
+// acknowledge sends the ACK on to the far leg. m is the near leg's, nil when
+// none came: the far leg gets one all the same, so that it stops sending.
+func (n *answer) acknowledge(s *ua.Shard, m *sip.Message) {
+	s.Stop(&n.timer)
+	if n.acked {
+		return
+	}
+	n.acked = true
+	b, _ := n.far.request(s, sip.ACK, n.farSeq, m, nil)
+	n.ack = b
+	n.sendAck(s)
+}
+
+func (n *answer) sendAck(s *ua.Shard) {
+	n.far.leg.reach(s, n.far, func(s *ua.Shard, flow ua.Flow, err error) {
+		if err == nil {
+			s.Transmit(flow, n.ack)
+		}
+	})
+}
+
+// again deals with a 2xx that came once more: it gets the ACK once more, if
+// there is one yet.
+func (c *Call) again(s *ua.Shard, client sender) {
+	for _, n := range c.answers {
+		if n.client == client && n.ack != nil {
+			n.sendAck(s)
+		}
+	}
+}
+
+// dropAnswers forgets the answers to an INVITE whose 2xx will not come again.
+// Those that still wait for an ACK stay until then.
+func (c *Call) dropAnswers(client sender) {
+	kept := c.answers[:0]
+	for _, n := range c.answers {
+		if n.client != client || !n.acked {
+			kept = append(kept, n)
+		}
+	}
+	clear(c.answers[len(kept):])
+	c.answers = kept
+}
+
+// answered deals with a 2xx to the INVITE of an attempt. The first one makes
+// the call; the others are of dialogs that nobody wants: ACK and BYE (RFC 3261
+// §13.2.2.4).
+func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
+	u, c := a.setup, a.setup.call
+	if u.final && c.out == a.leg && c.state == answered {
+		to, _ := m.To()
+		if string(to.Tag()) == a.leg.winner.dialog.ID.RemoteTag {
+			c.again(s, a)
+			return
+		}
+	}
+	if u.final || a.quit || u.attempt != a {
+		a.decline(s, m)
+		return
+	}
+	f := u.fork(s, a, m)
+	if f == nil {
+		u.lost(s, a.leg, &sip.StatusError{Code: 502, Reason: "Bad Gateway", Err: errNoDialog})
+		return
+	}
+	cseq, _ := u.invite.CSeq()
+	n := &answer{
+		call: c, near: f.joined, far: f, server: u.server, client: a,
+		nearSeq: cseq.Seq, farSeq: inviteCSeq, code: m.StatusCode(),
+	}
+	b := newBuilder(len(m.Bytes()) + 512)
+	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(f.joined.dialog.ID.LocalTag))
+	c.in.dialogHeaders(&b, u.invite)
+	copyAcross(&b, m, c.in.place)
+	n.ok = b.Finish(m.Body())
+	c.state = answered
+	f.joined.dialog.Confirm()
+	c.in.winner, c.out.winner = f.joined, f
+	u.final = true
+	u.invite.Release()
+	u.invite = nil
+	n.begin(s)
+}
+
+// decline ends the dialog of a 2xx that came too late: it gets its ACK and then
+// a BYE, once, and after that its ACK again.
+func (a *attempt) decline(s *ua.Shard, m *sip.Message) {
+	d, created, err := a.leg.uac.Response(m)
+	if d == nil || err != nil {
+		return
+	}
+	f := a.leg.fork([]byte(d.ID.LocalTag), []byte(d.ID.RemoteTag))
+	if created {
+		f = &fork{leg: a.leg, dialog: d}
+		a.leg.forks = append(a.leg.forks, f)
+	}
+	ack, _ := f.request(s, sip.ACK, inviteCSeq, nil, nil)
+	s.Transmit(ua.Flow{Conn: a.leg.flow.Conn, Addr: a.leg.address(f)}, ack)
+	if !f.left {
+		a.leg.call.sayBye(s, f, "")
+	}
+}

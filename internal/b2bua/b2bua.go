@@ -1,0 +1,131 @@
+// Package b2bua joins two legs into a call (RFC 3261, RFC 7092: a signalling
+// back-to-back user agent).
+//
+// Engine holds what all calls share and gives each shard its own calls; Call is
+// one call, Leg one side of it. Reading starts at Engine.Start, which takes an
+// INVITE, and goes on in setup.go (targets and their answers), cancel.go,
+// answer.go (the 2xx and its ACK), crossing.go (requests inside the dialogs)
+// and teardown.go. What crosses is decided in headers.go.
+//
+// Everything of a call belongs to one shard and runs in its goroutine: no
+// locks, and nothing here blocks. The package starts no goroutine.
+package b2bua
+
+import (
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// Ways are what an Engine needs of its surroundings.
+type Ways interface {
+	// Connect finds or dials a connection to a peer, under the peer's policy.
+	// done is called in the shard, perhaps before Connect returns.
+	Connect(s *ua.Shard, p *peer.Peer, done func(*ua.Shard, ua.Flow, error))
+	// PeerOf says whose packet it is, nil for a stranger.
+	PeerOf(p *transport.Packet) *peer.Peer
+	// Owns says whether the peer is recognised at an address on UDP, so that
+	// its requests may be sent there.
+	Owns(p *peer.Peer, addr netip.AddrPort, listener string) bool
+	// Place returns our address towards a peer. c is the connection that its
+	// leg lives on.
+	Place(p *peer.Peer, c *transport.Conn) Place
+	// Record keeps an event of a call for its flow.
+	Record(kind callflow.Kind, call callflow.Call, reason string)
+}
+
+// Engine makes and holds calls.
+type Engine struct {
+	ways    Ways
+	log     *slog.Logger
+	shards  []*calls
+	numbers atomic.Uint64
+	live    atomic.Int64
+}
+
+// calls are those of one shard.
+type calls struct {
+	tags map[string]*Leg // by each tag that we gave to a dialog of the leg
+	all  map[*Call]struct{}
+}
+
+// New returns an engine for a server with that many shards.
+func New(ways Ways, log *slog.Logger, shards int) *Engine {
+	e := &Engine{ways: ways, log: log, shards: make([]*calls, shards)}
+	for i := range e.shards {
+		e.shards[i] = &calls{tags: make(map[string]*Leg), all: make(map[*Call]struct{})}
+	}
+	return e
+}
+
+// Live returns how many calls there are, those that only wait for late messages
+// included.
+func (e *Engine) Live() int { return int(e.live.Load()) }
+
+// find returns the dialog that an in-dialog request is for: its To tag is one
+// of ours, Call-ID and From tag fit (RFC 3261 §12.2.2), and it came from the
+// leg's peer. Anything else is as good as no dialog.
+func (e *Engine) find(s *ua.Shard, p *transport.Packet) *fork {
+	to, err := p.Msg.To()
+	if err != nil {
+		return nil
+	}
+	l := e.shards[s.Index()].tags[string(to.Tag())]
+	if l == nil || string(p.Msg.CallID()) != l.callID {
+		return nil
+	}
+	from, err := p.Msg.From()
+	if err != nil {
+		return nil
+	}
+	f := l.fork(to.Tag(), from.Tag())
+	if f == nil {
+		return nil
+	}
+	if who := e.ways.PeerOf(p); who == nil || who.Name != l.peer.Name {
+		e.log.Warn("request in a dialog of another peer refused", "call", l.call.Number, "peer", l.peer.Name, "source", p.Source)
+		return nil
+	}
+	return f
+}
+
+// Looped says whether a new INVITE is one of our own that came back: its
+// Call-ID and From tag are those of a leg that we called out on.
+func (e *Engine) Looped(s *ua.Shard, m *sip.Message) bool {
+	from, err := m.From()
+	if err != nil {
+		return false
+	}
+	l := e.shards[s.Index()].tags[string(from.Tag())]
+	return l != nil && l.out && string(m.CallID()) == l.callID
+}
+
+// InDialog deals with a request inside a dialog, that is with a To tag.
+func (e *Engine) InDialog(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
+	if f := e.find(s, p); f != nil {
+		f.leg.call.request(s, f, tx, p)
+		return
+	}
+	s.Reply(tx, &sip.StatusError{Code: 481})
+}
+
+// Ack deals with the ACK to a 2xx.
+func (e *Engine) Ack(s *ua.Shard, p *transport.Packet) {
+	if f := e.find(s, p); f != nil {
+		f.leg.call.acknowledged(s, f, p.Msg)
+	}
+}
+
+// Shutdown ends every call of one shard: those without an answer with 503 and
+// CANCEL, the others with BYE.
+func (e *Engine) Shutdown(s *ua.Shard) {
+	for c := range e.shards[s.Index()].all {
+		c.end(s, nil, "the gateway stops")
+	}
+}

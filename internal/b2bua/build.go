@@ -1,0 +1,201 @@
+package b2bua
+
+import (
+	"net/netip"
+
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/dialog"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// inviteCSeq is the CSeq number of the INVITE that opens a leg out.
+const inviteCSeq = 1
+
+// newBuilder returns a builder over a buffer of its own, the message's one
+// allocation.
+func newBuilder(size int) sip.Builder {
+	var b sip.Builder
+	b.Reset(make([]byte, 0, size))
+	return b
+}
+
+// newCaller makes the leg of the peer that called, with its first dialog.
+func newCaller(s *ua.Shard, c *Call, inv Invite) (*Leg, error) {
+	p := inv.Packet
+	l := &Leg{
+		call: c, peer: inv.From, secure: inv.Secure,
+		place:    c.engine.ways.Place(inv.From, p.Conn),
+		flow:     ua.Flow{Conn: p.Conn, Addr: p.Source},
+		callID:   string(p.Msg.CallID()),
+		localTag: string(s.NewTag()),
+	}
+	first, err := dialog.NewUAS(p.Msg, l.localTag, p.Conn.Transport().Secure())
+	if err != nil {
+		return nil, err
+	}
+	l.first = first
+	l.remember(l.localTag)
+	return l, nil
+}
+
+// newTarget makes a leg towards a peer. Its From keeps the caller's user and
+// display name and has our host; nothing else of the caller's side shows.
+func (c *Call) newTarget(s *ua.Shard, to *peer.Peer, flow ua.Flow, secure bool) *Leg {
+	l := &Leg{
+		call: c, peer: to, out: true, flow: flow,
+		secure: to.Scheme(secure) == "sips",
+		place:  c.engine.ways.Place(to, flow.Conn),
+		callID: string(s.NewCallID()), localTag: string(s.NewTag()),
+	}
+	ruri, _ := sip.ParseURI(c.setup.invite.RequestURI())
+	l.uac = &dialog.UAC{
+		CallID: l.callID, LocalTag: l.localTag, Seq: inviteCSeq,
+		RequestURI: l.targetURI(ruri.User),
+		Local:      l.from(c.setup.invite),
+		Remote:     dialog.Party{URI: uriText(l.secure, ruri.User, host(to.URI.Host))},
+		Secure:     l.secure,
+	}
+	l.remember(l.localTag)
+	c.out = l
+	return l
+}
+
+// targetURI is the Request-URI towards a peer: the user of the caller's, at the
+// peer's configured address.
+func (l *Leg) targetURI(user []byte) string {
+	uri := uriText(l.secure, user, l.peer.URI.HostPort().String())
+	if l.peer.Transport != transport.UDP && !l.secure {
+		uri += ";transport=" + l.peer.Transport.String()
+	}
+	return uri
+}
+
+// from is our From towards a peer. An anonymous caller stays anonymous
+// (RFC 3323 §4.1.1.3).
+func (l *Leg) from(invite *sip.Message) dialog.Party {
+	from, _ := invite.From()
+	uri, _ := from.URI()
+	at := l.place.Host
+	if string(uri.Host) == "anonymous.invalid" {
+		at = "anonymous.invalid"
+	}
+	user := uri.User
+	if !uri.SIP() && !uri.Is("tel") {
+		user = nil
+	}
+	return dialog.Party{Display: string(from.Display), URI: uriText(l.secure, user, at)}
+}
+
+// uriText writes a SIP or SIPS URI.
+func uriText(secure bool, user []byte, hostPort string) string {
+	scheme, at := "sip:", ""
+	if secure {
+		scheme = "sips:"
+	}
+	if len(user) > 0 {
+		at = "@"
+	}
+	return scheme + string(user) + at + hostPort
+}
+
+// host puts an IPv6 address into brackets, as a URI has it.
+func host(h string) string {
+	if a, err := netip.ParseAddr(h); err == nil && a.Is6() {
+		return "[" + h + "]"
+	}
+	return h
+}
+
+// identify writes From, To, Call-ID and CSeq of the INVITE that opens a leg, or
+// of its CANCEL.
+func (l *Leg) identify(b *sip.Builder, method sip.Method) {
+	u := l.uac
+	name := ""
+	if u.Local.Display != "" {
+		name = u.Local.Display + " "
+	}
+	b.Header("From", name, "<", u.Local.URI, ">;tag=", u.LocalTag)
+	b.Header("To", "<", u.Remote.URI, ">")
+	b.Header("Call-ID", l.callID)
+	b.CSeq(inviteCSeq, method)
+}
+
+// invite writes the INVITE to a target.
+func (a *attempt) invite(m *sip.Message) []byte {
+	l := a.leg
+	b := newBuilder(len(m.Bytes()) + 512)
+	b.Request(sip.INVITE, []byte(l.uac.RequestURI))
+	l.place.via(&b, a.branch)
+	b.HeaderInt("Max-Forwards", int64(a.setup.hops))
+	l.identify(&b, sip.INVITE)
+	b.Header("Contact", l.place.contact(l.secure))
+	copyAcross(&b, m, l.place)
+	return b.Finish(m.Body())
+}
+
+// request writes a request in a dialog of the leg, with the headers and the
+// body of the one that crosses, if any, and returns it with its branch.
+func (f *fork) request(s *ua.Shard, method sip.Method, seq uint32, across *sip.Message, extra func(*sip.Builder)) (b, branch []byte) {
+	l := f.leg
+	size := 768
+	if across != nil {
+		size += len(across.Bytes())
+	}
+	w := newBuilder(size)
+	f.dialog.Start(&w, method)
+	branch = s.NewBranch()
+	l.place.via(&w, branch)
+	w.HeaderInt("Max-Forwards", int64(hopsOf(across)))
+	f.dialog.Headers(&w, method, seq)
+	if dialog.Refreshes(method) {
+		w.Header("Contact", l.place.contact(l.secure))
+	}
+	if extra != nil {
+		extra(&w)
+	}
+	if across == nil {
+		return w.Finish(nil), branch
+	}
+	copyAcross(&w, across, l.place)
+	return w.Finish(across.Body()), branch
+}
+
+// hopsOf is one less than what a request that crosses had left.
+func hopsOf(m *sip.Message) int {
+	if m == nil {
+		return 70
+	}
+	if n, ok := m.MaxForwards(); ok {
+		return max(n-1, 0)
+	}
+	return 69
+}
+
+// dialogHeaders writes what makes a dialog in a response to the leg's peer: the
+// Record-Routes of its request, and our Contact (RFC 3261 §12.1.1).
+func (l *Leg) dialogHeaders(b *sip.Builder, req *sip.Message) {
+	for f := range req.Fields() {
+		if f.ID == sip.HdrRecordRoute {
+			b.HeaderBytes("Record-Route", f.Value)
+		}
+	}
+	b.Header("Contact", l.place.contact(l.secure))
+}
+
+// counterpart returns the dialog on the caller's leg that a target's new dialog
+// is joined with: the first one when nothing is joined with it yet, else one
+// more, under a To tag of its own (RFC 3261 §12.1, forking).
+func (l *Leg) counterpart(s *ua.Shard, far *fork) *fork {
+	d := l.first
+	if len(l.forks) > 0 {
+		another := *l.first
+		another.ID.LocalTag = string(s.NewTag())
+		d = &another
+		l.remember(d.ID.LocalTag)
+	}
+	f := &fork{leg: l, dialog: d, joined: far}
+	l.forks = append(l.forks, f)
+	return f
+}

@@ -1,0 +1,100 @@
+package b2bua
+
+import (
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// state is where a call is in its life.
+type state uint8
+
+const (
+	trying   state = iota // targets are tried, nobody has answered
+	answered              // a 2xx went to the caller
+	over                  // refused, cancelled or ended: only late messages are dealt with
+)
+
+// Call is two legs joined. Owned by the shard.
+type Call struct {
+	Number uint64
+
+	engine *Engine
+	calls  *calls
+	state  state
+	in     *Leg // the caller
+	out    *Leg // the target that has answered, or the one that is tried; nil before the first
+
+	setup   *setup      // the INVITE that began the call
+	answers []*answer   // INVITEs answered with a 2xx whose ACK may still come or be owed
+	passing []*exchange // requests inside the dialogs without a final response yet
+	waiting int         // farewells under way: BYE and CANCEL without a final response
+}
+
+func (e *Engine) newCall(s *ua.Shard) *Call {
+	c := &Call{Number: e.numbers.Add(1), engine: e, calls: e.shards[s.Index()]}
+	c.calls.all[c] = struct{}{}
+	e.live.Add(1)
+	return c
+}
+
+// record keeps an event of one of the call's legs.
+func (c *Call) record(kind callflow.Kind, l *Leg, code int, reason string) {
+	ev := callflow.Call{
+		Number: c.Number, Direction: callflow.In, CallID: l.callID, Peer: l.peer.Name, Code: code,
+	}
+	if l.out {
+		ev.Direction = callflow.Out
+	}
+	if l.flow.Conn != nil {
+		ev.Connection = l.flow.Conn.ID()
+	}
+	c.engine.ways.Record(kind, ev, reason)
+}
+
+// other returns the leg on the far side of l, nil when there is none.
+func (c *Call) other(l *Leg) *Leg {
+	if l == c.in {
+		return c.out
+	}
+	return c.in
+}
+
+// request is a request inside one of the call's dialogs.
+func (c *Call) request(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet) {
+	if err := f.received(p.Msg); err != nil {
+		s.Reply(tx, err)
+		return
+	}
+	switch {
+	case p.Msg.Method() == sip.BYE:
+		c.bye(s, f, tx, p.Msg)
+	case c.state == over:
+		s.Reply(tx, &sip.StatusError{Code: 481})
+	default:
+		c.cross(s, f, tx, p)
+	}
+}
+
+// drop takes a call off that never began.
+func (c *Call) drop() {
+	delete(c.calls.all, c)
+	c.engine.live.Add(-1)
+}
+
+// finish lets go of a call that is over once its last farewell is answered. Its
+// tags are forgotten then: until that, a BYE that crosses ours gets its 200.
+func (c *Call) finish() {
+	if c.state != over || c.waiting > 0 || c.setup != nil && !c.setup.done() {
+		return
+	}
+	if _, there := c.calls.all[c]; !there {
+		return
+	}
+	c.drop()
+	c.in.forget()
+	if c.out != nil {
+		c.out.forget()
+	}
+}

@@ -1,0 +1,60 @@
+package b2bua
+
+import (
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// Cancelled makes the setup a ua.ServerUser: the caller gives up. A CANCEL
+// counts only when it comes from the leg's peer.
+func (u *setup) Cancelled(s *ua.Shard, _ *ua.ServerTx, p *transport.Packet) bool {
+	c := u.call
+	if who := c.engine.ways.PeerOf(p); who == nil || who.Name != c.in.peer.Name {
+		return false
+	}
+	if u.final {
+		return true // it crossed our final response, which stands (RFC 3261 §9.2)
+	}
+	c.record(callflow.Noted, c.in, 0, "the caller gave up")
+	u.abandon(s, string(p.Msg.First(sip.HdrReason)))
+	u.refuse(s, &sip.StatusError{Code: 487})
+	return true
+}
+
+// abandon stops the attempt under way. reason is the value of the Reason header
+// that the target's CANCEL or BYE carries, if any (RFC 3326).
+func (u *setup) abandon(s *ua.Shard, reason string) {
+	a := u.attempt
+	if a == nil {
+		return
+	}
+	a.quit, a.cancel = true, reason
+	if a.rang {
+		a.sendCancel(s)
+	}
+	// Otherwise the first provisional response sends it: "If no provisional
+	// response has been received, the CANCEL request MUST NOT be sent"
+	// (RFC 3261 §9.1). A 2xx that comes instead gets ACK and BYE.
+}
+
+// sendCancel sends the CANCEL of an attempt, once.
+func (a *attempt) sendCancel(s *ua.Shard) {
+	if a.sent || a.tx == nil {
+		return
+	}
+	a.sent = true
+	l := a.leg
+	b := newBuilder(512)
+	b.Request(sip.CANCEL, []byte(l.uac.RequestURI))
+	l.place.via(&b, a.branch)
+	b.HeaderInt("Max-Forwards", 70)
+	l.identify(&b, sip.CANCEL)
+	if a.cancel != "" {
+		b.Header("Reason", a.cancel)
+	}
+	l.call.waiting++
+	s.Request(l.flow, sip.CANCEL, a.branch, b.Finish(nil), &farewell{call: l.call})
+	s.CancelSent(a.tx)
+}

@@ -1,0 +1,115 @@
+package b2bua
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/dialog"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// Leg is one INVITE usage with a peer, and its dialogs. Owned by the shard.
+type Leg struct {
+	call   *Call
+	peer   *peer.Peer
+	out    bool // we called the peer
+	secure bool // sips:
+	place  Place
+	flow   ua.Flow // the connection that the dialogs live on
+
+	callID   string
+	localTag string // of the first dialog; a leg out has no other
+	forks    []*fork
+	winner   *fork // the dialog that was answered
+
+	first *dialog.Dialog // of a caller: the dialog that each further one is a copy of
+	uac   *dialog.UAC    // of a target: its INVITE, and the dialogs that it made
+}
+
+// fork is one dialog of a leg: a peer that forks makes several, and the caller
+// sees each under a To tag of its own.
+type fork struct {
+	leg    *Leg
+	dialog *dialog.Dialog
+	joined *fork // the dialog on the other leg that it is joined with
+	left   bool  // a BYE was sent or received
+}
+
+// fork returns the dialog with these tags, nil when there is none.
+func (l *Leg) fork(local, remote []byte) *fork {
+	for _, f := range l.forks {
+		if f.dialog.ID.LocalTag == string(local) && f.dialog.ID.RemoteTag == string(remote) {
+			return f
+		}
+	}
+	return nil
+}
+
+// remember lets in-dialog requests with one of our tags find the leg.
+func (l *Leg) remember(tag string) { l.call.calls.tags[tag] = l }
+
+// forget ends that: from now on they get 481.
+func (l *Leg) forget() {
+	delete(l.call.calls.tags, l.localTag)
+	for _, f := range l.forks {
+		delete(l.call.calls.tags, f.dialog.ID.LocalTag)
+	}
+}
+
+// received takes note of a request in the dialog: its CSeq must be higher than
+// the last one's (RFC 3261 §12.2.2), and it may move the remote target.
+func (f *fork) received(m *sip.Message) *sip.StatusError {
+	err := f.dialog.Receive(m)
+	if err == nil {
+		err = f.dialog.Refresh(m)
+	}
+	if status, ok := errors.AsType[*sip.StatusError](err); ok {
+		return status
+	}
+	return nil
+}
+
+// reach gives the flow for the next request in a dialog of the leg: the
+// connection that the dialog lives on, or when that has gone a new one to the
+// peer's configured address, under its names and policy.
+func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) {
+	if l.flow.Conn.Alive() {
+		flow := l.flow
+		if !flow.Conn.Transport().Reliable() {
+			flow.Addr = l.address(f)
+		}
+		done(s, flow, nil)
+		return
+	}
+	l.call.engine.ways.Connect(s, l.peer, func(s *ua.Shard, flow ua.Flow, err error) {
+		if err == nil {
+			l.flow = flow
+		}
+		done(s, flow, err)
+	})
+}
+
+// address is where a request in a dialog goes on UDP: to the next hop that the
+// dialog names when that is an address of the peer's, else to where the peer's
+// messages came from.
+func (l *Leg) address(f *fork) netip.AddrPort {
+	uri, err := sip.ParseURI([]byte(f.dialog.NextHop()))
+	if err != nil {
+		return l.flow.Addr
+	}
+	addr, err := netip.ParseAddr(string(uri.HostName()))
+	if err != nil {
+		return l.flow.Addr
+	}
+	port := uri.Port
+	if port == 0 {
+		port = 5060
+	}
+	to := netip.AddrPortFrom(addr.Unmap(), port)
+	if !l.call.engine.ways.Owns(l.peer, to, l.flow.Conn.Info().Listener) {
+		return l.flow.Addr
+	}
+	return to
+}

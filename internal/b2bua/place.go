@@ -1,0 +1,37 @@
+package b2bua
+
+import (
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+)
+
+// Place is how a leg's peer reaches us: the listener's advertised address,
+// never an ephemeral port.
+type Place struct {
+	HostPort  string // "gw.example.com:5061"
+	Host      string // without the port, as in From
+	Transport transport.Transport
+}
+
+// via writes our Via with a branch; on UDP we ask for the response to come back
+// to the port that we send from (RFC 3581 §3).
+func (p Place) via(b *sip.Builder, branch []byte) {
+	rport := ""
+	if p.Transport == transport.UDP {
+		rport = ";rport"
+	}
+	b.Header("Via", "SIP/2.0/", p.Transport.Via(), " ", p.HostPort, rport, ";branch=", string(branch))
+}
+
+// contact returns our Contact. It has the scheme of the dialog (RFC 3261
+// §12.1.1); over TLS with a sip URI the transport is named, because without it
+// the URI would mean UDP.
+func (p Place) contact(secure bool) string {
+	switch {
+	case secure:
+		return "<sips:" + p.HostPort + ">"
+	case p.Transport == transport.UDP:
+		return "<sip:" + p.HostPort + ">"
+	}
+	return "<sip:" + p.HostPort + ";transport=" + p.Transport.String() + ">"
+}

@@ -1,0 +1,267 @@
+package b2bua
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transaction"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// setup is the INVITE that begins a call: the caller's server transaction, and
+// one attempt after the other to find a target that answers. Owned by the shard.
+type setup struct {
+	call    *Call
+	server  *ua.ServerTx
+	invite  *sip.Message // the caller's, kept until nobody will see it any more
+	hops    int          // Max-Forwards for the next leg
+	secure  bool
+	targets []*peer.Peer
+	next    int
+	attempt *attempt         // the one under way; nil while connecting, and after the last
+	cause   *sip.StatusError // why the last target failed
+	final   bool             // the caller has a final response
+}
+
+// Invite is a request to begin a call that has passed every check.
+type Invite struct {
+	Tx      *ua.ServerTx
+	Packet  *transport.Packet
+	From    *peer.Peer
+	Targets []*peer.Peer
+	Secure  bool   // the Request-URI is a sips: one
+	Hops    int    // Max-Forwards for the next leg
+	Why     string // the route decision, for the record
+}
+
+// Start makes a call and tries its first target. The error refuses an INVITE
+// that cannot make a dialog.
+func (e *Engine) Start(s *ua.Shard, inv Invite) error {
+	c := e.newCall(s)
+	in, err := newCaller(s, c, inv)
+	if err != nil {
+		c.drop()
+		return err
+	}
+	c.in = in
+	c.setup = &setup{
+		call: c, server: inv.Tx, invite: inv.Packet.Msg.Clone(),
+		hops: inv.Hops, secure: inv.Secure, targets: inv.Targets,
+	}
+	inv.Tx.User = c.setup
+	c.record(callflow.LegCreated, c.in, 0, "call from "+inv.From.Name)
+	c.record(callflow.RouteDecided, c.in, 0, inv.Why)
+	c.setup.tryNext(s)
+	return nil
+}
+
+// done says that neither a late response nor a result can come any more.
+func (u *setup) done() bool { return u.final && (u.attempt == nil || u.attempt.tx == nil) }
+
+// tryNext reaches for the next target, or tells the caller why there is none.
+func (u *setup) tryNext(s *ua.Shard) {
+	u.attempt = nil
+	if u.next == len(u.targets) {
+		u.fail(s)
+		return
+	}
+	to := u.targets[u.next]
+	u.next++
+	turn := u.next
+	u.call.engine.ways.Connect(s, to, func(s *ua.Shard, flow ua.Flow, err error) {
+		if u.final || u.next != turn {
+			return // cancelled meanwhile
+		}
+		if err != nil {
+			u.lost(s, u.call.newTarget(s, to, ua.Flow{}, u.secure), &sip.StatusError{Code: 503, Err: err})
+			return
+		}
+		u.send(s, to, flow)
+	})
+}
+
+// send sends the INVITE to a target that is connected.
+func (u *setup) send(s *ua.Shard, to *peer.Peer, flow ua.Flow) {
+	l := u.call.newTarget(s, to, flow, u.secure)
+	u.call.record(callflow.LegCreated, l, 0, fmt.Sprintf("target %d of %d: %s", u.next, len(u.targets), to.Name))
+	a := &attempt{setup: u, leg: l, branch: s.NewBranch()}
+	u.attempt = a
+	msg := a.invite(u.invite)
+	a.tx = s.Request(flow, sip.INVITE, a.branch, msg, a)
+}
+
+// lost gives a target up and goes on to the next.
+func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
+	u.cause = cause
+	reason := cause.Error()
+	if cause.Err != nil {
+		reason = cause.Err.Error()
+	}
+	u.call.record(callflow.TargetFailed, l, cause.Code, reason)
+	u.call.engine.log.Warn("target failed", "call", u.call.Number, "peer", l.peer.Name, "status", cause.Code, "cause", reason)
+	l.forget()
+	u.tryNext(s)
+}
+
+// fail answers the caller after the last target has failed.
+func (u *setup) fail(s *ua.Shard) {
+	cause := u.cause
+	if cause == nil {
+		cause = &sip.StatusError{Code: 480}
+	}
+	u.refuse(s, &sip.StatusError{Code: cause.Code, Reason: cause.Reason, Header: cause.Header})
+}
+
+// refuse ends the call with a final response of ours.
+func (u *setup) refuse(s *ua.Shard, e *sip.StatusError) {
+	var b sip.Builder
+	u.server.Response(&b, e.Code, e.Phrase(), []byte(u.call.in.localTag))
+	if e.Header != "" {
+		b.Raw([]byte(e.Header + "\r\n"))
+	}
+	u.finally(s, e.Code, b.Finish(nil))
+}
+
+// finally sends the final response to the caller and ends the call's setup.
+func (u *setup) finally(s *ua.Shard, code int, b []byte) {
+	if u.final {
+		return
+	}
+	u.final = true
+	s.Respond(u.server, code, b)
+	u.invite.Release()
+	u.invite = nil
+	if code >= 300 {
+		u.call.state = over
+		u.call.finish()
+	}
+}
+
+// ServerDone ends the caller's INVITE transaction; it makes the setup a ua.ServerUser.
+func (u *setup) ServerDone(s *ua.Shard, _ *ua.ServerTx, err error) {
+	if err != nil && !errors.Is(err, transaction.ErrTransport) {
+		u.call.record(callflow.TimedOut, u.call.in, 0, "the caller did not acknowledge the final response")
+	}
+}
+
+// attempt is the INVITE to one target. Owned by the shard.
+type attempt struct {
+	setup  *setup
+	leg    *Leg
+	branch []byte
+	tx     *ua.ClientTx // nil when the transaction is over
+	rang   bool         // a provisional response came, so a CANCEL may go (RFC 3261 §9.1)
+	cancel string       // the Reason of a CANCEL that is due or sent; see cancel.go
+	quit   bool         // nobody waits for this attempt any more
+	sent   bool         // the CANCEL went out
+}
+
+// Response makes the attempt a ua.ClientUser.
+func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
+	code := m.StatusCode()
+	switch {
+	case code < 200:
+		a.rang = true
+		if a.quit {
+			a.sendCancel(s)
+		} else if code > 100 {
+			a.setup.progress(s, a, m)
+		}
+	case code < 300:
+		a.answered(s, m)
+	case !a.quit:
+		a.refused(s, m)
+	}
+}
+
+// ClientDone makes the attempt a ua.ClientUser.
+func (a *attempt) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
+	a.tx = nil
+	c := a.setup.call
+	defer c.finish()
+	c.dropAnswers(a)
+	if err == nil || a.quit || a.setup.final {
+		return
+	}
+	cause := &sip.StatusError{Code: 503, Err: err}
+	if errors.Is(err, transaction.ErrTimeout) {
+		cause.Code = 408
+		a.quit = true
+		a.sendCancel(s) // timer C: a target that rang and rang may still be ringing
+	}
+	a.setup.lost(s, a.leg, cause)
+}
+
+// refused deals with a final response other than a 2xx.
+func (a *attempt) refused(s *ua.Shard, m *sip.Message) {
+	code := m.StatusCode()
+	cause := &sip.StatusError{Code: code, Reason: string(m.Reason())}
+	switch {
+	case code < 400:
+		cause = &sip.StatusError{Code: 480, Err: fmt.Errorf("redirected with %d, which is not followed", code)}
+	case code == 503 || code == 408:
+		cause.Err = fmt.Errorf("answered %d %s", code, m.Reason())
+	default:
+		a.setup.reject(s, a, m)
+		return
+	}
+	a.setup.lost(s, a.leg, cause)
+}
+
+// reject passes a target's refusal to the caller. A challenge was meant for us:
+// the caller has no account there.
+func (u *setup) reject(s *ua.Shard, a *attempt, m *sip.Message) {
+	code, reason := m.StatusCode(), string(m.Reason())
+	if code == 401 || code == 407 {
+		u.call.record(callflow.Noted, a.leg, code, fmt.Sprintf("%s asked for credentials with %d, and none are configured", a.leg.peer.Name, code))
+		code, reason = 403, ""
+	}
+	var b sip.Builder
+	u.server.Response(&b, code, reason, u.tagFor(a, m))
+	copyAcross(&b, m, u.call.in.place)
+	u.finally(s, code, b.Finish(m.Body()))
+}
+
+// tagFor is the To tag under which the caller sees a response's dialog.
+func (u *setup) tagFor(a *attempt, m *sip.Message) []byte {
+	if to, err := m.To(); err == nil {
+		if f := a.leg.fork([]byte(a.leg.localTag), to.Tag()); f != nil {
+			return []byte(f.joined.dialog.ID.LocalTag)
+		}
+	}
+	return []byte(u.call.in.localTag)
+}
+
+// progress passes a provisional response to the caller.
+func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
+	tag := u.call.in.localTag
+	if f := u.fork(s, a, m); f != nil {
+		tag = f.joined.dialog.ID.LocalTag
+	}
+	var b sip.Builder
+	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(tag))
+	u.call.in.dialogHeaders(&b, u.invite)
+	copyAcross(&b, m, u.call.in.place)
+	s.Respond(u.server, m.StatusCode(), b.Finish(m.Body()))
+}
+
+// fork returns the dialog that a response to the INVITE belongs to, and makes
+// it with its counterpart on the caller's leg when it is new; nil when the
+// response makes none (RFC 3261 §12.1).
+func (u *setup) fork(s *ua.Shard, a *attempt, m *sip.Message) *fork {
+	d, created, err := a.leg.uac.Response(m)
+	if d == nil || err != nil {
+		return nil
+	}
+	if !created {
+		return a.leg.fork([]byte(d.ID.LocalTag), []byte(d.ID.RemoteTag))
+	}
+	f := &fork{leg: a.leg, dialog: d}
+	a.leg.forks = append(a.leg.forks, f)
+	f.joined = u.call.in.counterpart(s, f)
+	return f
+}

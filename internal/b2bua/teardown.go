@@ -1,0 +1,111 @@
+package b2bua
+
+import (
+	"errors"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+var errNoDialog = errors.New("its 2xx has no To tag or no Contact that could be used")
+
+// bye is a BYE from one leg: it is answered at once, and the other leg gets one.
+func (c *Call) bye(s *ua.Shard, f *fork, tx *ua.ServerTx, m *sip.Message) {
+	s.Reply(tx, &sip.StatusError{Code: 200})
+	f.left = true
+	reason := string(m.First(sip.HdrReason))
+	switch {
+	case c.state == over:
+	case c.state == answered:
+		if f == c.in.winner || f == c.out.winner {
+			c.hangUp(s, f, reason, "BYE from "+f.leg.peer.Name)
+		}
+	case f.leg == c.in:
+		// The caller ends an early dialog (RFC 3261 §15): as good as a CANCEL.
+		c.record(callflow.Noted, c.in, 0, "the caller ended the early dialog")
+		c.setup.abandon(s, reason)
+		c.setup.refuse(s, &sip.StatusError{Code: 487})
+	}
+	// "The callee's UA MUST NOT send a BYE on early dialogs" (RFC 3261 §15): one
+	// that does is answered, and its INVITE still needs a final response.
+}
+
+// end ends an answered call or gives one up that is not, for a reason of ours.
+// left is the dialog that needs no BYE, if any.
+func (c *Call) end(s *ua.Shard, left *fork, why string) {
+	switch c.state {
+	case trying:
+		c.record(callflow.Noted, c.in, 0, why)
+		c.setup.abandon(s, "")
+		c.setup.refuse(s, &sip.StatusError{Code: 503, Header: "Retry-After: 10"})
+	case answered:
+		if left != nil {
+			left.left = true
+		}
+		c.hangUp(s, nil, "", why)
+	}
+}
+
+// hangUp sends BYE to each leg of an answered call that has not left by itself,
+// and gives up what still crosses between them.
+func (c *Call) hangUp(s *ua.Shard, by *fork, reason, why string) {
+	c.state = over
+	leg := c.in
+	if by != nil {
+		leg = by.leg
+	}
+	c.record(callflow.Noted, leg, 0, why)
+	for len(c.passing) > 0 {
+		x := c.passing[0]
+		if x.method == sip.INVITE {
+			x.fail(s, 487)
+		} else {
+			x.fail(s, 481)
+		}
+	}
+	for _, n := range c.answers {
+		n.acknowledge(s, nil)
+	}
+	for _, f := range [...]*fork{c.in.winner, c.out.winner} {
+		if !f.left {
+			c.sayBye(s, f, reason)
+		}
+	}
+	c.finish()
+}
+
+// sayBye sends a BYE, with the Reason of the other leg's if that had one
+// (RFC 3326).
+func (c *Call) sayBye(s *ua.Shard, f *fork, reason string) {
+	f.left = true
+	var extra func(*sip.Builder)
+	if reason != "" {
+		extra = func(b *sip.Builder) { b.Header("Reason", reason) }
+	}
+	b, branch := f.request(s, sip.BYE, f.dialog.NextSeq(), nil, extra)
+	c.waiting++
+	w := &farewell{call: c}
+	f.leg.reach(s, f, func(s *ua.Shard, flow ua.Flow, err error) {
+		if err != nil {
+			c.record(callflow.TargetFailed, f.leg, 503, "BYE not sent: "+err.Error())
+			w.ClientDone(s, nil, err)
+			return
+		}
+		s.Request(flow, sip.BYE, branch, b, w)
+	})
+}
+
+// farewell waits for the end of a BYE or CANCEL, whatever it is.
+type farewell struct {
+	call *Call
+}
+
+// Response makes the farewell a ua.ClientUser.
+func (w *farewell) Response(*ua.Shard, *ua.ClientTx, *sip.Message) {}
+
+// ClientDone makes the farewell a ua.ClientUser.
+func (w *farewell) ClientDone(*ua.Shard, *ua.ClientTx, error) {
+	w.call.waiting--
+	w.call.finish()
+}

@@ -1,0 +1,193 @@
+// Package gateway puts the parts together: it is the composition root.
+//
+// Its main type is Gateway. Reading starts at New, which compiles a
+// configuration into one immutable snapshot (build.go); run.go opens and closes
+// it, serve.go has the one switch over requests, and ways.go reaches peers. The
+// gateway's goroutines are those of its ua.Server, which Close waits for.
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/sallyport-sip/sallyport/internal/b2bua"
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/guard"
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/recorder"
+	"github.com/sallyport-sip/sallyport/internal/trust"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/resolve"
+	"github.com/sallyport-sip/sallyport/sip/transaction"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// Options are what a Gateway takes besides its configuration. The zero value is
+// right for serve.
+type Options struct {
+	Log      *slog.Logger // nil: nothing is logged
+	TLS      trust.Options
+	Recorder recorder.Config
+	Shards   int                // 0: GOMAXPROCS
+	Network  transport.Network  // nil: the system's
+	Timers   transaction.Config // zero fields: RFC 3261
+	Limits   transport.Limits   // zero fields: the defaults
+	Resolver resolve.Resolver
+}
+
+// Gateway is a running gateway.
+type Gateway struct {
+	log       *slog.Logger
+	options   Options
+	snapshot  atomic.Pointer[snapshot]
+	server    *ua.Server
+	engine    *b2bua.Engine
+	recorder  *recorder.Recorder
+	strangers *guard.Strangers
+	places    map[string]b2bua.Place // by listener; written before the first connection
+}
+
+// New compiles a configuration. Problems mean that there is no gateway; they
+// are those of Check. Start opens it.
+func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{log: o.Log, options: o, recorder: recorder.New(o.Recorder), strangers: guard.NewStrangers()}
+	o.TLS.KeyLog = g.recorder.KeyLog
+	snap, problems := build(cfg, o.TLS)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	g.snapshot.Store(snap)
+	g.server = &ua.Server{
+		ShardHandler: g,
+		Shards:       o.Shards,
+		Timers:       o.Timers,
+		Limits:       o.Limits,
+		Network:      o.Network,
+		Hooks: transport.Hooks{
+			WrapConn:  g.recorder.WrapConn,
+			Identify:  g.identify,
+			Tap:       g.recorder.Message,
+			Opened:    g.opened,
+			Confirmed: g.recorder.Confirmed,
+			Refused:   g.refused,
+			Closed:    g.closed,
+		},
+		AdmitMessage: g.admit,
+		Reconnect:    g.reconnect,
+	}
+	return g, nil
+}
+
+// Recorder returns what happened, as flows.
+func (g *Gateway) Recorder() *recorder.Recorder { return g.recorder }
+
+// Calls returns how many calls there are.
+func (g *Gateway) Calls() int { return g.engine.Live() }
+
+// Listeners returns the open listeners with their real addresses.
+func (g *Gateway) Listeners() []*transport.Listener { return g.server.Endpoint().Listeners() }
+
+// Record makes the gateway a b2bua.Ways.
+func (g *Gateway) Record(kind callflow.Kind, call callflow.Call, reason string) {
+	g.recorder.Record(kind, call, reason)
+}
+
+// identify says who is at the other end of a stream. Who is nobody we know may
+// stay connected, and gets a 403 for what it sends.
+func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (transport.Identity, error) {
+	snap := g.snapshot.Load()
+	var chain []*x509.Certificate
+	if st != nil {
+		chain = st.PeerCertificates
+	}
+	if !info.Inbound {
+		id := transport.Identity{Peer: info.Peer}
+		if st != nil {
+			verified, err := snap.trust.VerifyPeer(info.Peer, chain, trust.Server)
+			if err != nil {
+				return id, err
+			}
+			id.Names = namesOf(verified)
+		}
+		return id, nil
+	}
+	origin := peer.Origin{Transport: info.Transport, Source: info.Remote, Listener: info.Listener}
+	p, names, err := snap.peers.Identify(origin, chain, snap.verifyCaller)
+	if err != nil {
+		g.log.Warn("connection of a stranger", "connection", info.ID, "source", info.Remote, "listener", info.Listener, "cause", err)
+		return transport.Identity{}, nil
+	}
+	return transport.Identity{Peer: p.Name, Names: names}, nil
+}
+
+// verifyCaller judges a calling peer by its own trust and names.
+func (snap *snapshot) verifyCaller(p *peer.Peer, chain []*x509.Certificate) ([]string, error) {
+	verified, err := snap.trust.VerifyPeer(p.Name, chain, trust.Client)
+	return namesOf(verified), err
+}
+
+func namesOf(v trust.Verified) []string {
+	names := make([]string, len(v.Names))
+	for i, n := range v.Names {
+		names[i] = n.Value
+	}
+	return names
+}
+
+var errStranger = errors.New("from nobody we know, who has had answers enough")
+
+// admit lets messages of peers in. A stranger's request gets a few answers, and
+// then silence: 403, or what the grammar says when it is malformed.
+func (g *Gateway) admit(p *transport.Packet) error {
+	if g.PeerOf(p) != nil {
+		return nil
+	}
+	if !p.Msg.IsRequest() || !g.strangers.Answer(p.Source.Addr(), p.At) {
+		return errStranger
+	}
+	if p.Err != nil {
+		return nil // answered as malformed
+	}
+	g.log.Warn("request of a stranger refused", "source", p.Source, "transport", p.Conn.Transport(), "method", p.Msg.Method())
+	return &sip.StatusError{Code: 403}
+}
+
+// PeerOf makes the gateway a b2bua.Ways.
+func (g *Gateway) PeerOf(p *transport.Packet) *peer.Peer {
+	snap := g.snapshot.Load()
+	if p.Conn.Transport() != transport.UDP {
+		return snap.peers.Lookup(p.Conn.Identity().Peer)
+	}
+	return snap.peers.BySource(peer.Origin{Transport: transport.UDP, Source: p.Source, Listener: p.Conn.Info().Listener})
+}
+
+// Owns makes the gateway a b2bua.Ways.
+func (g *Gateway) Owns(p *peer.Peer, addr netip.AddrPort, listener string) bool {
+	found := g.snapshot.Load().peers.BySource(peer.Origin{Transport: transport.UDP, Source: addr, Listener: listener})
+	return found != nil && found.Name == p.Name
+}
+
+func (g *Gateway) opened(c *transport.Conn) {
+	g.recorder.Opened(c)
+	g.log.Info("connection opened", "connection", c.ID(), "transport", c.Transport(), "remote", c.Info().Remote, "peer", c.Identity().Peer)
+}
+
+func (g *Gateway) refused(info transport.ConnInfo, err error) {
+	g.recorder.Refused(info, err)
+	g.log.Warn("connection refused", "connection", info.ID, "transport", info.Transport, "remote", info.Remote,
+		"listener", info.Listener, "peer", info.Peer, "cause", err)
+}
+
+func (g *Gateway) closed(c *transport.Conn, why transport.CloseReason) {
+	g.recorder.Closed(c, why)
+	g.log.Info("connection closed", "connection", c.ID(), "peer", c.Identity().Peer, "cause", why.Text)
+}

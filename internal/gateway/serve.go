@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/sallyport-sip/sallyport/internal/b2bua"
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/route"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// allow lists the methods that the gateway takes inside calls or for itself.
+const allow = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, NOTIFY, REFER"
+
+// Request makes the gateway a ua.ShardHandler.
+func (g *Gateway) Request(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
+	err := g.serve(s, tx, p)
+	if err == nil {
+		return
+	}
+	status, ok := errors.AsType[*sip.StatusError](err)
+	if !ok {
+		status = &sip.StatusError{Code: 500, Err: err}
+	}
+	if status.Code >= 300 {
+		g.log.Info("request refused", "method", tx.Method(), "source", p.Source, "status", status.Code, "cause", status.Err)
+	}
+	s.Reply(tx, status)
+}
+
+// Ack makes the gateway a ua.ShardHandler.
+func (g *Gateway) Ack(s *ua.Shard, p *transport.Packet) { g.engine.Ack(s, p) }
+
+// serve is the one switch over requests. What it returns becomes the response.
+func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error {
+	from := g.PeerOf(p)
+	if from == nil {
+		return &sip.StatusError{Code: 403} // a reload took the peer away meanwhile
+	}
+	to, err := p.Msg.To()
+	if err != nil {
+		return err
+	}
+	if to.Tag() != nil {
+		g.engine.InDialog(s, tx, p)
+		return nil
+	}
+	switch tx.Method() {
+	case sip.INVITE:
+		return g.invite(s, tx, p, from)
+	case sip.OPTIONS:
+		return g.aboutUs(p)
+	case sip.BYE, sip.PRACK, sip.UPDATE, sip.INFO:
+		return &sip.StatusError{Code: 481} // only inside a dialog
+	case sip.REGISTER, sip.MESSAGE, sip.SUBSCRIBE, sip.NOTIFY, sip.REFER, sip.PUBLISH:
+		return &sip.StatusError{Code: 405, Header: allow}
+	}
+	return &sip.StatusError{Code: 501, Header: allow}
+}
+
+// invite begins a call.
+func (g *Gateway) invite(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from *peer.Peer) error {
+	hops := 70 // RFC 3261 §8.1.1.6
+	if n, ok := p.Msg.MaxForwards(); ok {
+		hops = n
+	}
+	if hops == 0 {
+		return &sip.StatusError{Code: 483}
+	}
+	if g.engine.Looped(s, p.Msg) {
+		return &sip.StatusError{Code: 482, Err: errors.New("one of our own requests came back")}
+	}
+	uri, err := sip.ParseURI(p.Msg.RequestURI())
+	if err != nil {
+		return err
+	}
+	if !uri.SIP() && !uri.Is("tel") {
+		return &sip.StatusError{Code: 416}
+	}
+	secure := uri.Is("sips")
+	decision := g.snapshot.Load().routes.Decide(route.Facts{
+		From: from, Method: sip.INVITE, SIPS: secure,
+		User: string(sip.AppendUnescape(nil, uri.User)),
+	})
+	if err := g.refusal(decision, from, p); err != nil {
+		return err
+	}
+	return g.engine.Start(s, b2bua.Invite{
+		Tx: tx, Packet: p, From: from, Targets: decision.Targets,
+		Secure: secure, Hops: hops - 1, Why: decision.Why,
+	})
+}
+
+// refusal is the response to a call that has no way on, nil when it has one.
+// SIPS is never downgraded (RFC 5630 §5.3).
+func (g *Gateway) refusal(d route.Decision, from *peer.Peer, p *transport.Packet) error {
+	cause := fmt.Errorf("peer %s: %s", from.Name, d.Why)
+	warning := func(code int, text string) string {
+		return fmt.Sprintf("Warning: %d %s %q", code, g.Place(from, p.Conn).HostPort, text)
+	}
+	switch d.Outcome {
+	case route.Routed:
+		return nil
+	case route.SIPSNotAllowed:
+		return &sip.StatusError{Code: 480, Header: warning(380, "SIPS Not Allowed"), Err: cause}
+	case route.SIPSRequired:
+		return &sip.StatusError{Code: 480, Header: warning(381, "SIPS Required"), Err: cause}
+	}
+	return &sip.StatusError{Code: 404, Err: cause}
+}
+
+// aboutUs answers OPTIONS to the gateway itself (RFC 3261 §11.2).
+func (g *Gateway) aboutUs(p *transport.Packet) error {
+	uri, err := sip.ParseURI(p.Msg.RequestURI())
+	if err != nil {
+		return err
+	}
+	if !uri.SIP() {
+		return &sip.StatusError{Code: 416}
+	}
+	if len(uri.User) > 0 && !g.isUs(string(uri.HostName()), uri.Port) {
+		return &sip.StatusError{Code: 404, Err: fmt.Errorf("OPTIONS for %s, which is not the gateway", p.Msg.RequestURI())}
+	}
+	return &sip.StatusError{Code: 200, Header: allow + "\r\nAccept: application/sdp"}
+}
+
+// isUs says whether a host, and its port if there is one, is what one of our
+// listeners is reached at.
+func (g *Gateway) isUs(host string, port uint16) bool {
+	cfg := g.snapshot.Load().config
+	for i := range cfg.Listeners {
+		l := &cfg.Listeners[i]
+		at := l.Advertised()
+		if (port == 0 || port == at.Port || port == l.Listen.AddrPort.Port()) &&
+			(strings.EqualFold(host, at.Host) || sameAddress(host, l.Listen.AddrPort.Addr())) {
+			return true
+		}
+	}
+	return false
+}
+
+func sameAddress(host string, addr netip.Addr) bool {
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap() == addr.Unmap()
+}
