@@ -109,16 +109,16 @@ func TestNewUAS(t *testing.T) { // RFC 3261 §12.1.1
 
 func TestNewUASRefuses(t *testing.T) {
 	for name, req := range map[string]string{
-		"no Contact":          request("", "Contact: <sip:alice@pc33.atlanta.example;transport=tls>\r\n", ""),
-		"a Contact of all":    request("", "<sip:alice@pc33.atlanta.example;transport=tls>", "*"),
-		"a tel Contact":       request("", "sip:alice@pc33.atlanta.example;transport=tls", "tel:+4930123456"),
-		"a broken Contact":    request("", "<sip:alice@pc33.atlanta.example;transport=tls>", "<sip:>"),
-		"a tel Record-Route":  request("Record-Route: <tel:+4930123456>\r\n"),
-		"a bad Record-Route":  request("Record-Route: <sip:>\r\n"),
+		"no Contact":           request("", "Contact: <sip:alice@pc33.atlanta.example;transport=tls>\r\n", ""),
+		"a Contact of all":     request("", "<sip:alice@pc33.atlanta.example;transport=tls>", "*"),
+		"a tel Contact":        request("", "sip:alice@pc33.atlanta.example;transport=tls", "tel:+4930123456"),
+		"a broken Contact":     request("", "<sip:alice@pc33.atlanta.example;transport=tls>", "<sip:>"),
+		"a tel Record-Route":   request("Record-Route: <tel:+4930123456>\r\n"),
+		"a bad Record-Route":   request("Record-Route: <sip:>\r\n"),
 		"an open Record-Route": request("Record-Route: <sip:a.example\r\n"),
-		"a bad From":          request("", "\"Alice A.\" <sip:alice@atlanta.example;x=y>", "<"),
-		"a bad To":            request("", "Bob <sip:bob@biloxi.example>", "<"),
-		"a bad CSeq":          request("", "314159 INVITE", "x"),
+		"a bad From":           request("", "\"Alice A.\" <sip:alice@atlanta.example;x=y>", "<"),
+		"a bad To":             request("", "Bob <sip:bob@biloxi.example>", "<"),
+		"a bad CSeq":           request("", "314159 INVITE", "x"),
 	} {
 		d, err := NewUAS(parse(t, req), "1", false)
 		if se, ok := errors.AsType[*sip.StatusError](err); d != nil || !ok || se.Code != 400 {
