@@ -230,6 +230,7 @@ type streamIn struct {
 	msg    *sip.Message // to load the next message into
 	batch  []Packet
 	crlf   bool // the last thing was a single CRLF
+	ping   bool // a pong is pending
 
 	spoke   bool      // a whole message or keep-alive has come
 	begun   time.Time // when an unfinished message began; zero when none is

@@ -92,7 +92,11 @@ func (s *stream) turn(now time.Time) error {
 		s.mu.Unlock()
 	}
 	s.deliver()
-	s.flush() // a pong, or what TLS has to say by itself
+	// What others have pending is theirs to flush, so that it stays one write.
+	if s.in.ping || s.wire != nil && s.wire.waiting() {
+		s.in.ping = false
+		s.flush()
+	}
 	if broken != nil {
 		s.lastWord(answered)
 		s.close(frameReason(broken))
@@ -158,6 +162,7 @@ func (s *stream) frame(now time.Time) error {
 			// A ping may come in two pieces.
 			if in.crlf = n == 2 && !in.crlf; !in.crlf {
 				_, _ = s.append(pong)
+				in.ping = true
 			}
 		case sip.FrameMessage:
 			in.spoke, in.crlf = true, false
