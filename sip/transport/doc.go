@@ -24,7 +24,8 @@
 // once the handshake is over (the reader waits on the socket itself), and
 // collects sealed records for one write. On Linux its reads and writes are raw
 // calls on the non-blocking socket; the build tag noraw, other systems and
-// connections that are not sockets use ordinary calls.
+// connections that are not sockets use ordinary calls, which hold a buffer while
+// they wait and leave every write to a goroutine.
 //
 // # RFCs
 //

@@ -78,7 +78,7 @@ func (s *stream) fill() error {
 // error is the other side's end.
 func (s *stream) turn(now time.Time) error {
 	end, broken := s.gather(now)
-	if !s.accepted.Load() && s.wire.records > 0 && end == nil {
+	if !s.accepted.Load() && s.goodRecords(end) > 0 {
 		s.accepted.Store(true)
 		if s.e.hooks.Confirmed != nil {
 			s.e.hooks.Confirmed(s.c)
@@ -106,6 +106,15 @@ func (s *stream) turn(now time.Time) error {
 		s.close(fmt.Errorf("too many bytes of unfinished messages are held: %d", s.e.unfinished.used.Load()))
 	}
 	return end
+}
+
+// goodRecords is how many records came since the handshake, without the one that
+// ended the stream, if it was one.
+func (s *stream) goodRecords(end error) int {
+	if end != nil && !s.wire.ended {
+		return s.wire.records - 1
+	}
+	return s.wire.records
 }
 
 // gather cuts what was read into messages.

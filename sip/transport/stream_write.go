@@ -8,13 +8,17 @@ import "time"
 // kernel takes no more, or the socket is not of the raw kind, it goes on in a
 // goroutine of its own, which then may wait.
 
+// pumpRounds is how often a pump looks for more before it leaves the rest to a
+// goroutine: a caller must not write for all others for ever.
+const pumpRounds = 8
+
 // pump writes what it can at once. The caller has set busy.
 func (s *stream) pump() {
 	if !s.sock.direct() {
 		s.e.wg.Go(s.pumpOn)
 		return
 	}
-	for {
+	for range pumpRounds {
 		out, more := s.next()
 		if !more {
 			return
@@ -35,6 +39,7 @@ func (s *stream) pump() {
 		}
 		s.wrote()
 	}
+	s.e.wg.Go(s.pumpOn)
 }
 
 // pumpOn writes on and may wait for the other side.

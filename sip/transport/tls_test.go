@@ -267,3 +267,36 @@ func (c chopper) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+func TestTicketAndEndTogetherAreNoRefusal(t *testing.T) {
+	// The session ticket confirms, also when close_notify comes right behind it.
+	onEach(t, func(t *testing.T, network Network) {
+		cred := newCredentials(tls.VersionTLS13)
+		cred.client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		ln, err := network.Listen(t.Context(), home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			tc := tls.Server(nc, cred.server)
+			_ = tc.Handshake()
+			_ = tc.Close()
+		}()
+		client := newNode(t, network, nil)
+		c := client.dial(TLS, addrPort(ln.Addr()), cred.client)
+		if why := client.wantClosed("the other side closed the connection"); why.BeforeData || !why.NotifyReceived {
+			t.Errorf("%+v", why)
+		}
+		if !c.Confirmed() || len(client.confirmed) != 1 {
+			t.Error("the connection was not confirmed")
+		}
+		<-done
+	})
+}
