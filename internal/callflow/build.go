@@ -77,9 +77,10 @@ type draft struct {
 	Row
 	leg  *leg
 	conn *conn // of a message
-	out  bool  // an arrow from the gateway to the leg's peer; else from the peer
-	note bool  // words, not an arrow
-	weak bool  // not drawn when the leg's connection was refused, which says more
+	sip  *message
+	out  bool // an arrow from the gateway to the leg's peer; else from the peer
+	note bool // words, not an arrow
+	weak bool // a failed target: not drawn when a refused hop or an answer tells more
 }
 
 // A leg under construction.

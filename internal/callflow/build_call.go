@@ -1,6 +1,7 @@
 package callflow
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,11 +72,30 @@ func (w *walk) message(e *Event) {
 	if l.conn == nil && c != nil {
 		l.conn = c
 	}
-	k.rows = append(k.rows, draft{Row: row, leg: l, conn: c, out: e.Out})
+	k.add(draft{Row: row, leg: l, conn: c, sip: &m, out: e.Out})
+}
+
+// overtaken is how many rows back a request looks for an answer of its own.
+const overtaken = 16
+
+// add puts a message last; but a request whose answer is there already goes above it. That happens when two goroutines
+// report at the same time, and an answer is never drawn above its request.
+func (k *call) add(d draft) {
+	at := len(k.rows)
+	for i := len(k.rows) - 1; i >= max(0, len(k.rows)-overtaken) && d.sip.request && d.Repeat == 0; i-- {
+		r := &k.rows[i]
+		if r.sip != nil && r.leg == d.leg && r.out != d.out && !r.sip.request && r.sip.cseq == d.sip.cseq && r.sip.method == d.sip.method {
+			at = i
+		}
+	}
+	if at < len(k.rows) {
+		d.Seq, d.At = k.rows[at].Seq, k.rows[at].At
+	}
+	k.rows = slices.Insert(k.rows, at, d)
 }
 
 // legOf finds the leg of a message by its Call-ID. Two legs share one only when the gateway called itself, or tried two
-// targets with one Call-ID; then the connection decides, and after it the order of the records.
+// targets with one Call-ID; see fits.
 func (w *walk) legOf(e *Event, m *message, c *conn) *leg {
 	legs := w.legs[m.callID]
 	if len(legs) == 0 {
@@ -92,16 +112,31 @@ func (w *walk) legOf(e *Event, m *message, c *conn) *leg {
 		}
 		return l
 	}
-	best := legs[0]
+	best, most := legs[0], -1
 	for _, l := range legs {
-		if c != nil && l.conn == c {
-			return l
-		}
-		if m.initial() && (l.Direction == Out) == e.Out && l.created <= e.Seq {
-			best = l
+		if score := l.fits(e, m, c); score > most {
+			best, most = l, score
 		}
 	}
 	return best
+}
+
+// fits says how well a message suits a leg with its Call-ID. An INVITE, its ACK and its CANCEL go from who began the leg;
+// what may go either way is told apart by the connection; and a new INVITE belongs to the latest record before it.
+func (l *leg) fits(e *Event, m *message, c *conn) (score int) {
+	switch m.method {
+	case sip.INVITE, sip.ACK, sip.CANCEL:
+		if (l.Direction == Out) == (m.request == e.Out) {
+			score += 4
+		}
+	}
+	if c != nil && l.conn == c {
+		score += 2
+	}
+	if m.initial() && l.conn == nil && l.created <= e.Seq {
+		score++
+	}
+	return score
 }
 
 // travel notes on which connection a leg's message went.
@@ -202,8 +237,8 @@ func (w *walk) targetFailed(k *call, e *Event) {
 	}
 	l.failure, l.code = e.Reason, e.Call.Code
 	c := w.conns[e.Call.Connection]
-	if l.conn == nil && c == nil {
-		c = w.refusedFor(l.Peer, e.Call.Connection)
+	if l.conn == nil && e.Call.Connection == 0 && l.invite.at.IsZero() {
+		c = w.failedFor(l.Peer)
 	}
 	if l.conn == nil && c != nil {
 		if c.owner == nil && !c.used {
@@ -215,15 +250,32 @@ func (w *walk) targetFailed(k *call, e *Event) {
 	k.rows[len(k.rows)-1].weak = true
 }
 
-// refusedFor is the latest refused connection to a peer; another call may own it, when both waited for one dial.
-func (w *walk) refusedFor(peer string, id uint64) *conn {
-	for i := len(w.order) - 1; i >= 0; i-- {
-		c := w.order[i]
-		if id != 0 && c.link.ID == id || id == 0 && !c.link.Inbound && c.link.Peer == peer && c.refused != nil {
-			return c
+// failedFor is the connection that a failed target was to have: the latest one to that peer that did not come up. It
+// may not be refused yet, because an alert is given time to reach the other side before the connection ends; and it may
+// be another call's, when both waited for one dial. One that failed and is nobody's is likeliest.
+func (w *walk) failedFor(peer string) (found *conn) {
+	most := 0
+	for _, c := range w.order {
+		if c.link.Inbound || c.link.Peer != peer || c.ready != nil || c.used {
+			continue
+		}
+		likely := 1
+		if c.refused != nil || c.alerted() {
+			likely++
+		}
+		if c.owner == nil {
+			likely += 2
+		}
+		if likely >= most {
+			found, most = c, likely
 		}
 	}
-	return nil
+	return found
+}
+
+// alerted reports whether an alert has ended the handshake.
+func (c *conn) alerted() bool {
+	return slices.ContainsFunc(c.events, func(e *Event) bool { return e.Kind == Handshake && e.Step.Name == NameAlert })
 }
 
 // find is the leg that a record is about; nil when it is about the whole call.
@@ -251,7 +303,11 @@ func (k *call) note(e *Event, l *leg, kind RowKind, text string, bad bool) {
 func (v *invite) see(e *Event, m *message) {
 	switch {
 	case m.request && m.method == sip.INVITE:
-		if m.toTag == "" && (v.code == 0 || v.code >= 300) { // the second time: with credentials, RFC 3261 §22.2
+		switch {
+		case m.toTag != "":
+		case v.at.IsZero() && v.cseq == m.cseq: // its answer was reported first
+			v.at = e.At
+		case v.code == 0 || v.code >= 300: // the second time: with credentials, RFC 3261 §22.2
 			v.at, v.cseq, v.code, v.ringing = e.At, m.cseq, 0, false
 		}
 	case m.request && m.method == sip.CANCEL:
@@ -259,10 +315,14 @@ func (v *invite) see(e *Event, m *message) {
 	case m.request && m.method == sip.ACK:
 		v.acked = v.acked || m.cseq == v.cseq
 	case m.request && m.method == sip.BYE:
+		if v.code == 0 && !v.cancelled { // of an early dialog, RFC 3261 §15: as good as a CANCEL
+			v.cancelled, v.cancelOut, v.cancelAt = true, e.Out, e.At
+		}
 		if !v.bye {
 			v.bye, v.byeOut, v.byeAt = true, e.Out, e.At
 		}
-	case m.method == sip.INVITE && m.cseq == v.cseq:
+	case m.method == sip.INVITE && (m.cseq == v.cseq || v.at.IsZero()):
+		v.cseq = m.cseq
 		if m.code > 100 && m.code < 200 {
 			v.ringing = true
 		}

@@ -25,7 +25,7 @@ func (w *walk) draw(k *call) *Flow {
 		}
 	}
 	k.rows = slices.DeleteFunc(k.rows, func(d draft) bool {
-		return d.weak && d.leg.conn != nil && d.leg.conn.owner == k && d.leg.conn.refused != nil
+		return d.weak && (d.leg.invite.code >= 300 || d.leg.conn != nil && d.leg.conn.owner == k && d.leg.conn.refused != nil)
 	})
 	if len(k.rows) == 0 {
 		return nil

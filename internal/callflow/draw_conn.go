@@ -99,17 +99,13 @@ func (c *conn) refuser() *Verdict {
 // lastWord is where a refusal is drawn: below the last step of a handshake that an alert ended. The connection itself
 // ends later, when the other side has had time to read the alert.
 func (c *conn) lastWord(refused *Event) *Event {
-	last, alert := refused, false
+	last := refused
 	for _, e := range c.events {
-		if e.Kind == Handshake {
+		if e.Kind == Handshake && c.alerted() {
 			last = e
-			alert = alert || e.Step.Name == NameAlert
 		}
 	}
-	if alert {
-		return last
-	}
-	return refused
+	return last
 }
 
 // confirmed reports whether the peer is known to have accepted. A TLS 1.3 client finishes first and does not know

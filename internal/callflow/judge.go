@@ -3,6 +3,7 @@ package callflow
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // judge finds the state of the call, whether it is done, and the sentence that stands first: outcome, who ended it, on
@@ -42,7 +43,7 @@ type judgement struct {
 func (j *judgement) state() State {
 	v := &j.first.invite
 	switch {
-	case v.at.IsZero() && j.refused() != nil:
+	case v.at.IsZero() && v.code == 0 && j.refused() != nil:
 		return StateRefused
 	case v.code == 0 && j.first.failure != "":
 		return StateFailed
@@ -127,8 +128,8 @@ func (j *judgement) sentence() string {
 		s = fmt.Sprintf("ended by %s on hop %s after %s, %s",
 			j.party(l, l.invite.byeOut), l.Name, Span(l.invite.byeAt.Sub(v.finalAt)), j.answered())
 	case StateCancelled:
-		s = fmt.Sprintf("cancelled by %s on hop %s after %s",
-			j.party(j.first, v.cancelOut), j.first.Name, Span(v.cancelAt.Sub(v.at)))
+		s = fmt.Sprintf("cancelled by %s on hop %s%s",
+			j.party(j.first, v.cancelOut), j.first.Name, v.after(v.cancelAt))
 		if l := j.ringingLeg(); l != nil {
 			s += ", while " + j.name(l) + " was ringing"
 		}
@@ -162,15 +163,23 @@ func (j *judgement) ringingLeg() *leg {
 	return nil
 }
 
+// after is how long after the INVITE something was; empty when the recording begins later than the call.
+func (v *invite) after(t time.Time) string {
+	if v.at.IsZero() {
+		return ""
+	}
+	return " after " + Span(t.Sub(v.at))
+}
+
 func (j *judgement) answered() string {
 	v := &j.first.invite
-	after := Span(v.finalAt.Sub(v.at))
+	after := v.after(v.finalAt)
 	for _, l := range j.others {
 		if l.invite.code/100 == 2 {
-			return fmt.Sprintf("answered by %s on hop %s after %s", j.name(l), l.Name, after)
+			return fmt.Sprintf("answered by %s on hop %s%s", j.name(l), l.Name, after)
 		}
 	}
-	return fmt.Sprintf("answered by %s on hop %s after %s", j.party(j.first, v.codeOut), j.first.Name, after)
+	return fmt.Sprintf("answered by %s on hop %s%s", j.party(j.first, v.codeOut), j.first.Name, after)
 }
 
 // failed tells a final answer of 300 and above: what the first leg got, and what happened on every other leg.
@@ -219,7 +228,7 @@ func (j *judgement) cause(l *leg) string {
 // why is the gateway's own reason, when it said one.
 func (j *judgement) why() string {
 	for i := len(j.call.rows) - 1; i >= 0; i-- {
-		if d := &j.call.rows[i]; d.Kind == RowNote && d.leg == nil && d.Label != "" {
+		if d := &j.call.rows[i]; d.Kind == RowNote && (d.leg == nil || d.leg == j.first) && d.Label != "" {
 			return ": " + d.Label
 		}
 	}

@@ -176,7 +176,7 @@ func TestOutboundHandshake(t *testing.T) {
 					t.Errorf("hop refused %v: %s", hop.Refused, f.Sentence)
 				}
 				if !tt.refused && f.State != callflow.StateBusy {
-					t.Errorf("state %s: %s", f.State, f.Sentence)
+					t.Errorf("state %s\n%s", f.State, ladder(f))
 				}
 				if f.ID != "7" || f.Legs[0].Peer != "trunk" {
 					t.Errorf("flow %s, peer %q", f.ID, f.Legs[0].Peer)

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 	"github.com/sallyport-sip/sallyport/internal/memnet"
 	"github.com/sallyport-sip/sallyport/internal/testca"
 	"github.com/sallyport-sip/sallyport/internal/trust"
@@ -121,7 +122,7 @@ func (r *rig) serve(cfg *tls.Config) (stop func()) {
 		c := tls.Server(nc, cfg)
 		defer c.Close()
 		b := make([]byte, 4096)
-		if n, err := c.Read(b); err != nil || n == 0 {
+		if _, err := io.ReadAtLeast(c, b, 1); err != nil {
 			time.Sleep(100 * time.Millisecond) // the alert is read before the socket breaks
 			return
 		}
@@ -188,6 +189,13 @@ func story(steps []callflow.HopStep) string {
 		words = append(words, word)
 	}
 	return strings.Join(words, " ")
+}
+
+// ladder is the flow as a person sees it, for failures.
+func ladder(f *callflow.Flow) string {
+	var b strings.Builder
+	_ = export.Ladder(&b, f, export.Options{Width: 120})
+	return b.String()
 }
 
 // verdicts writes them as "gateway+own decision peer-alert": plus for accepted, minus for refused, ? for undecided.
