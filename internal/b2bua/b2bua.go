@@ -64,8 +64,8 @@ func New(ways Ways, log *slog.Logger, shards int) *Engine {
 	return e
 }
 
-// Live returns how many calls there are, those that only wait for late messages
-// included.
+// Live returns how many calls there are. One whose last BYE is answered does
+// not count, though it is kept for messages that come late.
 func (e *Engine) Live() int { return int(e.live.Load()) }
 
 // find returns the dialog that an in-dialog request is for: its To tag is one

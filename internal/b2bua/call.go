@@ -30,6 +30,7 @@ type Call struct {
 	answers []*answer   // INVITEs answered with a 2xx whose ACK may still come or be owed
 	passing []*exchange // requests inside the dialogs without a final response yet
 	waiting int         // farewells under way: BYE and CANCEL without a final response
+	gone    bool        // not counted any more
 }
 
 func (e *Engine) newCall(s *ua.Shard) *Call {
@@ -77,22 +78,25 @@ func (c *Call) request(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packe
 	}
 }
 
-// drop takes a call off that never began.
-func (c *Call) drop() {
-	delete(c.calls.all, c)
-	c.engine.live.Add(-1)
+// uncount takes a call off the number of live ones.
+func (c *Call) uncount() {
+	if !c.gone {
+		c.gone = true
+		c.engine.live.Add(-1)
+	}
 }
 
 // finish lets go of a call that is over once its last farewell is answered. Its
 // tags are forgotten then: until that, a BYE that crosses ours gets its 200.
 func (c *Call) finish() {
-	if c.state != over || c.waiting > 0 || c.setup != nil && !c.setup.done() {
+	if c.state != over || c.waiting > 0 {
 		return
 	}
-	if _, there := c.calls.all[c]; !there {
-		return
+	c.uncount()
+	if !c.setup.done() {
+		return // a 2xx may still come, or come again
 	}
-	c.drop()
+	delete(c.calls.all, c)
 	c.in.forget()
 	if c.out != nil {
 		c.out.forget()

@@ -44,7 +44,8 @@ func (e *Engine) Start(s *ua.Shard, inv Invite) error {
 	c := e.newCall(s)
 	in, err := newCaller(s, c, inv)
 	if err != nil {
-		c.drop()
+		delete(c.calls.all, c)
+		c.uncount()
 		return err
 	}
 	c.in = in

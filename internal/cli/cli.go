@@ -25,6 +25,8 @@ var commands = []struct {
 	name  string
 	build func(*app) *cobra.Command
 }{
+	{"serve", serve},
+	{"check", check},
 	{"cert", cert},
 	{"cert ca", certCA},
 	{"cert issue", certIssue},

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-sip/sallyport/internal/api"
+	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/gateway"
+)
+
+// stopWithin bounds how long a gateway takes to end.
+const stopWithin = 10 * time.Second
+
+func serve(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve [--config FILE]",
+		Short: "Run the gateway",
+		Long: "Serve runs the gateway until it gets SIGTERM or Ctrl-C; calls are then ended with\n" +
+			"BYE. It logs to standard error. Without --config the file is the first there is of\n" +
+			"$SALLYPORT_CONFIG, ./sallyport.yaml and /etc/sallyport/sallyport.yaml.",
+		Example: "  sallyport serve --config sallyport.yaml\n  sallyport serve --config sallyport.yaml --log-format json",
+		Args:    noArgs,
+	}
+	exits(c, "it ran and was told to end", "the configuration is wrong, or a listener cannot be opened")
+	file := configFlag(c)
+	format := c.Flags().String("log-format", "text", "how log lines are written: `text or json`")
+	level := c.Flags().String("log-level", "info", "from where on lines are written: `debug, info, warn or error`")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		log, err := newLog(a.stderr, *format, *level)
+		if err != nil {
+			return err
+		}
+		path, err := a.configFile(*file)
+		if err != nil {
+			return err
+		}
+		cfg, problems := config.Load(path)
+		if len(problems) > 0 {
+			return a.report(append(problems, fileProblems(cfg, problems)...))
+		}
+		a.useCores(log)
+		g, problems := gateway.New(cfg, gateway.Options{Log: log})
+		if len(problems) > 0 {
+			return a.report(problems)
+		}
+		return serveUntilDone(c.Context(), g, cfg, log)
+	}
+	return c
+}
+
+// serveUntilDone serves until the context ends.
+func serveUntilDone(ctx context.Context, g *gateway.Gateway, cfg *config.Config, log *slog.Logger) error {
+	if err := g.Start(); err != nil {
+		return err
+	}
+	admin, err := api.Start(cfg.Admin.Listen.AddrPort, g)
+	if err == nil {
+		log.Info("serving", "configuration", cfg.File, "cores", runtime.GOMAXPROCS(0), "admin", admin.Addr())
+		<-ctx.Done()
+		log.Info("stopping", "calls", g.Calls())
+	}
+	within, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	err = errors.Join(err, admin.Close(within), g.Close(within))
+	log.Info("stopped")
+	return err
+}
+
+// configFlag gives c the flag --config and returns where its value will be.
+func configFlag(c *cobra.Command) *string {
+	return c.Flags().String("config", "", "the configuration `FILE`")
+}
+
+// configFile returns the file to read: the one that was named, or the first
+// there is of the usual ones.
+func (a *app) configFile(named string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	if env := a.getenv("SALLYPORT_CONFIG"); env != "" {
+		return env, nil
+	}
+	for _, path := range []string{"sallyport.yaml", "/etc/sallyport/sallyport.yaml"} {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", &usageError{
+		text: "there is no configuration: neither --config nor $SALLYPORT_CONFIG names one, and ./sallyport.yaml and /etc/sallyport/sallyport.yaml do not exist",
+		hint: "to see calls at once:      sallyport demo\nto write a configuration:  sallyport check --example > sallyport.yaml",
+	}
+}
+
+// newLog makes the log of a long-running command.
+func newLog(w io.Writer, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usagef("--log-level %q is not debug, info, warn or error", level)
+	}
+	options := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, usagef("--log-format %q is not text or json", format)
+}
+
+// useCores sets GOMAXPROCS to the cores that are really available: shards are
+// as many, and more of either costs without bringing anything.
+func (a *app) useCores(log *slog.Logger) {
+	if a.getenv("GOMAXPROCS") != "" {
+		return
+	}
+	if n := quota(); n > 0 && n < runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(n)
+		log.Debug("limited by the CPU quota", "cores", n)
+	}
+}
+
+// report prints problems, one to a line, and ends the command with status 1.
+func (a *app) report(problems []config.Problem) error {
+	config.SortProblems(problems)
+	for _, p := range problems {
+		fmt.Fprintln(a.stderr, p)
+	}
+	return errReported
+}
