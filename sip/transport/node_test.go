@@ -252,7 +252,6 @@ func onEach(t *testing.T, f func(t *testing.T, network Network)) {
 	t.Run("raw", func(t *testing.T) { f(t, system{}) })
 	t.Run("plain", func(t *testing.T) { f(t, plainNetwork{}) })
 	t.Run("memory", func(t *testing.T) {
-		// One certificate authority outside all bubbles has the wrong time.
 		f(t, memnet.New(memnet.Options{}))
 	})
 }
