@@ -24,9 +24,9 @@ func serve(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve [--config FILE]",
 		Short: "Run the gateway",
-		Long: "Serve runs the gateway until it gets SIGTERM or Ctrl-C; calls are then ended with\n" +
-			"BYE. It logs to standard error. Without --config the file is the first there is of\n" +
-			"$SALLYPORT_CONFIG, ./sallyport.yaml and /etc/sallyport/sallyport.yaml.",
+		Long: "Serve runs the gateway until it gets SIGTERM or Ctrl-C; calls are then ended\n" +
+			"with BYE. It logs to standard error. Without --config the file is the first\n" +
+			"there is of $SALLYPORT_CONFIG, ./sallyport.yaml, /etc/sallyport/sallyport.yaml.",
 		Example: "  sallyport serve --config sallyport.yaml\n  sallyport serve --config sallyport.yaml --log-format json",
 		Args:    noArgs,
 	}
