@@ -90,8 +90,6 @@ func (m *message) phrase() string {
 	return sip.StatusText(m.code)
 }
 
-func (m *message) status() string { return strconv.Itoa(m.code) + " " + m.phrase() }
-
 // initial reports whether the message is an INVITE outside any dialog (RFC 3261 §12.2): it begins a leg.
 func (m *message) initial() bool { return m.request && m.method == sip.INVITE && m.toTag == "" }
 

@@ -157,7 +157,7 @@ func (c *canvas) text(colour bool) string {
 func wrap(s string, n int) []string {
 	var lines []string
 	var line string
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		for utf8.RuneCountInString(word) > n { // a word that never fits: fingerprints, long names
 			if line != "" {
 				lines, line = append(lines, line), ""

@@ -3,6 +3,7 @@ package export
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -243,12 +244,7 @@ func (l *ladder) words(r *callflow.Row) {
 }
 
 func (l *ladder) isLifeline(column int) bool {
-	for _, at := range l.at {
-		if at == column {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(l.at, column)
 }
 
 // lead is what stands in the gutter of a row of words: for a hop, a tick or a cross and how long it took.
