@@ -22,7 +22,7 @@ func TestOpenSSL(t *testing.T) {
 	addr := net.JoinHostPort("127.0.0.1", tlsPort)
 	config := fmt.Sprintf(`
 listeners:
-  outside: {listen: "tls:%s", client_certificates: required}
+  outside: {listen: "tls:%[1]s", client_certificates: required}
 identities:
   gateway: {certificate: gateway.pem, key: gateway-key.pem}
 trust:
@@ -31,10 +31,11 @@ defaults: {identity: gateway, trust: [partners]}
 profiles:
   carrier: {sips: allowed}
 peers:
-  acme: {uri: "sip:127.0.0.1:%s;transport=tls", certificate_names: [acme.example], profile: carrier}
+  acme: {uri: "sip:127.0.0.1:%[2]s;transport=tls", certificate_names: [acme.example], profile: carrier}
+  office: {uri: "sip:127.0.0.1:%[2]s;transport=tcp"}
 routes:
-  - {from: [acme], to: [acme]}
-admin: {listen: "127.0.0.1:%s"}
+  - {from: [acme], to: [office]}
+admin: {listen: "127.0.0.1:%[3]s"}
 data: ./data
 `, addr, freePort(t, "127.0.0.1"), admin)
 	gw := serve(t, dir, config, addr)
