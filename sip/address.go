@@ -6,7 +6,7 @@ import "bytes"
 // name, a URI and parameters (RFC 3261 §20.10).
 type Address struct {
 	Display []byte // as written, quotes included
-	RawURI  []byte // without angle brackets; "*" for a Contact that stands for all
+	RawURI  []byte // without angle brackets, judged by URI; "*" for a Contact that stands for all
 	Params  Params // header parameters, not the URI's
 }
 
@@ -56,10 +56,10 @@ func parseAddress(b []byte) (a Address, rule string) {
 	}
 	gt += lt
 	a.RawURI = b[lt+1 : gt]
-	if len(a.RawURI) == 0 || !printable(a.RawURI) {
-		return a, "the URI is empty or has a space in it"
-	}
 	a.Params = Params(trim(b[gt+1:]))
+	if len(a.RawURI) == 0 {
+		return a, "the URI is empty"
+	}
 	if !a.Params.valid() {
 		return a, "a parameter is empty or malformed"
 	}

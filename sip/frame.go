@@ -52,6 +52,9 @@ func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
 	if f.seen > 0 && f.want == 0 && !f.complete(b) {
 		return f.more(b, m)
 	}
+	if reason := nonsense(b); reason != "" {
+		return 0, FrameMore, f.broken(m, nil, reason)
+	}
 	m.reset()
 	head, whole := m.index(b, f.Limits)
 	if !whole {

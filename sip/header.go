@@ -202,7 +202,7 @@ func headerOf(name []byte) HeaderID {
 		if id == HdrOther {
 			break
 		}
-		if equalFold(name, headers[id].name) {
+		if full := headers[id].name; string(name) == full || equalFold(name, full) {
 			return id
 		}
 	}

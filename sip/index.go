@@ -9,27 +9,27 @@ import "bytes"
 // place: the line end becomes spaces (RFC 3261 §7.3.1).
 func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 	m.clearIndex()
-	pos := lineEnd(b, 0)
+	pos := m.lineEnd(b, 0)
 	if pos < 0 {
 		return 0, false
 	}
 	m.startLine(b[:pos])
 	pos += 2
 	for lines := 2; ; lines++ {
-		eol := lineEnd(b, pos)
+		eol := m.lineEnd(b, pos)
 		if eol < 0 {
 			return 0, false
 		}
 		if eol == pos {
 			end = pos + 2
-			if bytes.Count(b[:end], []byte{'\r'}) != lines || bytes.Count(b[:end], []byte{'\n'}) != lines {
+			if m.bareLF || bytes.Count(b[:end], crOnly) != lines {
 				m.fail("header", -1, "lines end with CR LF, and no line holds either alone")
 			}
 			return end, true
 		}
 		for folded(b, eol) {
 			b[eol], b[eol+1] = ' ', ' '
-			if eol = lineEnd(b, eol+2); eol < 0 {
+			if eol = m.lineEnd(b, eol+2); eol < 0 {
 				return 0, false
 			}
 		}
@@ -41,10 +41,12 @@ func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 	}
 }
 
-// lineEnd returns where the next CRLF stands, or -1. A lone LF or CR is no line
-// end; it stays in the line and is refused there.
-func lineEnd(b []byte, pos int) int {
-	for i := pos; ; {
+var crOnly = []byte{'\r'}
+
+// lineEnd returns where the next CRLF stands, or -1. A lone LF is no line end:
+// it stays in the line, and the message is refused for it.
+func (m *Message) lineEnd(b []byte, pos int) int {
+	for i := pos; ; i++ {
 		n := bytes.IndexByte(b[i:], '\n')
 		if n < 0 {
 			return -1
@@ -52,7 +54,7 @@ func lineEnd(b []byte, pos int) int {
 		if i += n; i > pos && b[i-1] == '\r' {
 			return i - 1
 		}
-		i++
+		m.bareLF = true
 	}
 }
 
@@ -66,13 +68,17 @@ func (m *Message) header(b []byte, pos, eol int, limits Limits) {
 		m.fail("header", pos, "too many header fields, or one too long")
 		return
 	}
-	colon := pos
-	for colon < eol && class[b[colon]]&classToken != 0 {
-		colon++
-	}
+	colon := pos + bytes.IndexByte(b[pos:eol], ':')
 	nameEnd := colon
-	colon = skipSpace(b[:eol], colon)
-	if nameEnd == pos || colon == eol || b[colon] != ':' {
+	for nameEnd > pos && (b[nameEnd-1] == ' ' || b[nameEnd-1] == '\t') {
+		nameEnd--
+	}
+	if nameEnd <= pos {
+		m.fail("header", pos, "a header line is a name, a colon and a value")
+		return
+	}
+	id := headerOf(b[pos:nameEnd])
+	if id == HdrOther && !all(b[pos:nameEnd], classToken) {
 		m.fail("header", pos, "a header line is a name, a colon and a value")
 		return
 	}
@@ -80,7 +86,6 @@ func (m *Message) header(b []byte, pos, eol int, limits Limits) {
 	for eol > start && (b[eol-1] == ' ' || b[eol-1] == '\t') {
 		eol--
 	}
-	id := headerOf(b[pos:nameEnd])
 	m.fields = append(m.fields, field{span{uint32(pos), uint32(nameEnd)}, span{uint32(start), uint32(eol)}, id})
 	if id == HdrOther {
 		return
@@ -145,8 +150,8 @@ func (m *Message) requestLine(line []byte) {
 		if len(version) > 4 && equalFold(version[:4], "SIP/") {
 			m.err.Code = 505
 		}
-	case len(uri) == 0 || !printable(uri):
-		m.fail(name, sp+1, "single spaces around a Request-URI without spaces")
+	case len(uri) == 0:
+		m.fail(name, sp+1, "single spaces around a Request-URI")
 	}
 }
 

@@ -22,6 +22,7 @@ type Message struct {
 	viaSeen   bool
 	cseqSeen  bool
 	inline    [48]field
+	bareLF    bool // the header section has an LF without its CR
 	lengthSet bool // a Content-Length was there
 	length    int  // its value
 }
@@ -79,7 +80,7 @@ func (m *Message) clearIndex() {
 	}
 	m.fields = m.fields[:0]
 	m.method, m.code, m.uri, m.body = "", 0, span{}, 0
-	m.err, m.viaSeen, m.cseqSeen, m.lengthSet, m.length = nil, false, false, false, 0
+	m.err, m.viaSeen, m.cseqSeen, m.lengthSet, m.length, m.bareLF = nil, false, false, false, 0, false
 	m.cseq, m.via = CSeq{}, Via{}
 }
 

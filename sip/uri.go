@@ -53,6 +53,10 @@ func parseURI(b []byte) (u URI, rule string) {
 	}
 	u.Scheme = b[:colon]
 	rest := b[colon+1:]
+	switch string(u.Scheme) {
+	case "sip", "sips":
+		return parseSIP(u, rest)
+	}
 	switch {
 	case u.SIP():
 		return parseSIP(u, rest)
@@ -66,39 +70,77 @@ func parseURI(b []byte) (u URI, rule string) {
 	return u, ""
 }
 
-func parseSIP(u URI, rest []byte) (URI, string) {
-	if at := bytes.IndexByte(rest, '@'); at >= 0 {
-		u.User = rest[:at]
-		if colon := bytes.IndexByte(u.User, ':'); colon >= 0 {
-			u.User, u.Password = u.User[:colon], u.User[colon+1:]
-			if !escaped(u.Password, classUser) {
-				return u, "the password of a SIP URI has a character that needs an escape"
-			}
-		}
-		if len(u.User) == 0 || !escaped(u.User, classUser) {
-			return u, "the user of a SIP URI is empty or has a character that needs an escape"
-		}
-		rest = rest[at+1:]
-	}
-	if q := bytes.IndexByte(rest, '?'); q >= 0 {
-		u.Headers = rest[q+1:]
-		rest = rest[:q]
-		if len(u.Headers) == 0 || !printable(u.Headers) {
-			return u, "the headers of a SIP URI are empty or have a space"
+// parseSIP reads what stands behind the scheme, from left to right: each byte
+// of a URI is looked at about once.
+func parseSIP(u URI, b []byte) (URI, string) {
+	if at := spanOf(b, classUser); at < len(b) && (b[at] == '@' || b[at] == ':' || b[at] == '%') {
+		var rule string
+		if u, b, rule = parseUser(u, b); rule != "" {
+			return u, rule
 		}
 	}
-	if semi := bytes.IndexByte(rest, ';'); semi >= 0 {
-		u.Params = Params(rest[semi:])
-		rest = rest[:semi]
+	n := hostLen(b)
+	var ok bool
+	if u.Host, u.Port, ok = parseHostPort(b[:n]); !ok {
+		return u, "the host of a SIP URI is a name, an IPv4 address or a bracketed IPv6 address, the port a number to 65535"
+	}
+	if b = b[n:]; len(b) > 0 && b[0] == ';' {
+		n = bytes.IndexByte(b, '?')
+		if n < 0 {
+			n = len(b)
+		}
+		u.Params, b = Params(b[:n]), b[n:]
 		if !validURIParams(u.Params) {
 			return u, "a parameter of the SIP URI is empty or has a character that needs an escape"
 		}
 	}
-	var ok bool
-	if u.Host, u.Port, ok = parseHostPort(rest); !ok {
-		return u, "the host of a SIP URI is a name, an IPv4 address or a bracketed IPv6 address, the port a number to 65535"
+	if len(b) == 0 {
+		return u, ""
+	}
+	u.Headers = b[1:]
+	if len(u.Headers) == 0 || !printable(u.Headers) {
+		return u, "the headers of a SIP URI are empty or have a space"
 	}
 	return u, ""
+}
+
+// parseUser reads "user:password@", if there is an at sign.
+func parseUser(u URI, b []byte) (URI, []byte, string) {
+	at := bytes.IndexByte(b, '@')
+	if at < 0 {
+		return u, b, ""
+	}
+	u.User = b[:at]
+	if colon := bytes.IndexByte(u.User, ':'); colon >= 0 {
+		u.User, u.Password = u.User[:colon], u.User[colon+1:]
+		if !escaped(u.Password, classUser) {
+			return u, b, "the password of a SIP URI has a character that needs an escape"
+		}
+	}
+	if len(u.User) == 0 || !escaped(u.User, classUser) {
+		return u, b, "the user of a SIP URI is empty or has a character that needs an escape"
+	}
+	return u, b[at+1:], ""
+}
+
+// spanOf returns how many bytes b begins with that have the class.
+func spanOf(b []byte, bits uint8) int {
+	for i, c := range b {
+		if class[c]&bits == 0 {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// hostLen returns where the host and port end: at parameters or headers.
+func hostLen(b []byte) int {
+	for i, c := range b {
+		if c == ';' || c == '?' {
+			return i
+		}
+	}
+	return len(b)
 }
 
 func parseTel(u URI, rest []byte) (URI, string) {
