@@ -23,6 +23,7 @@ func TestOpenSSL(t *testing.T) {
 	config := fmt.Sprintf(`
 listeners:
   outside: {listen: "tls:%[1]s", client_certificates: required}
+  lan: {listen: "tcp:127.0.0.1:%[4]s"}
 identities:
   gateway: {certificate: gateway.pem, key: gateway-key.pem}
 trust:
@@ -37,38 +38,49 @@ routes:
   - {from: [acme], to: [office]}
 admin: {listen: "127.0.0.1:%[3]s"}
 data: ./data
-`, addr, freePort(t, "127.0.0.1"), admin)
+`, addr, freePort(t, "127.0.0.1"), admin, freePort(t, "127.0.0.1"))
 	gw := serve(t, dir, config, addr)
+	admin = net.JoinHostPort("127.0.0.1", admin)
 
 	for _, version := range []string{"1.2", "1.3"} {
 		t.Run("TLS "+version, func(t *testing.T) {
-			client := func(t *testing.T, name, send string) string {
-				text, _ := output(t, 20*time.Second, send, "openssl", pki.client(addr, version, name)...)
+			// refused returns what openssl printed until the gateway closed the connection.
+			refused := func(t *testing.T, name string) string {
+				text, _ := output(t, 20*time.Second, "", "openssl", pki.client(addr, version, name)...)
 				return text
 			}
 			t.Run("no certificate", func(t *testing.T) {
 				from := gw.log.Len()
-				wantText(t, client(t, "", ""), map[string]string{
-					"1.2": "SSL alert number 40",  // handshake_failure, RFC 5246 §7.4.6
-					"1.3": "SSL alert number 116", // certificate_required, RFC 8446 §6.2
-				}[version])
-				gw.log.wants(t, from, "refused", "certificate")
+				flow := newFlow(t, admin, "refused", func() {
+					wantText(t, refused(t, ""), map[string]string{
+						"1.2": "SSL alert number 40",  // handshake_failure, RFC 5246 §7.4.6
+						"1.3": "SSL alert number 116", // certificate_required, RFC 8446 §6.2
+					}[version])
+				})
+				gw.log.wants(t, from, "connection refused", "certificate")
+				wantRefusal(t, flow, version, "certificate")
 			})
 			t.Run("unknown CA", func(t *testing.T) {
 				from := gw.log.Len()
-				// crypto/tls sends bad_certificate for every refusal of ours, whatever its cause.
-				wantText(t, client(t, "rogue", ""), "SSL alert number 42")
-				gw.log.wants(t, from, "refused", "rogue.example")
+				flow := newFlow(t, admin, "refused", func() {
+					// crypto/tls sends bad_certificate for every refusal of ours, whatever its cause.
+					wantText(t, refused(t, "rogue"), "SSL alert number 42")
+				})
+				gw.log.wants(t, from, "connection refused", "rogue.example", "Other CA")
+				wantRefusal(t, flow, version, "Other CA")
 			})
+			// The listener trusts the CA, so the handshake is good; but nobody with that name is a peer.
 			t.Run("name of no peer", func(t *testing.T) {
 				from := gw.log.Len()
-				client(t, "stranger", options(addr))
-				gw.log.wants(t, from, "stranger.example")
+				wantText(t, talk(t, pki, addr, version, "stranger", options(addr)), "Verification: OK", "SIP/2.0 403 ")
+				gw.log.wants(t, from, "connection of a stranger", "no peer has a name of its certificate")
+				gw.log.wants(t, from, "request of a stranger refused", "method=OPTIONS")
 			})
 			t.Run("right certificate", func(t *testing.T) {
-				// The gateway keeps the connection: openssl is ended by the test once it has the answer.
-				text := talk(t, pki, addr, version, "acme", options(addr))
-				wantText(t, text, "Verification: OK", "CN = Test CA", "TLSv"+version+", Cipher is", "SIP/2.0 200 ")
+				from := gw.log.Len()
+				wantText(t, talk(t, pki, addr, version, "acme", options(addr)),
+					"Verification: OK", "CN = Test CA", "TLSv"+version+", Cipher is", "SIP/2.0 200 ")
+				gw.log.wants(t, from, "connection opened", "peer=acme")
 			})
 		})
 	}
@@ -88,7 +100,8 @@ Content-Length: 0
 `, "\n", "\r\n")
 }
 
-// talk sends request over openssl's client and returns what openssl printed until the answer was there.
+// talk sends request over openssl's client and returns what openssl printed until the answer was there; the gateway keeps
+// the connection, so openssl is ended then.
 func talk(t *testing.T, pki pki, addr, version, name, request string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "openssl", pki.client(addr, version, name)...)
@@ -108,6 +121,33 @@ func talk(t *testing.T, pki pki, addr, version, name, request string) string {
 	cmd.Process.Kill()
 	<-ended
 	return out.String()
+}
+
+// wantRefusal holds a recorded handshake against what must be there: openssl's ClientHello, our alert, and our verdict
+// with its reason and a remedy.
+func wantRefusal(t *testing.T, c call, version, reason string) {
+	t.Helper()
+	if len(c.Legs) != 1 {
+		t.Fatalf("the flow has %d legs, want 1", len(c.Legs))
+	}
+	hop := c.Legs[0].Hop
+	if hop.TLS.Version != version {
+		t.Errorf("recorded TLS version %q, want %s", hop.TLS.Version, version)
+	}
+	hello, alert := false, false
+	for _, step := range hop.Handshake {
+		hello = hello || step.Step == "ClientHello" && step.From == "peer"
+		alert = alert || step.Step == "Alert" && step.From == "gateway"
+	}
+	if !hello || !alert {
+		t.Errorf("recorded steps %v, want the peer's ClientHello and our Alert", hop.Handshake)
+	}
+	for _, v := range hop.Verdicts {
+		if v.By == "gateway" && !v.Accepted && strings.Contains(v.Reason, reason) && v.Remedy != "" {
+			return
+		}
+	}
+	t.Errorf("recorded verdicts %v, want a refusal of ours with %q and a remedy", hop.Verdicts, reason)
 }
 
 func wantText(t *testing.T, text string, wants ...string) {

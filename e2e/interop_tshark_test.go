@@ -71,44 +71,6 @@ func compareWithTshark(t *testing.T, version string) {
 	}
 }
 
-// document is what "demo --json" prints, as far as it is compared.
-type document struct {
-	Calls []call `json:"calls"`
-}
-
-type call struct {
-	ID     string  `json:"id"`
-	State  string  `json:"state"`
-	Legs   []leg   `json:"legs"`
-	Events []event `json:"events"`
-}
-
-type event struct {
-	Kind  string `json:"kind"`
-	From  string `json:"from"`
-	Label string `json:"label"`
-	Leg   string `json:"leg"`
-}
-
-type leg struct {
-	Name      string `json:"name"`
-	Direction string `json:"direction"`
-	Peer      string `json:"peer"`
-	CallID    string `json:"call_id"`
-	Hop       struct {
-		Local  string `json:"local"`
-		Remote string `json:"remote"`
-		TLS    struct {
-			Version string `json:"version"`
-		} `json:"tls"`
-		Handshake []struct {
-			From  string `json:"from"`
-			Step  string `json:"step"`
-			Alert string `json:"alert"`
-		} `json:"handshake"`
-	} `json:"hop"`
-}
-
 // ports names a connection by the TCP ports of its client and its server.
 type ports struct{ client, server string }
 

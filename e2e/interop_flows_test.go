@@ -1,0 +1,92 @@
+//go:build interop
+
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// document is what "demo --json" prints and the API returns for recorded flows, as far as it is compared.
+type document struct {
+	Calls []call `json:"calls"`
+}
+
+type call struct {
+	ID     string  `json:"id"`
+	State  string  `json:"state"`
+	Legs   []leg   `json:"legs"`
+	Events []event `json:"events"`
+}
+
+type event struct {
+	Kind  string `json:"kind"`
+	From  string `json:"from"`
+	Label string `json:"label"`
+	Leg   string `json:"leg"`
+}
+
+type leg struct {
+	Name      string `json:"name"`
+	Direction string `json:"direction"`
+	Peer      string `json:"peer"`
+	CallID    string `json:"call_id"`
+	Hop       struct {
+		Local  string `json:"local"`
+		Remote string `json:"remote"`
+		TLS    struct {
+			Version string `json:"version"`
+		} `json:"tls"`
+		Handshake []struct {
+			From  string `json:"from"`
+			Step  string `json:"step"`
+			Alert string `json:"alert"`
+		} `json:"handshake"`
+		Verdicts []struct {
+			By       string `json:"by"`
+			Accepted bool   `json:"accepted"`
+			Reason   string `json:"reason"`
+			Remedy   string `json:"remedy"`
+		} `json:"verdicts"`
+	} `json:"hop"`
+}
+
+// flows asks the gateway's API for what is recorded.
+func flows(t *testing.T, admin string) []call {
+	t.Helper()
+	answer, err := http.Get("http://" + admin + "/api/v1/flows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var doc document
+	if err := json.NewDecoder(answer.Body).Decode(&doc); err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("flows: status %d, %v", answer.StatusCode, err)
+	}
+	return doc.Calls
+}
+
+// newFlow runs what makes one new flow, waits until it is recorded in this state and returns it.
+func newFlow(t *testing.T, admin, state string, make func()) call {
+	t.Helper()
+	known := map[string]bool{}
+	for _, c := range flows(t, admin) {
+		known[c.ID] = true
+	}
+	make()
+	var found *call
+	eventually(5*time.Second, func() bool {
+		for _, c := range flows(t, admin) {
+			if !known[c.ID] && c.State == state {
+				found = &c
+			}
+		}
+		return found != nil
+	})
+	if found == nil {
+		t.Fatalf("no new flow in the state %s is recorded", state)
+	}
+	return *found
+}
