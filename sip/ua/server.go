@@ -14,8 +14,8 @@ import (
 )
 
 // Server receives and sends SIP. Its fields are set before Start and then left
-// alone, as those of an http.Server are. Set ShardHandler, or Handler for the
-// level above it.
+// alone, as those of an http.Server are. Set Handler, or ShardHandler for the
+// level below it; with neither it is only a client, and refuses what it is asked.
 type Server struct {
 	Handler      Handler      // runs in a goroutine per dialog and may block
 	ShardHandler ShardHandler // runs in the shard and must not block
@@ -41,8 +41,19 @@ type Server struct {
 	// when there is no connection.
 	Reconnect func(s *Shard, peer string, deliver func(*Shard, *transport.Conn))
 
+	// What follows is for Handler and the client; the shard level writes its own.
+
+	// Supported are the option tags that the Handler knows; a request that requires
+	// others gets a 420.
+	Supported []string
+	// Advertise says which host and port Via and Contact show on a connection; nil
+	// or an empty answer means the listener's address.
+	Advertise func(c *transport.Conn) string
+
 	endpoint     *transport.Endpoint
 	shardHandler ShardHandler
+	sessions     *sessions     // nil with a ShardHandler of the user's
+	next         atomic.Uint64 // which shard gets the next request of ours
 	queues       Queues
 	seed         maphash.Seed
 	shards       []*Shard
@@ -105,10 +116,8 @@ func (srv *Server) Start() error {
 	}
 	srv.shardHandler = srv.ShardHandler
 	if srv.shardHandler == nil {
-		if srv.Handler == nil {
-			return errors.New("ua: a server needs a Handler or a ShardHandler")
-		}
-		srv.shardHandler = newSessions(srv)
+		srv.sessions = newSessions(srv)
+		srv.shardHandler = srv.sessions
 	}
 	srv.queues = srv.Queues.withDefaults()
 	srv.Timers = srv.Timers.WithDefaults()
@@ -160,7 +169,13 @@ func (srv *Server) Do(i int, f func(*Shard)) bool {
 // Close ends the server: connections are closed with their close_notify,
 // shards end, and every goroutine that the server started is waited for. ctx
 // bounds how long connections may take to send what they hold.
+//
+// With a Handler the contexts of all requests and calls end first; calls are not
+// hung up.
 func (srv *Server) Close(ctx context.Context) error {
+	if srv.sessions != nil {
+		srv.sessions.close()
+	}
 	for _, s := range srv.shards {
 		s.box.post(func(s *Shard) { s.flush() })
 	}
