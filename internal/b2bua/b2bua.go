@@ -88,7 +88,7 @@ func (e *Engine) find(s *ua.Shard, p *transport.Packet) *fork {
 	if f == nil {
 		return nil
 	}
-	if who := e.ways.PeerOf(p); who == nil || who.Name != l.peer.Name {
+	if !l.is(p) {
 		e.log.Warn("request in a dialog of another peer refused", "call", l.call.Number, "peer", l.peer.Name, "source", p.Source)
 		return nil
 	}

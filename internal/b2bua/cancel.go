@@ -7,20 +7,27 @@ import (
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
-// Cancelled makes the setup a ua.ServerUser: the caller gives up. A CANCEL
-// counts only when it comes from the leg's peer.
-func (u *setup) Cancelled(s *ua.Shard, _ *ua.ServerTx, p *transport.Packet) bool {
+// MayCancel makes the setup a ua.ServerUser: a CANCEL counts only when it comes
+// from the leg's peer.
+func (u *setup) MayCancel(_ *ua.Shard, _ *ua.ServerTx, p *transport.Packet) bool {
+	return u.call.in.is(p)
+}
+
+// is says whether a packet comes from the leg's peer.
+func (l *Leg) is(p *transport.Packet) bool {
+	who := l.call.engine.ways.PeerOf(p)
+	return who != nil && who.Name == l.peer.Name
+}
+
+// Cancelled makes the setup a ua.ServerUser: the caller gives up.
+func (u *setup) Cancelled(s *ua.Shard, _ *ua.ServerTx, p *transport.Packet) {
 	c := u.call
-	if who := c.engine.ways.PeerOf(p); who == nil || who.Name != c.in.peer.Name {
-		return false
-	}
 	if u.final {
-		return true // it crossed our final response, which stands (RFC 3261 §9.2)
+		return // it crossed our final response, which stands (RFC 3261 §9.2)
 	}
 	c.record(callflow.Noted, c.in, 0, "the caller gave up")
 	u.abandon(s, string(p.Msg.First(sip.HdrReason)))
 	u.refuse(s, &sip.StatusError{Code: 487})
-	return true
 }
 
 // abandon stops the attempt under way. reason is the value of the Reason header

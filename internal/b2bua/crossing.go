@@ -184,18 +184,18 @@ func (x *exchange) close() {
 	}
 }
 
+// MayCancel makes the exchange a ua.ServerUser.
+func (x *exchange) MayCancel(_ *ua.Shard, _ *ua.ServerTx, p *transport.Packet) bool {
+	return x.method == sip.INVITE && x.near.leg.is(p)
+}
+
 // Cancelled makes the exchange a ua.ServerUser: a re-INVITE is given up, and
 // what the far leg then answers crosses as usual.
-func (x *exchange) Cancelled(s *ua.Shard, _ *ua.ServerTx, p *transport.Packet) bool {
-	who := x.call.engine.ways.PeerOf(p)
-	if who == nil || who.Name != x.near.leg.peer.Name || x.method != sip.INVITE {
-		return false
-	}
+func (x *exchange) Cancelled(s *ua.Shard, _ *ua.ServerTx, _ *transport.Packet) {
 	x.cancelled = true
 	if x.rang {
 		x.sendCancel(s)
 	}
-	return true
 }
 
 func (x *exchange) sendCancel(s *ua.Shard) {

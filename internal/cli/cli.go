@@ -25,6 +25,7 @@ var commands = []struct {
 	name  string
 	build func(*app) *cobra.Command
 }{
+	{"demo", demo},
 	{"serve", serve},
 	{"check", check},
 	{"cert", cert},

@@ -86,15 +86,16 @@ func (s *stream) alive() bool     { return !s.ending.Load() }
 func (s *stream) confirmed() bool { return s.accepted.Load() }
 
 func (s *stream) send(b []byte, _ netip.AddrPort) (first bool, err error) {
+	if s.e.hooks.Tap != nil && s.alive() {
+		// Before the bytes can leave: the answer must not be seen first.
+		s.e.hooks.tap(s.c, true, s.c.info.Remote, time.Now(), b)
+	}
 	first, err = s.append(b)
 	if err != nil {
 		return false, err
 	}
 	s.e.stats.MessagesOut.Add(1)
 	s.e.stats.BytesOut.Add(uint64(len(b)))
-	if s.e.hooks.Tap != nil {
-		s.e.hooks.tap(s.c, true, s.c.info.Remote, time.Now(), b)
-	}
 	return first, nil
 }
 

@@ -236,24 +236,23 @@ func (r *Request) end() {
 	r.Msg = nil
 }
 
+// MayCancel makes the request a ServerUser.
+func (r *Request) MayCancel(_ *Shard, _ *ServerTx, p *transport.Packet) bool {
+	return sameParty(r.tx.Conn(), p.Conn)
+}
+
 // Cancelled makes the request a ServerUser: "the CANCEL request has no effect"
-// once there is a final response, but a 200 it gets (RFC 3261 §9.2).
-func (r *Request) Cancelled(s *Shard, _ *ServerTx, p *transport.Packet) bool {
-	if !sameParty(r.tx.Conn(), p.Conn) {
-		return false
-	}
+// once there is a final response (RFC 3261 §9.2).
+func (r *Request) Cancelled(s *Shard, _ *ServerTx, _ *transport.Packet) {
 	if r.method != sip.INVITE || r.answered.Load() || r.cancelled {
-		return true
+		return
 	}
 	r.cancelled = true
-	s.box.post(func(s *Shard) { // behind the 200 to the CANCEL
-		if r.made != nil {
-			r.made.end(s, ErrCancelled)
-		} else {
-			r.terminate(s, ErrCancelled)
-		}
-	})
-	return true
+	if r.made != nil {
+		r.made.end(s, ErrCancelled)
+	} else {
+		r.terminate(s, ErrCancelled)
+	}
 }
 
 // terminate answers with 487 and tells the handler why.

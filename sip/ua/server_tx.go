@@ -11,11 +11,12 @@ import (
 
 // ServerUser is told what happens to a server transaction after its request.
 type ServerUser interface {
-	// Cancelled gets a CANCEL for tx. True says that it counts: the CANCEL is
-	// answered with 200 and the user will answer the INVITE with 487, unless
-	// it has a final response already. False answers it with 481
-	// (RFC 3261 §9.2).
-	Cancelled(s *Shard, tx *ServerTx, p *transport.Packet) bool
+	// MayCancel says whether a CANCEL for tx counts, because it comes from who
+	// sent the INVITE. One that does not is answered with 481 (RFC 3261 §9.2).
+	MayCancel(s *Shard, tx *ServerTx, p *transport.Packet) bool
+	// Cancelled gets a CANCEL that counted, when its 200 has been sent. The user
+	// answers the INVITE with 487, unless it has a final response already.
+	Cancelled(s *Shard, tx *ServerTx, p *transport.Packet)
 	// ServerDone says that tx is over: nil, transaction.ErrTimeout when no ACK came,
 	// or transaction.ErrTransport.
 	ServerDone(s *Shard, tx *ServerTx, err error)
@@ -70,16 +71,18 @@ func (s *Shard) request(p *transport.Packet) {
 }
 
 // cancel answers a CANCEL, which is a transaction of its own, and passes it on
-// to the user of the INVITE that it means (RFC 3261 §9.2).
+// to the user of the INVITE that it means (RFC 3261 §9.2). The 200 goes first:
+// callers expect it before the 487.
 func (s *Shard) cancel(tx *ServerTx, invite *transaction.Server, p *transport.Packet) {
-	code := 481
 	if invite != nil {
 		target := invite.Owner.(*ServerTx)
-		if target.User != nil && target.User.Cancelled(s, target, p) {
-			code = 200
+		if target.User != nil && target.User.MayCancel(s, target, p) {
+			s.Reply(tx, &sip.StatusError{Code: 200})
+			target.User.Cancelled(s, target, p)
+			return
 		}
 	}
-	s.Reply(tx, &sip.StatusError{Code: code})
+	s.Reply(tx, &sip.StatusError{Code: 481})
 }
 
 // destination is where a response goes on UDP: to the source address, to its
