@@ -40,9 +40,10 @@ type leg struct {
 			Version string `json:"version"`
 		} `json:"tls"`
 		Handshake []struct {
-			From  string `json:"from"`
-			Step  string `json:"step"`
-			Alert string `json:"alert"`
+			From      string `json:"from"`
+			Step      string `json:"step"`
+			Encrypted bool   `json:"encrypted"`
+			Alert     string `json:"alert"`
 		} `json:"handshake"`
 		Verdicts []struct {
 			By       string `json:"by"`

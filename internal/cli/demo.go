@@ -210,9 +210,9 @@ func (s *demoShow) ladder(st style) export.Options {
 // epilogue says where everything is and what to try next.
 func (s *demoShow) epilogue() error {
 	dir, w := s.site.dir, s.app.stdout
-	fmt.Fprintf(w, "\nIts files are in %s: sallyport.yaml, the CA and every certificate.\n", dir)
+	fmt.Fprintf(w, "\nsallyport.yaml, the CA and every certificate are in\n  %s\n", dir)
 	if s.options.keyLog != "" {
-		fmt.Fprintf(w, "The TLS secrets of these calls are in %s; whoever has it can read them.\n", s.options.keyLog)
+		fmt.Fprintf(w, "The TLS secrets of these calls, with which anybody can read them, are in\n  %s\n", s.options.keyLog)
 	}
 	fmt.Fprintf(w, "\nTry next:\n"+
 		"  sallyport demo --tls 1.2         the fifteen steps of the classical handshake\n"+
