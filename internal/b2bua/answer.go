@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
@@ -18,7 +19,6 @@ type answer struct {
 	near   *fork // where the INVITE came from
 	far    *fork // where it went to
 	server *ua.ServerTx
-	client sender // whose transaction lives as long as a 2xx may come again
 
 	nearSeq, farSeq uint32
 
@@ -27,12 +27,10 @@ type answer struct {
 	timer    transaction.Timer
 	interval time.Duration
 	lasts    time.Time // when it is given up
-	acked    bool      // the near leg's ACK came
-	ack      []byte    // the ACK on the far leg
+	acked    bool      // the near leg's ACK came, or is not waited for any more
+	ack      []byte    // the ACK on the far leg, once it was sent
+	bye      *string   // the Reason of a BYE on the near leg that waits for its ACK
 }
-
-// sender tells apart the INVITEs that answers belong to.
-type sender any
 
 // begin sends the 2xx to the near leg and waits for its ACK.
 func (n *answer) begin(s *ua.Shard) {
@@ -64,6 +62,7 @@ func (n *answer) resend(s *ua.Shard) {
 // confirmed, but the session SHOULD be terminated" (RFC 3261 §13.3.1.4).
 func (n *answer) unacknowledged(s *ua.Shard) {
 	n.call.record(callflow.TimedOut, n.near.leg, 0, "no ACK to the 2xx")
+	n.settled(s)
 	n.acknowledge(s, nil)
 	n.call.end(s, nil, "no ACK came from "+n.near.leg.peer.Name)
 }
@@ -77,53 +76,65 @@ func (c *Call) acknowledged(s *ua.Shard, f *fork, m *sip.Message) {
 	for _, n := range c.answers {
 		if n.near == f && n.nearSeq == cseq.Seq && !n.acked {
 			n.acknowledge(s, m)
+			n.settled(s)
 			return
 		}
 	}
 }
 
-// acknowledge sends the ACK on to the far leg. m is the near leg's, nil when
-// none came: the far leg gets one all the same, so that it stops sending.
-func (n *answer) acknowledge(s *ua.Shard, m *sip.Message) {
+// settled notes that the near leg's ACK is not waited for any more, and sends
+// the BYE that was.
+func (n *answer) settled(s *ua.Shard) {
 	s.Stop(&n.timer)
-	if n.acked {
-		return
-	}
 	n.acked = true
-	b, _ := n.far.request(s, sip.ACK, n.farSeq, m, nil)
-	n.ack = b
-	n.sendAck(s)
+	if reason := n.bye; reason != nil {
+		n.bye = nil
+		n.call.waiting--
+		n.call.sayBye(s, n.near, *reason)
+	}
 }
 
-func (n *answer) sendAck(s *ua.Shard) {
-	n.far.leg.reach(s, n.far, func(s *ua.Shard, flow ua.Flow, err error) {
+// acknowledge sends the ACK on to the far leg, once. m is the near leg's, nil
+// when there is none: the far leg gets one all the same, so that it stops
+// sending its 2xx.
+func (n *answer) acknowledge(s *ua.Shard, m *sip.Message) {
+	if n.ack == nil {
+		n.ack, _ = n.far.request(s, sip.ACK, n.farSeq, m, nil)
+		n.far.transmit(s, n.ack)
+	}
+}
+
+// transmit sends an ACK in a dialog.
+func (f *fork) transmit(s *ua.Shard, ack []byte) {
+	f.leg.reach(s, f, func(s *ua.Shard, flow ua.Flow, err error) {
 		if err == nil {
-			s.Transmit(flow, n.ack)
+			s.Transmit(flow, ack)
 		}
 	})
 }
 
-// again deals with a 2xx that came once more: it gets the ACK once more, if
-// there is one yet.
-func (c *Call) again(s *ua.Shard, client sender) {
+// again deals with a 2xx that came once more, to an INVITE of ours in a dialog:
+// it gets its ACK once more, if there is one yet, and a new one when nobody
+// remembers the answer.
+func (c *Call) again(s *ua.Shard, far *fork, seq uint32) {
 	for _, n := range c.answers {
-		if n.client == client && n.ack != nil {
-			n.sendAck(s)
+		if n.far == far && n.farSeq == seq {
+			if n.ack != nil {
+				far.transmit(s, n.ack)
+			}
+			return
 		}
 	}
+	ack, _ := far.request(s, sip.ACK, seq, nil, nil)
+	far.transmit(s, ack)
 }
 
-// dropAnswers forgets the answers to an INVITE whose 2xx will not come again.
-// Those that still wait for an ACK stay until then.
-func (c *Call) dropAnswers(client sender) {
-	kept := c.answers[:0]
-	for _, n := range c.answers {
-		if n.client != client || !n.acked {
-			kept = append(kept, n)
-		}
-	}
-	clear(c.answers[len(kept):])
-	c.answers = kept
+// dropAnswer forgets the answer to an INVITE whose 2xx will not come again. One
+// that still waits for an ACK stays until then.
+func (c *Call) dropAnswer(far *fork, seq uint32) {
+	c.answers = slices.DeleteFunc(c.answers, func(n *answer) bool {
+		return n.far == far && n.farSeq == seq && n.acked
+	})
 }
 
 // answered deals with a 2xx to the INVITE of an attempt. The first one makes
@@ -131,10 +142,9 @@ func (c *Call) dropAnswers(client sender) {
 // §13.2.2.4).
 func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	u, c := a.setup, a.setup.call
-	if u.final && c.out == a.leg && c.state == answered {
-		to, _ := m.To()
-		if string(to.Tag()) == a.leg.winner.dialog.ID.RemoteTag {
-			c.again(s, a)
+	if w := a.leg.winner; w != nil {
+		if to, _ := m.To(); string(to.Tag()) == w.dialog.ID.RemoteTag {
+			c.again(s, w, inviteCSeq)
 			return
 		}
 	}
@@ -144,15 +154,15 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	}
 	f := u.fork(s, a, m)
 	if f == nil {
-		u.lost(s, a.leg, &sip.StatusError{Code: 502, Reason: "Bad Gateway", Err: errNoDialog})
+		u.lost(s, a.leg, &sip.StatusError{Code: 502, Err: errNoDialog})
 		return
 	}
 	cseq, _ := u.invite.CSeq()
 	n := &answer{
-		call: c, near: f.joined, far: f, server: u.server, client: a,
+		call: c, near: f.joined, far: f, server: u.server,
 		nearSeq: cseq.Seq, farSeq: inviteCSeq, code: m.StatusCode(),
 	}
-	b := newBuilder(len(m.Bytes()) + 512)
+	var b sip.Builder
 	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(f.joined.dialog.ID.LocalTag))
 	c.in.dialogHeaders(&b, u.invite)
 	copyAcross(&b, m, c.in.place)
@@ -164,10 +174,13 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	u.invite.Release()
 	u.invite = nil
 	n.begin(s)
+	if f.left {
+		c.hangUp(s, f, "", "BYE from "+f.leg.peer.Name+", which overtook its 2xx")
+	}
 }
 
-// decline ends the dialog of a 2xx that came too late: it gets its ACK and then
-// a BYE, once, and after that its ACK again.
+// decline ends the dialog of a 2xx that nobody waits for: it gets its ACK each
+// time that it comes, and a BYE once.
 func (a *attempt) decline(s *ua.Shard, m *sip.Message) {
 	d, created, err := a.leg.uac.Response(m)
 	if d == nil || err != nil {
@@ -178,9 +191,8 @@ func (a *attempt) decline(s *ua.Shard, m *sip.Message) {
 		f = &fork{leg: a.leg, dialog: d}
 		a.leg.forks = append(a.leg.forks, f)
 	}
-	ack, _ := f.request(s, sip.ACK, inviteCSeq, nil, nil)
-	s.Transmit(ua.Flow{Conn: a.leg.flow.Conn, Addr: a.leg.address(f)}, ack)
+	a.leg.call.again(s, f, inviteCSeq)
 	if !f.left {
-		a.leg.call.sayBye(s, f, "")
+		a.leg.call.sayBye(s, f, a.cancel)
 	}
 }

@@ -129,3 +129,10 @@ func (e *Engine) Shutdown(s *ua.Shard) {
 		c.end(s, nil, "the gateway stops")
 	}
 }
+
+// Kept returns how many calls of a shard are kept and by how many tags they are
+// found, calls that are over and wait for late messages included.
+func (e *Engine) Kept(s *ua.Shard) (calls, tags int) {
+	c := e.shards[s.Index()]
+	return len(c.all), len(c.tags)
+}

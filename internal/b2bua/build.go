@@ -139,6 +139,7 @@ func (a *attempt) invite(m *sip.Message) []byte {
 // body of the one that crosses, if any, and returns it with its branch.
 func (f *fork) request(s *ua.Shard, method sip.Method, seq uint32, across *sip.Message, extra func(*sip.Builder)) (b, branch []byte) {
 	l := f.leg
+	l.settle()
 	size := 768
 	if across != nil {
 		size += len(across.Bytes())
@@ -188,14 +189,12 @@ func (l *Leg) dialogHeaders(b *sip.Builder, req *sip.Message) {
 // is joined with: the first one when nothing is joined with it yet, else one
 // more, under a To tag of its own (RFC 3261 §12.1, forking).
 func (l *Leg) counterpart(s *ua.Shard, far *fork) *fork {
-	d := l.first
+	d := *l.first
 	if len(l.forks) > 0 {
-		another := *l.first
-		another.ID.LocalTag = string(s.NewTag())
-		d = &another
+		d.ID.LocalTag = string(s.NewTag())
 		l.remember(d.ID.LocalTag)
 	}
-	f := &fork{leg: l, dialog: d, joined: far}
+	f := &fork{leg: l, dialog: &d, joined: far}
 	l.forks = append(l.forks, f)
 	return f
 }

@@ -38,17 +38,15 @@ func (u *setup) abandon(s *ua.Shard, reason string) {
 		return
 	}
 	a.quit, a.cancel = true, reason
-	if a.rang {
-		a.sendCancel(s)
-	}
-	// Otherwise the first provisional response sends it: "If no provisional
-	// response has been received, the CANCEL request MUST NOT be sent"
-	// (RFC 3261 §9.1). A 2xx that comes instead gets ACK and BYE.
+	a.sendCancel(s)
 }
 
-// sendCancel sends the CANCEL of an attempt, once.
+// sendCancel sends the CANCEL of an attempt, once, and not before its first
+// provisional response: "If no provisional response has been received, the
+// CANCEL request MUST NOT be sent" (RFC 3261 §9.1). A 2xx that comes instead
+// gets ACK and BYE.
 func (a *attempt) sendCancel(s *ua.Shard) {
-	if a.sent || a.tx == nil {
+	if a.sent || !a.rang {
 		return
 	}
 	a.sent = true
@@ -63,5 +61,7 @@ func (a *attempt) sendCancel(s *ua.Shard) {
 	}
 	l.call.waiting++
 	s.Request(l.flow, sip.CANCEL, a.branch, b.Finish(nil), &farewell{call: l.call})
-	s.CancelSent(a.tx)
+	if a.tx != nil {
+		s.CancelSent(a.tx)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
@@ -26,7 +27,6 @@ type exchange struct {
 	branch []byte
 
 	nearSeq, farSeq uint32
-	recordRoute     []byte // of the request, as its 2xx repeats it
 	cancelled       bool
 	rang            bool
 	cancelSent      bool
@@ -44,12 +44,11 @@ func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet)
 		s.Reply(tx, &sip.StatusError{Code: 483})
 		return
 	}
-	if m.Method() == sip.INVITE && c.inviting() {
-		// "A UAS that receives an INVITE on a dialog while an INVITE it had
-		// sent on that dialog is in progress MUST return a 491" (RFC 3261 §14.2);
-		// the same for one that crosses the other leg's.
-		s.Reply(tx, &sip.StatusError{Code: 491})
-		return
+	if m.Method() == sip.INVITE {
+		if err := c.glare(f); err != nil {
+			s.Reply(tx, err)
+			return
+		}
 	}
 	if m.Method() == sip.REFER && bytes.Contains(bytes.ToLower(m.First(sip.HdrReferTo)), []byte("replaces=")) {
 		// It names a dialog that only this leg's side knows.
@@ -78,13 +77,29 @@ func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet)
 	})
 }
 
-// inviting says whether an INVITE is under way, or was answered and has no ACK.
-func (c *Call) inviting() bool {
-	if c.state == trying {
-		return true
+// glare refuses an INVITE in a dialog while another is under way. "A UAS that
+// receives a second INVITE before it sends the final response to a first INVITE
+// ... on the same dialog MUST return a 500 ... and MUST include a Retry-After
+// header field with a randomly chosen value of between 0 and 10 seconds." "A
+// UAS that receives an INVITE on a dialog while an INVITE it had sent on that
+// dialog is in progress MUST return a 491" (RFC 3261 §14.2); the same while one
+// was answered and has no ACK yet.
+func (c *Call) glare(f *fork) *sip.StatusError {
+	second := &sip.StatusError{Code: 500, Header: fmt.Sprintf("Retry-After: %d", rand.IntN(11))}
+	if c.state == trying && f.leg == c.in {
+		return second
 	}
-	return slices.ContainsFunc(c.passing, func(x *exchange) bool { return x.method == sip.INVITE }) ||
-		slices.ContainsFunc(c.answers, func(n *answer) bool { return !n.acked })
+	for _, x := range c.passing {
+		if x.method == sip.INVITE && x.near == f {
+			return second
+		} else if x.method == sip.INVITE {
+			return &sip.StatusError{Code: 491}
+		}
+	}
+	if c.state == trying || slices.ContainsFunc(c.answers, func(n *answer) bool { return !n.acked }) {
+		return &sip.StatusError{Code: 491}
+	}
+	return nil
 }
 
 // rack writes the RAck of a PRACK: the response number is the target's own and
@@ -123,7 +138,7 @@ func (x *exchange) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 	}
 	if x.final {
 		if code >= 200 && code < 300 && x.method == sip.INVITE {
-			x.call.again(s, x)
+			x.call.again(s, x.far, x.farSeq)
 		}
 		return
 	}
@@ -131,11 +146,24 @@ func (x *exchange) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 		x.far.dialog.Refresh(m)
 	}
 	x.pass(s, m)
-	if code == 481 || code == 408 {
-		// "If the response ... is a 481 or a 408, the UAC SHOULD terminate the
-		// dialog" (RFC 3261 §12.2.1.2, RFC 5057 §5.1).
-		x.call.end(s, x.far, fmt.Sprintf("%s answered %d to %s", x.far.leg.peer.Name, code, x.method))
+	if x.fatal(code) {
+		var left *fork
+		if code == 481 {
+			left = x.far // who does not know the dialog needs no BYE
+		}
+		x.call.end(s, left, fmt.Sprintf("%s answered %d to %s", x.far.leg.peer.Name, code, x.method))
 	}
+}
+
+// fatal says whether a final response means that the call is over at the far
+// leg. A 481 to another method ends another usage of the dialog (RFC 5057 §5.1),
+// that to a PRACK none at all: it only knew no such 1xx (RFC 3262 §3).
+func (x *exchange) fatal(code int) bool {
+	switch x.method {
+	case sip.INVITE, sip.UPDATE, sip.INFO:
+		return dialog.Ends(code) && x.call.state == answered && x.far == x.far.leg.winner
+	}
+	return false
 }
 
 // pass sends a response on to the near leg.
@@ -155,7 +183,7 @@ func (x *exchange) pass(s *ua.Shard, m *sip.Message) {
 	if x.method == sip.INVITE && code >= 200 && code < 300 {
 		x.close()
 		n := &answer{
-			call: x.call, near: x.near, far: x.far, server: x.server, client: x,
+			call: x.call, near: x.near, far: x.far, server: x.server,
 			nearSeq: x.nearSeq, farSeq: x.farSeq, code: code, ok: out,
 		}
 		n.begin(s)
@@ -221,7 +249,7 @@ func (x *exchange) ServerDone(*ua.Shard, *ua.ServerTx, error) {}
 // ClientDone makes the exchange a ua.ClientUser.
 func (x *exchange) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 	x.client = nil
-	x.call.dropAnswers(x)
+	x.call.dropAnswer(x.far, x.farSeq)
 	if err == nil || x.final {
 		return
 	}
@@ -231,7 +259,7 @@ func (x *exchange) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 	}
 	x.call.record(callflow.TimedOut, x.far.leg, code, fmt.Sprintf("no answer to %s: %v", x.method, err))
 	x.fail(s, code)
-	if code == 408 {
-		x.call.end(s, x.far, fmt.Sprintf("%s did not answer %s", x.far.leg.peer.Name, x.method))
+	if x.fatal(code) {
+		x.call.end(s, nil, fmt.Sprintf("%s did not answer %s", x.far.leg.peer.Name, x.method))
 	}
 }

@@ -23,6 +23,10 @@ var stays = func() (t [256]bool) {
 		sip.HdrAuthorization, sip.HdrProxyAuthorization, sip.HdrWWWAuthenticate, sip.HdrProxyAuthenticate,
 		sip.HdrAuthenticationInfo, sip.HdrProxyAuthenticationInfo,
 		sip.HdrSecurityClient, sip.HdrSecurityServer, sip.HdrSecurityVerify,
+		// Good only among those who trust each other (RFC 3325 §5, RFC 7315), and
+		// no profile can say yet whom it trusts.
+		sip.HdrPAssertedIdentity, sip.HdrPPreferredIdentity, sip.HdrPAssociatedURI,
+		sip.HdrPChargingVector, sip.HdrPVisitedNetworkID, sip.HdrPAccessNetworkInfo,
 		// Its agent is a host of the other side; see warning.
 		sip.HdrWarning,
 	} {
@@ -34,12 +38,12 @@ var stays = func() (t [256]bool) {
 // copyAcross writes the headers of m that cross to the other leg.
 func copyAcross(b *sip.Builder, m *sip.Message, place Place) {
 	for f := range m.Fields() {
-		switch {
-		case f.ID == sip.HdrWarning:
-			warning(b, f.Value, place)
-		case !stays[f.ID]:
+		if !stays[f.ID] {
 			b.Field(f)
 		}
+	}
+	for v := range m.Values(sip.HdrWarning) {
+		warning(b, v, place)
 	}
 }
 

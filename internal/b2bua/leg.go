@@ -19,12 +19,14 @@ type Leg struct {
 	place  Place
 	flow   ua.Flow // the connection that the dialogs live on
 
+	waiting []func(*ua.Shard, ua.Flow, error) // for the connection that is being made
+
 	callID   string
 	localTag string // of the first dialog; a leg out has no other
 	forks    []*fork
 	winner   *fork // the dialog that was answered
 
-	first *dialog.Dialog // of a caller: the dialog that each further one is a copy of
+	first *dialog.Dialog // of a caller: what each of its dialogs begins as a copy of
 	uac   *dialog.UAC    // of a target: its INVITE, and the dialogs that it made
 }
 
@@ -33,7 +35,7 @@ type Leg struct {
 type fork struct {
 	leg    *Leg
 	dialog *dialog.Dialog
-	joined *fork // the dialog on the other leg that it is joined with
+	joined *fork // the dialog on the other leg that it is joined with; nil when there is none any more
 	left   bool  // a BYE was sent or received
 }
 
@@ -73,9 +75,10 @@ func (f *fork) received(m *sip.Message) *sip.StatusError {
 
 // reach gives the flow for the next request in a dialog of the leg: the
 // connection that the dialog lives on, or when that has gone a new one to the
-// peer's configured address, under its names and policy.
+// peer's configured address, under its names and policy. What waits for a new
+// one leaves in order.
 func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) {
-	if l.flow.Conn.Alive() {
+	if len(l.waiting) == 0 && l.flow.Conn.Alive() {
 		flow := l.flow
 		if !flow.Conn.Transport().Reliable() {
 			flow.Addr = l.address(f)
@@ -83,13 +86,36 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 		done(s, flow, nil)
 		return
 	}
+	if l.secure && !l.peer.Secure() {
+		done(s, ua.Flow{}, errPlain)
+		return
+	}
+	if l.waiting = append(l.waiting, done); len(l.waiting) > 1 {
+		return
+	}
 	l.call.engine.ways.Connect(s, l.peer, func(s *ua.Shard, flow ua.Flow, err error) {
 		if err == nil {
 			l.flow = flow
 		}
-		done(s, flow, err)
+		all := l.waiting
+		l.waiting = nil
+		for _, done := range all {
+			done(s, flow, err)
+		}
 	})
 }
+
+// settle moves the leg to where a new connection will be made, before a request
+// is written, when its own has gone.
+func (l *Leg) settle() {
+	if !l.flow.Conn.Alive() {
+		l.place = l.call.engine.ways.Place(l.peer, nil)
+	}
+}
+
+// errPlain keeps a sips: dialog from going on over a hop that is not TLS
+// (RFC 3261 §26.2.2).
+var errPlain = errors.New("its TLS connection has gone, and the peer's uri is not a TLS one")
 
 // address is where a request in a dialog goes on UDP: to the next hop that the
 // dialog names when that is an address of the peer's, else to where the peer's

@@ -105,6 +105,9 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 	u.call.record(callflow.TargetFailed, l, cause.Code, reason)
 	u.call.engine.log.Warn("target failed", "call", u.call.Number, "peer", l.peer.Name, "status", cause.Code, "cause", reason)
 	l.forget()
+	for _, f := range l.forks {
+		f.joined.joined = nil // its early dialogs are over (RFC 3261 §12.3)
+	}
 	u.tryNext(s)
 }
 
@@ -184,7 +187,9 @@ func (a *attempt) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 	a.tx = nil
 	c := a.setup.call
 	defer c.finish()
-	c.dropAnswers(a)
+	if w := a.leg.winner; w != nil {
+		c.dropAnswer(w, inviteCSeq)
+	}
 	if err == nil || a.quit || a.setup.final {
 		return
 	}
@@ -204,7 +209,7 @@ func (a *attempt) refused(s *ua.Shard, m *sip.Message) {
 	switch {
 	case code < 400:
 		cause = &sip.StatusError{Code: 480, Err: fmt.Errorf("redirected with %d, which is not followed", code)}
-	case code == 503 || code == 408:
+	case (code == 503 || code == 408) && a.setup.next < len(a.setup.targets):
 		cause.Err = fmt.Errorf("answered %d %s", code, m.Reason())
 	default:
 		a.setup.reject(s, a, m)

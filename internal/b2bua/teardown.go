@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -13,7 +14,7 @@ var errNoDialog = errors.New("its 2xx has no To tag or no Contact that could be 
 // bye is a BYE from one leg: it is answered at once, and the other leg gets one.
 func (c *Call) bye(s *ua.Shard, f *fork, tx *ua.ServerTx, m *sip.Message) {
 	s.Reply(tx, &sip.StatusError{Code: 200})
-	f.left = true
+	f.left = true // also if early: its 2xx may have been overtaken
 	reason := string(m.First(sip.HdrReason))
 	switch {
 	case c.state == over:
@@ -27,8 +28,8 @@ func (c *Call) bye(s *ua.Shard, f *fork, tx *ua.ServerTx, m *sip.Message) {
 		c.setup.abandon(s, reason)
 		c.setup.refuse(s, &sip.StatusError{Code: 487})
 	}
-	// "The callee's UA MUST NOT send a BYE on early dialogs" (RFC 3261 §15): one
-	// that does is answered, and its INVITE still needs a final response.
+	// "The callee's UA MUST NOT send a BYE on early dialogs" (RFC 3261 §15): the
+	// INVITE of one that does still needs a final response.
 }
 
 // end ends an answered call or gives one up that is not, for a reason of ours.
@@ -64,8 +65,20 @@ func (c *Call) hangUp(s *ua.Shard, by *fork, reason, why string) {
 			x.fail(s, 481)
 		}
 	}
-	for _, n := range c.answers {
+	for _, n := range slices.Clone(c.answers) {
 		n.acknowledge(s, nil)
+		switch {
+		case n.acked:
+		case n.near.left:
+			n.settled(s)
+		default:
+			// "The callee's UA ... MUST NOT send a BYE on a confirmed dialog until it
+			// has received an ACK for its 2xx response or until the server transaction
+			// times out" (RFC 3261 §15).
+			n.near.left = true
+			n.bye = &reason
+			c.waiting++
+		}
 	}
 	for _, f := range [...]*fork{c.in.winner, c.out.winner} {
 		if !f.left {
@@ -96,16 +109,24 @@ func (c *Call) sayBye(s *ua.Shard, f *fork, reason string) {
 	})
 }
 
-// farewell waits for the end of a BYE or CANCEL, whatever it is.
+// farewell waits for the final response to a BYE or CANCEL, whatever it is.
 type farewell struct {
 	call *Call
+	over bool
 }
 
 // Response makes the farewell a ua.ClientUser.
-func (w *farewell) Response(*ua.Shard, *ua.ClientTx, *sip.Message) {}
+func (w *farewell) Response(s *ua.Shard, tx *ua.ClientTx, m *sip.Message) {
+	if m.StatusCode() >= 200 {
+		w.ClientDone(s, tx, nil)
+	}
+}
 
 // ClientDone makes the farewell a ua.ClientUser.
 func (w *farewell) ClientDone(*ua.Shard, *ua.ClientTx, error) {
-	w.call.waiting--
-	w.call.finish()
+	if !w.over {
+		w.over = true
+		w.call.waiting--
+		w.call.finish()
+	}
 }

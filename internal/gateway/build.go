@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"fmt"
+
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/route"
@@ -28,10 +30,28 @@ func build(cfg *config.Config, o trust.Options) (*snapshot, []config.Problem) {
 	set, problems := o.Load(cfg)
 	problems = append(problems, peer.Check(cfg)...)
 	problems = append(problems, route.Check(cfg)...)
+	problems = append(problems, checkPlaces(cfg)...)
 	if len(problems) > 0 {
 		config.SortProblems(problems)
 		return nil, problems
 	}
 	peers := peer.Compile(cfg, nil)
 	return &snapshot{config: cfg, peers: peers, routes: route.Compile(cfg, peers), trust: set}, nil
+}
+
+// checkPlaces finds peers to which we could not say where we are reached: Via
+// and Contact carry the address of a listener, never that of a connection.
+func checkPlaces(cfg *config.Config) []config.Problem {
+	var problems []config.Problem
+	for i := range cfg.Peers {
+		p := &cfg.Peers[i]
+		if p.URI.Transport == "" || p.Listener != "" || cfg.ListenerFor(p) != nil {
+			continue
+		}
+		problems = append(problems, cfg.Problem(p.At("uri"),
+			fmt.Sprintf("peer %q: there is no listener on %s", p.Name, p.URI.Transport),
+			"our requests to the peer say where it reaches us, which is a listener's address",
+			"add a listener on "+string(p.URI.Transport)))
+	}
+	return problems
 }

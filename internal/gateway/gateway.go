@@ -50,7 +50,9 @@ type Gateway struct {
 	engine    *b2bua.Engine
 	recorder  *recorder.Recorder
 	strangers *guard.Strangers
-	places    map[string]b2bua.Place // by listener; written before the first connection
+	places    map[string]b2bua.Place // by listener; written while opening
+	opening   chan struct{}          // closed when every listener is open
+	closing   atomic.Bool            // new calls are refused
 }
 
 // New compiles a configuration. Problems mean that there is no gateway; they
@@ -59,7 +61,10 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{log: o.Log, options: o, recorder: recorder.New(o.Recorder), strangers: guard.NewStrangers()}
+	g := &Gateway{
+		log: o.Log, options: o, recorder: recorder.New(o.Recorder), strangers: guard.NewStrangers(),
+		opening: make(chan struct{}),
+	}
 	o.TLS.KeyLog = g.recorder.KeyLog
 	snap, problems := build(cfg, o.TLS)
 	if len(problems) > 0 {
@@ -148,10 +153,15 @@ var errStranger = errors.New("from nobody we know, who has had answers enough")
 // admit lets messages of peers in. A stranger's request gets a few answers, and
 // then silence: 403, or what the grammar says when it is malformed.
 func (g *Gateway) admit(p *transport.Packet) error {
+	select {
+	case <-g.opening: // without a lock, as it nearly always is
+	default:
+		<-g.opening
+	}
 	if g.PeerOf(p) != nil {
 		return nil
 	}
-	if !p.Msg.IsRequest() || !g.strangers.Answer(p.Source.Addr(), p.At) {
+	if !p.Msg.IsRequest() || p.Msg.Method() == sip.ACK || !g.strangers.Answer(p.Source.Addr(), p.At) {
 		return errStranger
 	}
 	if p.Err != nil {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -16,26 +17,46 @@ import (
 )
 
 // Start opens every listener. When one cannot be opened, all are closed again
-// and the error names it.
+// and the error names it. Messages that come before the last one is open wait.
 func (g *Gateway) Start() error {
 	cfg := g.snapshot.Load().config
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := writable(cfg.Data); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	if err := g.server.Start(); err != nil {
 		return err
 	}
 	g.engine = b2bua.New(g, g.log, g.server.NumShards())
+	err := g.listenAll(cfg)
+	close(g.opening)
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		g.server.Close(ctx)
+	}
+	return err
+}
+
+func (g *Gateway) listenAll(cfg *config.Config) error {
 	g.places = make(map[string]b2bua.Place)
 	for i := range cfg.Listeners {
 		if err := g.listen(&cfg.Listeners[i]); err != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			defer cancel()
-			g.server.Close(ctx)
 			return err
 		}
 	}
 	return nil
+}
+
+// writable makes a directory, and a file in it, which it removes again.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".writable-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 func (g *Gateway) listen(l *config.Listener) error {
@@ -48,7 +69,7 @@ func (g *Gateway) listen(l *config.Listener) error {
 		return fmt.Errorf("listener %s: %w", l.Name, err)
 	}
 	g.places[l.Name] = placeOf(l, open.Addr())
-	g.log.Info("listening", "listener", l.Name, "address", l.Listen.Transport, "port", open.Addr())
+	g.log.Info("listening", "listener", l.Name, "transport", t, "address", open.Addr())
 	return nil
 }
 
@@ -69,19 +90,21 @@ func placeOf(l *config.Listener, addr netip.AddrPort) b2bua.Place {
 // farewell is how long calls have to answer their BYE when the gateway stops.
 const farewell = 2 * time.Second
 
-// Close ends every call, then every connection, and waits for all goroutines.
-// ctx bounds how long that may take.
+// Close refuses new calls, ends every call, then every connection, and waits for
+// all goroutines. ctx bounds how long that may take.
 func (g *Gateway) Close(ctx context.Context) error {
+	g.closing.Store(true)
 	for i := range g.server.NumShards() {
 		g.server.Do(i, func(s *ua.Shard) { g.engine.Shutdown(s) })
 	}
 	patience, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
-	for tick := time.NewTicker(10 * time.Millisecond); g.engine.Live() > 0 && patience.Err() == nil; {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for g.engine.Live() > 0 && patience.Err() == nil {
 		select {
 		case <-tick.C:
 		case <-patience.Done():
-			tick.Stop()
 		}
 	}
 	return g.server.Close(ctx)

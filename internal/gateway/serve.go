@@ -65,6 +65,9 @@ func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error
 
 // invite begins a call.
 func (g *Gateway) invite(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from *peer.Peer) error {
+	if g.closing.Load() {
+		return &sip.StatusError{Code: 503, Header: "Retry-After: 10", Err: errors.New("the gateway stops")}
+	}
 	hops := 70 // RFC 3261 §8.1.1.6
 	if n, ok := p.Msg.MaxForwards(); ok {
 		hops = n
@@ -87,6 +90,10 @@ func (g *Gateway) invite(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from
 		From: from, Method: sip.INVITE, SIPS: secure,
 		User: string(sip.AppendUnescape(nil, uri.User)),
 	})
+	if secure && !p.Conn.Transport().Secure() {
+		// Its dialog would have to go on over that hop.
+		decision = route.Decision{Outcome: route.SIPSNotAllowed, Why: "the call is sips: and came over " + p.Conn.Transport().String()}
+	}
 	if err := g.refusal(decision, from, p); err != nil {
 		return err
 	}

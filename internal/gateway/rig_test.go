@@ -1,0 +1,343 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/memnet"
+	"github.com/sallyport-sip/sallyport/internal/testca"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/siptest"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Timers of RFC 3261 that tests count by.
+const (
+	t1       = 500 * time.Millisecond
+	t2       = 4 * time.Second
+	lifetime = 64 * t1
+)
+
+const (
+	gatewayAddr = "192.0.2.1"
+	officeAddr  = "192.0.2.10:5080"
+	acmeAddr    = "192.0.2.20:5081"
+	backupAddr  = "192.0.2.30:5082"
+)
+
+// rig is a gateway on a network in memory, and the scripted peers around it.
+type rig struct {
+	*testing.T
+	*Gateway
+	net     *memnet.Network
+	ca      *testca.CA
+	log     syncBuffer
+	started time.Time
+	closed  bool
+
+	office, acme, backup *siptest.Peer // set by call
+}
+
+// syncBuffer is a log that several goroutines write.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// setting is what a test runs under.
+type setting struct {
+	shards          int
+	office, targets transport.Transport
+	peers           string // further keys of each peer, by "name: key"
+	profiles        map[string]string
+	routes          string
+	file            string // the whole file instead
+	network         memnet.Options
+	options         func(*Options)
+}
+
+// plain is UDP on both sides and one shard.
+var plain = setting{shards: 1, office: transport.UDP, targets: transport.UDP}
+
+// hops runs a test over each transport on either side, with one shard and with
+// three.
+func hops(t *testing.T, f func(r *rig)) {
+	for _, a := range []transport.Transport{transport.UDP, transport.TCP, transport.TLS} {
+		for _, b := range []transport.Transport{transport.UDP, transport.TCP, transport.TLS} {
+			for _, shards := range []int{1, 3} {
+				t.Run(fmt.Sprintf("%v to %v, shards %d", a, b, shards), func(t *testing.T) {
+					run(t, setting{shards: shards, office: a, targets: b}, f)
+				})
+			}
+		}
+	}
+}
+
+// run runs a test in a bubble, with a gateway and its three peers. When f
+// returns, no call may be live, and after 64*T1 nothing may be left of any.
+func run(t *testing.T, set setting, f func(r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, set)
+		f(r)
+		if !r.closed {
+			r.empty()
+		}
+	})
+}
+
+// start opens a gateway in a bubble.
+func start(t *testing.T, set setting) *rig {
+	t.Helper()
+	r := &rig{T: t, net: memnet.New(set.network), ca: testca.New("test CA"), started: time.Now()}
+	dir := t.TempDir()
+	gw := r.ca.Leaf("gw.example")
+	r.write(dir, "gw.pem", gw.PEM())
+	r.write(dir, "gw-key.pem", gw.KeyPEM())
+	r.write(dir, "ca.pem", r.ca.PEM())
+	if set.office == 0 {
+		set.office = transport.UDP
+	}
+	if set.targets == 0 {
+		set.targets = transport.UDP
+	}
+	if set.file == "" {
+		set.file = file(set)
+	}
+	cfg, problems := config.Parse(filepath.Join(dir, "sallyport.yaml"), []byte(set.file))
+	for _, p := range problems {
+		t.Fatalf("configuration: %s\n%s", p, set.file)
+	}
+	o := Options{
+		Network: r.net,
+		Shards:  max(set.shards, 1),
+		Log:     slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if set.options != nil {
+		set.options(&o)
+	}
+	g, problems := New(cfg, o)
+	for _, p := range problems {
+		t.Fatalf("gateway: %s", p)
+	}
+	if err := g.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.Gateway = g
+	t.Cleanup(func() {
+		r.shut()
+		if t.Failed() {
+			t.Logf("log of the gateway:\n%s", r.log.String())
+		}
+	})
+	r.office = r.peer("office", set.office, officeAddr)
+	r.acme = r.peer("acme", set.targets, acmeAddr)
+	r.backup = r.peer("backup", set.targets, backupAddr)
+	r.office.Dial(r.listener(set.office))
+	if set.targets == transport.UDP { // else the gateway connects
+		r.acme.Dial(r.listener(set.targets))
+		r.backup.Dial(r.listener(set.targets))
+	}
+	return r
+}
+
+func (r *rig) write(dir, name string, b []byte) {
+	if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// file writes a configuration: office calls acme and then backup, and is called
+// by both.
+func file(set setting) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `
+listeners:
+  udp: {listen: "udp:%[1]s:5060"}
+  tcp: {listen: "tcp:%[1]s:5060"}
+  tls: {listen: "tls:%[1]s:5061", client_certificates: required}
+identities:
+  gateway: {certificate: gw.pem, key: gw-key.pem}
+trust:
+  partners: {files: [ca.pem]}
+defaults: {identity: gateway, trust: [partners]}
+profiles:
+  required: {sips: required}
+  allowed: {sips: allowed}
+  never: {sips: never}
+peers:
+`, gatewayAddr)
+	for _, p := range []struct {
+		name, addr string
+		t          transport.Transport
+	}{{"office", officeAddr, set.office}, {"acme", acmeAddr, set.targets}, {"backup", backupAddr, set.targets}} {
+		extra := ""
+		if p.t == transport.TLS {
+			extra = fmt.Sprintf(", certificate_names: [%s.example]", p.name)
+		}
+		if profile := set.profiles[p.name]; profile != "" {
+			extra += ", profile: " + profile
+		}
+		fmt.Fprintf(&b, "  %s: {uri: \"sip:%s;transport=%v\"%s}\n", p.name, p.addr, p.t, extra)
+	}
+	if set.routes == "" {
+		set.routes = "{from: [office], to: [acme, backup]}|{from: [acme, backup], to: [office]}"
+	}
+	b.WriteString("routes:\n")
+	for line := range strings.SplitSeq(set.routes, "|") {
+		b.WriteString("  - " + line + "\n")
+	}
+	return b.String()
+}
+
+// peer opens a peer whose certificate, on TLS, is for name.example.
+func (r *rig) peer(name string, t transport.Transport, addr string) *siptest.Peer {
+	r.Helper()
+	return siptest.New(r.T, siptest.Config{
+		Name: name, Transport: t, Network: r.net, Addr: netip.MustParseAddrPort(addr), TLS: r.tls(name + ".example"),
+	})
+}
+
+// tls is how a peer with a name speaks TLS in both roles.
+func (r *rig) tls(name string) *tls.Config {
+	return &tls.Config{
+		Certificates: []tls.Certificate{r.ca.Leaf(name).TLS()},
+		RootCAs:      r.ca.Pool(),
+		ClientCAs:    r.ca.Pool(),
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ServerName:   "gw.example",
+	}
+}
+
+// listener is where the gateway listens on a transport.
+func (r *rig) listener(t transport.Transport) netip.AddrPort {
+	r.Helper()
+	for _, l := range r.Listeners() {
+		if l.Transport() == t {
+			return l.Addr()
+		}
+	}
+	r.Fatalf("no listener on %v", t)
+	return netip.AddrPort{}
+}
+
+// shut closes the gateway, once.
+func (r *rig) shut() {
+	if r.closed {
+		return
+	}
+	r.closed = true
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := r.Close(ctx); err != nil {
+		r.Errorf("close: %v", err)
+	}
+}
+
+// kept returns what the gateway keeps of calls, those included that are over.
+func (r *rig) kept() (calls, tags int) {
+	for i := range r.server.NumShards() {
+		r.server.Do(i, func(s *ua.Shard) {
+			c, t := r.engine.Kept(s)
+			calls, tags = calls+c, tags+t
+		})
+	}
+	return calls, tags
+}
+
+// none checks that no call is live any more.
+func (r *rig) none() {
+	r.Helper()
+	synctest.Wait()
+	if n := r.Calls(); n != 0 {
+		r.Errorf("%d calls are live", n)
+	}
+}
+
+// empty checks that no call is live, and that nothing is left of any after
+// 64*T1.
+func (r *rig) empty() {
+	r.Helper()
+	r.none()
+	time.Sleep(lifetime + time.Millisecond)
+	synctest.Wait()
+	if calls, tags := r.kept(); calls != 0 || tags != 0 {
+		r.Errorf("after 64*T1 %d calls and %d tags are left", calls, tags)
+	}
+}
+
+const (
+	offer  = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
+	answer = "v=0\r\no=- 2 2 IN IP4 198.51.100.2\r\ns=-\r\nc=IN IP4 198.51.100.2\r\nt=0 0\r\nm=audio 42000 RTP/AVP 0\r\n"
+)
+
+const number = "sip:+4930123@gw.example"
+
+// invite sends an INVITE from the office.
+func (r *rig) invite(options ...siptest.Option) {
+	r.Helper()
+	r.office.Send(r.office.Request(sip.INVITE, number, append([]siptest.Option{siptest.Body("application/sdp", offer)}, options...)...))
+	r.office.Want(100)
+}
+
+// answered makes a call from the office to acme that is up. It returns the
+// INVITE as acme saw it, and the 200 as the office did.
+func (r *rig) answered(options ...siptest.Option) (invite, ok *siptest.Message) {
+	r.Helper()
+	r.invite(options...)
+	invite = r.acme.WantRequest(sip.INVITE)
+	r.acme.Reply(invite, 180)
+	r.office.Want(180)
+	r.acme.Reply(invite, 200, siptest.Body("application/sdp", answer))
+	ok = r.office.Want(200)
+	r.office.Send(r.office.Ack(ok))
+	r.acme.WantRequest(sip.ACK)
+	return invite, ok
+}
+
+// hangUp ends a call that is up from one side.
+func (r *rig) hangUp(from, to *siptest.Peer, options ...siptest.Option) (bye *siptest.Message) {
+	r.Helper()
+	from.Send(from.InDialog(sip.BYE, options...))
+	from.Want(200)
+	bye = to.WantRequest(sip.BYE)
+	to.Reply(bye, 200)
+	return bye
+}
+
+// header compares a header of a message.
+func (r *rig) header(m *siptest.Message, name sip.HeaderID, want string) {
+	r.Helper()
+	if got := string(m.First(name)); got != want {
+		r.Errorf("%s: got %q, want %q", name, got, want)
+	}
+}
