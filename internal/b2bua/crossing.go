@@ -174,7 +174,7 @@ func (x *exchange) pass(s *ua.Shard, m *sip.Message) {
 	}
 	l := x.near.leg
 	var b sip.Builder
-	x.server.Response(&b, code, reason, nil)
+	x.server.Response(&b, code, reason, nil, roomFor(m))
 	if dialog.Refreshes(x.method) && code < 300 {
 		b.Header("Contact", l.place.contact(l.secure))
 	}

@@ -147,7 +147,7 @@ func (r *Request) respond(s *Shard, code int, x *extras) ([]byte, error) {
 		return nil, ErrAnswered
 	}
 	var b sip.Builder
-	r.tx.Response(&b, code, x.reason, r.tag)
+	r.tx.Response(&b, code, x.reason, r.tag, x.size())
 	call := r.made
 	if call == nil {
 		call = r.inside
@@ -196,7 +196,7 @@ func (r *Request) refuse(s *Shard, e *sip.StatusError) {
 	}
 	r.finished(s)
 	var b sip.Builder
-	r.tx.Response(&b, e.Code, e.Phrase(), r.tag)
+	r.tx.Response(&b, e.Code, e.Phrase(), r.tag, len(e.Header)+2)
 	if e.Header != "" {
 		b.Raw([]byte(e.Header + "\r\n"))
 	}

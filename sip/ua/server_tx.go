@@ -121,9 +121,11 @@ func (tx *ServerTx) begin(t *transaction.Server, m *sip.Message) {
 
 // Response begins a response in b: its status line and the headers that it
 // repeats, with toTag when the request's To has none. The caller adds further
-// headers, ends it with Finish and gives it to Respond.
-func (tx *ServerTx) Response(b *sip.Builder, code int, reason string, toTag []byte) {
-	b.Reset(make([]byte, 0, 1024))
+// headers and a body, for which room bytes are made, ends it with Finish and
+// gives it to Respond.
+func (tx *ServerTx) Response(b *sip.Builder, code int, reason string, toTag []byte, room int) {
+	const line = len("SIP/2.0 200 \r\nTo: ;tag=\r\nContent-Length: 65536\r\n\r\n")
+	b.Reset(make([]byte, 0, line+len(reason)+len(tx.head)+len(tx.to)+len(toTag)+room))
 	b.Status(code, reason)
 	b.Raw(tx.head)
 	if tx.tagged || len(toTag) == 0 {
@@ -145,7 +147,7 @@ func (s *Shard) Respond(tx *ServerTx, code int, b []byte) bool {
 // error's cause stays with us; its code, phrase and header go out.
 func (s *Shard) Reply(tx *ServerTx, e *sip.StatusError) {
 	var b sip.Builder
-	tx.Response(&b, e.Code, e.Phrase(), s.NewTag())
+	tx.Response(&b, e.Code, e.Phrase(), s.NewTag(), len(e.Header)+2)
 	if e.Header != "" {
 		b.Raw([]byte(e.Header + "\r\n"))
 	}
