@@ -163,7 +163,7 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 		nearSeq: cseq.Seq, farSeq: inviteCSeq, code: m.StatusCode(),
 	}
 	var b sip.Builder
-	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(f.joined.dialog.ID.LocalTag))
+	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(f.joined.dialog.ID.LocalTag), roomFor(m))
 	c.in.dialogHeaders(&b, u.invite)
 	copyAcross(&b, m, c.in.place)
 	n.ok = b.Finish(m.Body())

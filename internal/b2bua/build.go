@@ -21,6 +21,10 @@ func newBuilder(size int) sip.Builder {
 	return b
 }
 
+// roomFor is how much the crossing headers and the body of a response take, and
+// our Contact.
+func roomFor(m *sip.Message) int { return len(m.Bytes()) }
+
 // newCaller makes the leg of the peer that called, with its first dialog.
 func newCaller(s *ua.Shard, c *Call, inv Invite) (*Leg, error) {
 	p := inv.Packet

@@ -123,7 +123,7 @@ func (u *setup) fail(s *ua.Shard) {
 // refuse ends the call with a final response of ours.
 func (u *setup) refuse(s *ua.Shard, e *sip.StatusError) {
 	var b sip.Builder
-	u.server.Response(&b, e.Code, e.Phrase(), []byte(u.call.in.localTag))
+	u.server.Response(&b, e.Code, e.Phrase(), []byte(u.call.in.localTag), len(e.Header)+2)
 	if e.Header != "" {
 		b.Raw([]byte(e.Header + "\r\n"))
 	}
@@ -227,7 +227,7 @@ func (u *setup) reject(s *ua.Shard, a *attempt, m *sip.Message) {
 		code, reason = 403, ""
 	}
 	var b sip.Builder
-	u.server.Response(&b, code, reason, u.tagFor(a, m))
+	u.server.Response(&b, code, reason, u.tagFor(a, m), roomFor(m))
 	copyAcross(&b, m, u.call.in.place)
 	u.finally(s, code, b.Finish(m.Body()))
 }
@@ -249,7 +249,7 @@ func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
 		tag = f.joined.dialog.ID.LocalTag
 	}
 	var b sip.Builder
-	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(tag))
+	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(tag), roomFor(m))
 	u.call.in.dialogHeaders(&b, u.invite)
 	copyAcross(&b, m, u.call.in.place)
 	s.Respond(u.server, m.StatusCode(), b.Finish(m.Body()))
