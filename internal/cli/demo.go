@@ -31,10 +31,10 @@ func demo(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo [--once] [--tls 1.2|1.3] [--json] [--keylog FILE]",
 		Short: "Watch four calls cross a gateway over mutual TLS",
-		Long: "Demo makes a CA, certificates and a configuration in a temporary directory, starts\n" +
-			"a gateway on it, and places four calls between two peers of its own: one that is\n" +
-			"answered, one busy, one cancelled, and one from a peer whose certificate nobody\n" +
-			"knows, which is refused. It draws each as a ladder and runs on until Ctrl-C.",
+		Long: "Demo makes a CA, certificates and a configuration in a temporary directory,\n" +
+			"starts a gateway on it, and places four calls between two peers of its own: one\n" +
+			"that is answered, one busy, one cancelled, and one from a peer whose certificate\n" +
+			"nobody knows, which is refused. It draws each as a ladder and runs on until\nCtrl-C.",
 		Example: "  sallyport demo\n  sallyport demo --once --tls 1.2\n  sallyport demo --once --json --keylog keys.log",
 		Args:    noArgs,
 	}
