@@ -33,7 +33,7 @@ func TestShardsKeepTheOrderOfEachCallID(t *testing.T) {
 		var mu sync.Mutex
 		got, shards := map[string][]uint32{}, map[int]bool{}
 		owner := map[string]int{}
-		srv := start(t, network, &ua.Server{Shards: 8, ShardHandler: shardFunc(func(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
+		srv := start(t, network, &ua.Server{Shards: 8, Limits: transport.Limits{Pending: 8 << 20}, ShardHandler: shardFunc(func(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
 			cseq, _ := p.Msg.CSeq()
 			id := string(p.Msg.CallID())
 			mu.Lock()
