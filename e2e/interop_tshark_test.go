@@ -95,6 +95,7 @@ func (l leg) ports(t *testing.T) ports {
 func runDemo(t *testing.T, doc any, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"demo", "--once", "--json"}, args...)...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // where it leaves its files
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
