@@ -65,7 +65,9 @@ func (srv *Server) admit(p *transport.Packet) error {
 	if pe, ok := errors.AsType[*sip.ParseError](p.Err); ok {
 		return &sip.StatusError{Code: pe.Status(), Reason: phrase(pe), Err: pe}
 	}
-	return p.Err
+	// "If the message is a request, the transport layer SHOULD generate a 400"
+	// (RFC 3261 §18.3), before the stream ends that cannot be cut any further.
+	return &sip.StatusError{Code: 400, Err: p.Err}
 }
 
 // phrase tells a peer which part of its message is wrong.

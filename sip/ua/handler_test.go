@@ -390,7 +390,7 @@ func TestHandlersRunInOrderPerCallID(t *testing.T) {
 	bubble(t, func(t *testing.T, network *memnet.Network) {
 		var mu sync.Mutex
 		got := map[string][]uint32{}
-		start(t, network, &ua.Server{Limits: transport.Limits{Pending: 8 << 20}, Handler: ua.HandlerFunc(func(r *ua.Request) {
+		start(t, network, &ua.Server{Hooks: transport.Hooks{Identify: everybody}, Handler: ua.HandlerFunc(func(r *ua.Request) {
 			cseq, _ := r.Msg.CSeq()
 			time.Sleep(time.Duration(cseq.Seq%3) * time.Millisecond) // it may block
 			mu.Lock()

@@ -41,10 +41,11 @@ type Shard struct {
 	now    time.Time
 	ended  chan struct{}
 
-	touched []*transport.Conn             // to be flushed
-	waiting map[*transport.Conn]*ClientTx // requests without a final response, by stream
-	jobs    int                           // under way, see Go
-	quit    bool
+	touched   []*transport.Conn             // to be flushed
+	unwritten int                           // mails handled since the last flush
+	waiting   map[*transport.Conn]*ClientTx // requests without a final response, by stream
+	jobs      int                           // under way, see Go
+	quit      bool
 }
 
 func newShard(server *Server, index int) *Shard {
@@ -78,7 +79,7 @@ func (s *Shard) run() {
 		s.now = time.Now()
 		for i := range mails {
 			s.handle(&mails[i])
-			if i%batch == batch-1 {
+			if s.unwritten++; s.unwritten >= batch {
 				s.flush()
 			}
 		}
@@ -124,6 +125,7 @@ func (s *Shard) flush() {
 		s.touched[i] = nil
 	}
 	s.touched = s.touched[:0]
+	s.unwritten = 0
 }
 
 // drain lets results that come after the end still be run, so that what they

@@ -33,7 +33,7 @@ func TestShardsKeepTheOrderOfEachCallID(t *testing.T) {
 		var mu sync.Mutex
 		got, shards := map[string][]uint32{}, map[int]bool{}
 		owner := map[string]int{}
-		srv := start(t, network, &ua.Server{Shards: 8, Limits: transport.Limits{Pending: 8 << 20}, ShardHandler: shardFunc(func(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
+		srv := start(t, network, &ua.Server{Shards: 8, Hooks: transport.Hooks{Identify: everybody}, ShardHandler: shardFunc(func(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
 			cseq, _ := p.Msg.CSeq()
 			id := string(p.Msg.CallID())
 			mu.Lock()
@@ -190,6 +190,17 @@ func TestMalformedRequestsAreAnswered(t *testing.T) {
 		}
 		p.Send(p.Request(sip.OPTIONS, bob))
 		p.Want(200)
+	})
+}
+
+// A request that a stream cannot be cut behind still gets its 400.
+func TestRequestWithoutLengthEndsItsStream(t *testing.T) {
+	bubble(t, func(t *testing.T, network *memnet.Network) {
+		start(t, network, &ua.Server{ShardHandler: shardFunc(fine)})
+		p := peer(t, network, transport.TCP)
+		p.Send(p.Request(sip.OPTIONS, bob, siptest.Drop("Content-Length")))
+		p.Want(400)
+		p.WantClosed()
 	})
 }
 
