@@ -46,13 +46,13 @@ const (
 type rig struct {
 	*testing.T
 	*Gateway
-	net     *memnet.Network
-	ca      *testca.CA
-	log     syncBuffer
-	started time.Time
-	closed  bool
+	net    *memnet.Network
+	ca     *testca.CA
+	log    syncBuffer
+	set    setting
+	closed bool
 
-	office, acme, backup *siptest.Peer // set by call
+	office, acme, backup *siptest.Peer
 }
 
 // syncBuffer is a log that several goroutines write.
@@ -102,6 +102,17 @@ func hops(t *testing.T, f func(r *rig)) {
 	}
 }
 
+// streams is hops without UDP.
+func streams(t *testing.T, f func(r *rig)) {
+	for _, tr := range []transport.Transport{transport.TCP, transport.TLS} {
+		for _, shards := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%v, shards %d", tr, shards), func(t *testing.T) {
+				run(t, setting{shards: shards, office: tr, targets: tr}, f)
+			})
+		}
+	}
+}
+
 // run runs a test in a bubble, with a gateway and its three peers. When f
 // returns, no call may be live, and after 64*T1 nothing may be left of any.
 func run(t *testing.T, set setting, f func(r *rig)) {
@@ -118,18 +129,18 @@ func run(t *testing.T, set setting, f func(r *rig)) {
 // start opens a gateway in a bubble.
 func start(t *testing.T, set setting) *rig {
 	t.Helper()
-	r := &rig{T: t, net: memnet.New(set.network), ca: testca.New("test CA"), started: time.Now()}
-	dir := t.TempDir()
-	gw := r.ca.Leaf("gw.example")
-	r.write(dir, "gw.pem", gw.PEM())
-	r.write(dir, "gw-key.pem", gw.KeyPEM())
-	r.write(dir, "ca.pem", r.ca.PEM())
 	if set.office == 0 {
 		set.office = transport.UDP
 	}
 	if set.targets == 0 {
 		set.targets = transport.UDP
 	}
+	r := &rig{T: t, net: memnet.New(set.network), ca: testca.New("test CA"), set: set}
+	dir := t.TempDir()
+	gw := r.ca.Leaf("gw.example")
+	r.write(dir, "gw.pem", gw.PEM())
+	r.write(dir, "gw-key.pem", gw.KeyPEM())
+	r.write(dir, "ca.pem", r.ca.PEM())
 	if set.file == "" {
 		set.file = file(set)
 	}
@@ -340,4 +351,28 @@ func (r *rig) header(m *siptest.Message, name sip.HeaderID, want string) {
 	if got := string(m.First(name)); got != want {
 		r.Errorf("%s: got %q, want %q", name, got, want)
 	}
+}
+
+// contact is our Contact on a leg over a transport: where its listener is
+// reached.
+func (r *rig) contact(t transport.Transport) string {
+	if t.Reliable() {
+		return fmt.Sprintf("<sip:%v;transport=%v>", r.listener(t), t)
+	}
+	return fmt.Sprintf("<sip:%v>", r.listener(t))
+}
+
+// refused wants a final response that is no 2xx, and acknowledges it.
+func (r *rig) refused(code int) *siptest.Message {
+	r.Helper()
+	m := r.office.Want(code)
+	r.office.Send(r.office.Ack(m))
+	return m
+}
+
+// refuse answers an INVITE with a failure and takes its ACK.
+func (r *rig) refuse(p *siptest.Peer, invite *siptest.Message, code int, options ...siptest.Option) {
+	r.Helper()
+	p.Reply(invite, code, options...)
+	p.WantRequest(sip.ACK)
 }
