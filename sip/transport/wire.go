@@ -2,8 +2,10 @@ package transport
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,10 +58,10 @@ func (w *wire) poll() {
 }
 
 // fill waits for the socket and reads once. Its error is kept, so that TLS
-// learns of it too.
+// learns of it too; but a deadline is the reader's own, which may go on.
 func (w *wire) fill() error {
 	_, err := w.sock.read(&w.in)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		w.end = err
 	}
 	return err
