@@ -134,7 +134,8 @@ func checkPeerTLS(c *Config, r *report, p *Peer, label string) {
 		}
 		return
 	}
-	if len(p.Trust) == 0 && p.missing("trust") {
+	// Without its uri a peer has no defaults, and that is reported already.
+	if p.URI.Host != "" && len(p.Trust) == 0 && p.missing("trust") {
 		r.add(p.Pos, label+": it has no trust", "its certificate could not be verified", `name a trust set in "trust", here or in "defaults"`)
 	}
 	if l := c.ListenerFor(p); l == nil || p.Identity != l.Identity || p.Has("identity") { // else reported at the listener
