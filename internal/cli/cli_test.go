@@ -197,15 +197,3 @@ func TestExit(t *testing.T) {
 		}
 	}
 }
-
-func TestNearest(t *testing.T) {
-	words := []string{"version", "serve", "check", "cert"}
-	for word, want := range map[string]string{
-		"vresion": "version", "serv": "serve", "ceck": "check", "crt": "cert", "VERSION": "version", "vers": "version",
-		"x": "", "database": "", "": "",
-	} {
-		if got := nearest(word, words); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
 )
 
 func completion(a *app) *cobra.Command {
@@ -36,7 +38,7 @@ func completion(a *app) *cobra.Command {
 		case "powershell":
 			return root.GenPowerShellCompletionWithDesc(a.stdout)
 		}
-		if near := nearest(given[0], shells); near != "" {
+		if near, ok := config.Nearest(given[0], shells); ok {
 			return usagef("no completion for %q (did you mean %q?)", given[0], near)
 		}
 		return usagef("no completion for %q: the shells are bash, zsh, fish and powershell", given[0])

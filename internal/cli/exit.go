@@ -3,10 +3,11 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
 )
 
 // The exit statuses of every command.
@@ -69,7 +70,7 @@ func flagError(c *cobra.Command, err error) error {
 		}
 	})
 	text := "unknown flag --" + name
-	if near := nearest(name, known); near != "" {
+	if near, ok := config.Nearest(name, known); ok {
 		text += fmt.Sprintf(" (did you mean --%s?)", near)
 	}
 	return usagef("%s", text)
@@ -84,7 +85,7 @@ func unknownCommand(c *cobra.Command, word string) error {
 		}
 	}
 	text := fmt.Sprintf("%q is not a command of %s", word, c.CommandPath())
-	if near := nearest(word, known); near != "" {
+	if near, ok := config.Nearest(word, known); ok {
 		text += fmt.Sprintf(" (did you mean %q?)", near)
 	}
 	return &usageError{text: text, hint: "see: " + c.CommandPath() + " --help"}
@@ -96,50 +97,4 @@ func noArgs(c *cobra.Command, given []string) error {
 		return usagef("%s takes no argument, got %q", c.CommandPath(), given[0])
 	}
 	return nil
-}
-
-// nearest returns the known word that word was probably meant to be: the one with the fewest edits, if those are at
-// most a third of its length (and at least one edit is allowed), or one that word begins. It is empty when none is near.
-func nearest(word string, known []string) string {
-	best, fewest := "", len(word)
-	for _, k := range known {
-		n := edits(strings.ToLower(word), strings.ToLower(k))
-		if n <= max(1, len(k)/3) && n < fewest {
-			best, fewest = k, n
-		}
-	}
-	if best != "" {
-		return best
-	}
-	for _, k := range known {
-		if len(word) >= 2 && strings.HasPrefix(k, word) {
-			return k
-		}
-	}
-	return ""
-}
-
-// edits counts the insertions, deletions, replacements and swaps of neighbours that make b of a (the restricted
-// Damerau-Levenshtein distance).
-func edits(a, b string) int {
-	before, above := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range above {
-		above[j] = j
-	}
-	for i := range len(a) {
-		row := make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := above[j]
-			if a[i] != b[j] {
-				replace++
-			}
-			row[j+1] = min(replace, above[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, above = above, row
-	}
-	return above[len(b)]
 }

@@ -90,7 +90,7 @@ func (d *decoder) object(n ast.Node, v reflect.Value, label string) {
 		if !ok {
 			what := fmt.Sprintf("%skey %q is unknown", prefix(label), e.key)
 			d.add(e.at, what, "the keys here are "+list(known, "and"), suggest(e.key, known, "remove it"))
-			if meant, ok := nearest(e.key, known); ok {
+			if meant, ok := Nearest(e.key, known); ok {
 				place.bad = append(place.bad, meant)
 			}
 			continue

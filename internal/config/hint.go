@@ -34,15 +34,16 @@ func list(names []string, and string) string {
 // suggest asks whether the nearest of the known words was meant; when none is
 // near it says otherwise.
 func suggest(word string, known []string, otherwise string) string {
-	if k, ok := nearest(word, known); ok {
+	if k, ok := Nearest(word, known); ok {
 		return "did you mean " + quote(k) + "?"
 	}
 	return otherwise
 }
 
-// nearest returns the known word that differs in the fewest letters, at most in
-// a third of them.
-func nearest(word string, known []string) (string, bool) {
+// Nearest returns the known word that word was probably meant to be: the one
+// that differs in the fewest letters, at most in a third of them, or that word
+// is the beginning of. ok is false when none is near.
+func Nearest(word string, known []string) (near string, ok bool) {
 	best, found := 0, ""
 	for _, k := range known {
 		shorter := min(len(word), len(k))
