@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,18 +58,18 @@ var tlsVersions = map[string]uint16{"": 0, "1.2": tls.VersionTLS12, "1.3": tls.V
 
 // demo runs the whole of it.
 func (a *app) demo(ctx context.Context, o demoOptions) (err error) {
+	var keys io.Writer
+	if o.keyLog != "" {
+		log, e := openKeyLog(o.keyLog)
+		if e != nil {
+			return e
+		}
+		defer func() { err = errors.Join(err, log.Close()) }()
+		keys = log
+	}
 	site, err := newDemoSite()
 	if err != nil {
 		return err
-	}
-	var keys io.Writer
-	if o.keyLog != "" {
-		f, err := os.OpenFile(o.keyLog, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-		if err != nil {
-			return fmt.Errorf("--keylog: %w", err)
-		}
-		defer f.Close()
-		keys = f
 	}
 	g, cfg, err := a.demoGateway(site, o, keys)
 	if err != nil {
@@ -99,6 +98,9 @@ func (a *app) demo(ctx context.Context, o demoOptions) (err error) {
 	s := &demoShow{app: a, site: site, gateway: g, options: o}
 	if err := s.play(ctx, peers); err != nil {
 		return err
+	}
+	if o.once && ctx.Err() != nil {
+		s.wrong = append(s.wrong, "the demo was interrupted before its four calls were over")
 	}
 	if o.once || ctx.Err() != nil {
 		return s.verdict()
@@ -214,11 +216,12 @@ func (s *demoShow) epilogue() error {
 	if s.options.keyLog != "" {
 		fmt.Fprintf(w, "The TLS secrets of these calls, with which anybody can read them, are in\n  %s\n", s.options.keyLog)
 	}
+	us := program()
 	fmt.Fprintf(w, "\nTry next:\n"+
-		"  sallyport demo --tls 1.2         the fifteen steps of the classical handshake\n"+
-		"  sallyport check %s/sallyport.yaml\n"+
-		"  sallyport cert show %s/gateway.pem\n"+
-		"  sallyport serve --help           run it with a configuration of your own\n", dir, dir)
+		"  %s demo --tls 1.2\n      the fifteen steps of the classical handshake\n"+
+		"  %s check %s/sallyport.yaml\n"+
+		"  %s cert show %s/gateway.pem\n"+
+		"  %s serve --help\n      a configuration of your own\n", us, us, dir, us, dir, us)
 	return nil
 }
 
@@ -239,9 +242,11 @@ func (s *demoShow) goOn(ctx context.Context) error {
 		return err
 	}
 	if !s.options.json {
-		fmt.Fprintf(s.app.stdout, "\nThe gateway goes on, ready for calls; Ctrl-C ends it. A call by hand:\n"+
-			"  openssl s_client -connect %s -quiet -CAfile %s/ca.pem -cert %s/pbx.pem -key %s/pbx-key.pem\n"+
-			"What it recorded: http://%s/api/v1/flows\n", s.site.gateway, s.site.dir, s.site.dir, s.site.dir, s.site.admin)
+		fmt.Fprintf(s.app.stdout, "\nThe gateway goes on, ready for calls; Ctrl-C ends it. A connection by hand:\n"+
+			"  cd %s\n"+
+			"  openssl s_client -connect %s -quiet -CAfile ca.pem \\\n"+
+			"    -cert pbx.pem -key pbx-key.pem\n"+
+			"What it recorded: http://%s/api/v1/flows\n", s.site.dir, s.site.gateway, s.site.admin)
 	}
 	shown := make(map[string]bool)
 	for _, f := range s.flows {

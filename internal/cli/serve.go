@@ -96,7 +96,7 @@ func (a *app) configFile(named string) (string, error) {
 	}
 	return "", &usageError{
 		text: "there is no configuration: neither --config nor $SALLYPORT_CONFIG names one, and ./sallyport.yaml and /etc/sallyport/sallyport.yaml do not exist",
-		hint: "to see calls at once:      sallyport demo\nto write a configuration:  sallyport check --example > sallyport.yaml",
+		hint: fmt.Sprintf("to see calls at once:      %[1]s demo\nto write a configuration:  %[1]s check --example > sallyport.yaml", program()),
 	}
 }
 
