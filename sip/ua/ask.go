@@ -27,6 +27,8 @@ func (c *Call) Do(ctx context.Context, method sip.Method, options ...Option) (*s
 	var q *question
 	err = c.ss.in(c.shard, func(s *Shard) error {
 		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		case c.state != unacknowledged && c.state != confirmed:
 			return ErrNoCall
 		case method == sip.INVITE && (c.inviting || c.answering()):

@@ -129,6 +129,7 @@ func TestReInviteOfOursIsCancelled(t *testing.T) {
 func TestReInviteOfTheirsIsCancelled(t *testing.T) {
 	bubble(t, func(t *testing.T, network *memnet.Network) {
 		calls := make(chan *ua.Call, 1)
+		waiting := make(chan struct{})
 		start(t, network, &ua.Server{Handler: ua.HandlerFunc(func(r *ua.Request) {
 			if r.Call() == nil {
 				accepting(t, calls).ServeSIP(r)
@@ -137,12 +138,14 @@ func TestReInviteOfTheirsIsCancelled(t *testing.T) {
 			if _, err := r.Call().Do(r.Context(), sip.INVITE); !errors.Is(err, ua.ErrInviting) {
 				t.Errorf("a re-INVITE of ours crossed theirs: %v", err)
 			}
+			close(waiting)
 			<-r.Context().Done()
 		})})
 		p := peer(t, network, transport.TCP)
 		call := called(t, p, calls)
 		p.Send(p.InDialog(sip.INVITE))
 		p.Want(100)
+		<-waiting
 		p.Send(p.Cancel())
 		p.Want(200)
 		p.Send(p.Ack(p.Want(487)))

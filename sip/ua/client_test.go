@@ -89,6 +89,16 @@ func TestSendEndsByItsContextAndByTimerF(t *testing.T) {
 		if _, err := srv.Send(ctx, target(p, transport.UDP), out); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 3*time.Second {
 			t.Errorf("after %v: %v", time.Since(begin), err)
 		}
+		for range 3 { // by timer E; nobody takes a request back that is out
+			p.WantRequest(sip.OPTIONS)
+		}
+		if _, err := srv.Send(ctx, target(p, transport.UDP), out); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := srv.Invite(ctx, target(p, transport.UDP), ua.InviteOptions{URI: bob}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		p.WantRequest(sip.OPTIONS) // still the first one
 		begin = time.Now()
 		if _, err := srv.Send(t.Context(), target(p, transport.UDP), out); !errors.Is(err, transaction.ErrTimeout) || time.Since(begin) != 32*time.Second {
 			t.Errorf("after %v: %v", time.Since(begin), err)

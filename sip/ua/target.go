@@ -40,6 +40,9 @@ func (srv *Server) Connect(ctx context.Context, to Target) (*transport.Conn, err
 	if srv.endpoint == nil {
 		return nil, errors.New("ua: the server was not started: call Start first")
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	cfg := transport.DialConfig{
 		Key: transport.Key{
 			Transport: to.Transport, Local: to.Local, Remote: to.Addr, Peer: to.Peer, Policy: to.Policy,
