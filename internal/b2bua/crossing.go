@@ -24,7 +24,9 @@ type exchange struct {
 	method sip.Method
 	server *ua.ServerTx
 	client *ua.ClientTx
-	branch []byte
+
+	bytes, branch []byte // of the request on the far leg
+	repeated      bool   // it was sent once more, on a new connection
 
 	nearSeq, farSeq uint32
 	cancelled       bool
@@ -62,18 +64,21 @@ func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet)
 	}
 	tx.User = x
 	c.passing = append(c.passing, x)
-	b, branch := x.far.request(s, x.method, x.farSeq, m, x.rack(m))
-	x.branch = branch
+	x.bytes, x.branch = x.far.request(s, x.method, x.farSeq, m, x.rack(m))
+	x.send(s)
+}
+
+func (x *exchange) send(s *ua.Shard) {
 	x.far.leg.reach(s, x.far, func(s *ua.Shard, flow ua.Flow, err error) {
 		if x.final {
 			return
 		}
 		if err != nil {
-			c.record(callflow.TargetFailed, x.far.leg, 503, err.Error())
+			x.call.record(callflow.TargetFailed, x.far.leg, 503, err.Error())
 			x.fail(s, 503)
 			return
 		}
-		x.client = s.Request(flow, x.method, branch, b, x)
+		x.client = s.Request(flow, x.method, x.branch, x.bytes, x)
 	})
 }
 
@@ -251,6 +256,11 @@ func (x *exchange) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 	x.client = nil
 	x.call.dropAnswer(x.far, x.farSeq)
 	if err == nil || x.final {
+		return
+	}
+	if !x.repeated && !x.rang && x.far.leg.lost(err) {
+		x.repeated = true
+		x.send(s)
 		return
 	}
 	code := 503

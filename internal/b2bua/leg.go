@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
+	"github.com/sallyport-sip/sallyport/sip/transaction"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
@@ -103,6 +104,13 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 			done(s, flow, err)
 		}
 	})
+}
+
+// lost says whether a request failed because the leg's connection has gone, so
+// that it is worth to be sent again, as it is, on a new one: if it did arrive,
+// that is a retransmission.
+func (l *Leg) lost(err error) bool {
+	return errors.Is(err, transaction.ErrTransport) && !l.flow.Conn.Alive()
 }
 
 // settle moves the leg to where a new connection will be made, before a request

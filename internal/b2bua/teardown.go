@@ -96,17 +96,39 @@ func (c *Call) sayBye(s *ua.Shard, f *fork, reason string) {
 	if reason != "" {
 		extra = func(b *sip.Builder) { b.Header("Reason", reason) }
 	}
-	b, branch := f.request(s, sip.BYE, f.dialog.NextSeq(), nil, extra)
+	w := &bye{farewell: farewell{call: c}, fork: f}
+	w.bytes, w.branch = f.request(s, sip.BYE, f.dialog.NextSeq(), nil, extra)
 	c.waiting++
-	w := &farewell{call: c}
-	f.leg.reach(s, f, func(s *ua.Shard, flow ua.Flow, err error) {
+	w.send(s)
+}
+
+// bye is a BYE of ours.
+type bye struct {
+	farewell
+	fork          *fork
+	bytes, branch []byte
+	repeated      bool
+}
+
+func (w *bye) send(s *ua.Shard) {
+	w.fork.leg.reach(s, w.fork, func(s *ua.Shard, flow ua.Flow, err error) {
 		if err != nil {
-			c.record(callflow.TargetFailed, f.leg, 503, "BYE not sent: "+err.Error())
-			w.ClientDone(s, nil, err)
+			w.call.record(callflow.TargetFailed, w.fork.leg, 503, "BYE not sent: "+err.Error())
+			w.farewell.ClientDone(s, nil, err)
 			return
 		}
-		s.Request(flow, sip.BYE, branch, b, w)
+		s.Request(flow, sip.BYE, w.branch, w.bytes, w)
 	})
+}
+
+// ClientDone makes the BYE a ua.ClientUser.
+func (w *bye) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
+	if !w.over && !w.repeated && w.fork.leg.lost(err) {
+		w.repeated = true
+		w.send(s)
+		return
+	}
+	w.farewell.ClientDone(s, tx, err)
 }
 
 // farewell waits for the final response to a BYE or CANCEL, whatever it is.
