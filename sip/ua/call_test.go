@@ -178,6 +178,12 @@ func TestByeWithoutAnswer(t *testing.T) {
 		start(t, network, &ua.Server{Handler: accepting(t, calls)})
 		p := peer(t, network, transport.TCP)
 		call := called(t, p, calls)
+		gone, stop := context.WithCancel(t.Context())
+		stop()
+		if _, err := call.Do(gone, sip.INFO); !errors.Is(err, context.Canceled) {
+			t.Errorf("Do: %v", err)
+		}
+		p.WantSilence(time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := call.Bye(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -278,6 +278,9 @@ func TestByeEndsAnEarlyDialog(t *testing.T) {
 				t.Error(err)
 			}
 			<-r.Context().Done()
+			if cause := context.Cause(r.Context()); cause != ua.ErrCancelled {
+				t.Errorf("context ended by %v", cause)
+			}
 		})})
 		p := peer(t, network, transport.TCP)
 		p.Send(p.Request(sip.INVITE, bob))

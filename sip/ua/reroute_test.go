@@ -212,3 +212,36 @@ func TestDialogBelongsToItsPeer(t *testing.T) {
 		alice.Want(200)
 	})
 }
+
+// A connection that was verified for one name is not used for another.
+func TestTargetsShareConnectionsOnlyWhenTheyAreEqual(t *testing.T) {
+	bubble(t, func(t *testing.T, network *memnet.Network) {
+		ca := testca.New("ca")
+		srv := start(t, network, &ua.Server{})
+		p := siptest.New(t, siptest.Config{Transport: transport.TLS, Network: network, TLS: &tls.Config{
+			Certificates: []tls.Certificate{ca.Leaf("both", testca.DNS("one.example", "two.example")).TLS()},
+		}})
+		connect := func(name string) ua.Target {
+			return ua.Target{Transport: transport.TLS, Addr: p.Addr(), TLS: &tls.Config{RootCAs: ca.Pool(), ServerName: name}}
+		}
+		dial := func(to ua.Target) *transport.Conn {
+			t.Helper()
+			c, err := srv.Connect(t.Context(), to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		one, two := connect("one.example"), connect("two.example")
+		first := dial(one)
+		if dial(one) != first {
+			t.Error("an equal target has another connection")
+		}
+		if c := dial(two); c == first || c.TLS().ServerName != "two.example" {
+			t.Error("a connection verified for one.example is used for two.example")
+		}
+		if _, err := srv.Connect(t.Context(), connect("three.example")); err == nil {
+			t.Error("the certificate is not for three.example, and no error")
+		}
+	})
+}

@@ -136,6 +136,7 @@ func TestAdmitMessageRefusesWithoutState(t *testing.T) {
 		if to, _ := no.To(); to.Tag() == nil {
 			t.Error("no To tag")
 		}
+		p.WantSilence(time.Second)
 		p.Send(invite)
 		p.WantAgain(no) // with the same To tag (RFC 3261 §8.2.7)
 		p.Send(p.Ack(no))
