@@ -134,7 +134,7 @@ func (a *attempt) invite(m *sip.Message) []byte {
 	l.place.via(&b, a.branch)
 	b.HeaderInt("Max-Forwards", int64(a.setup.hops))
 	l.identify(&b, sip.INVITE)
-	b.Header("Contact", l.place.contact(l.secure))
+	l.place.contact(&b, l.secure)
 	copyAcross(&b, m, l.place)
 	return b.Finish(m.Body())
 }
@@ -155,7 +155,7 @@ func (f *fork) request(s *ua.Shard, method sip.Method, seq uint32, across *sip.M
 	w.HeaderInt("Max-Forwards", int64(hopsOf(across)))
 	f.dialog.Headers(&w, method, seq)
 	if dialog.Refreshes(method) {
-		w.Header("Contact", l.place.contact(l.secure))
+		l.place.contact(&w, l.secure)
 	}
 	if extra != nil {
 		extra(&w)
@@ -186,7 +186,7 @@ func (l *Leg) dialogHeaders(b *sip.Builder, req *sip.Message) {
 			b.HeaderBytes("Record-Route", f.Value)
 		}
 	}
-	b.Header("Contact", l.place.contact(l.secure))
+	l.place.contact(b, l.secure)
 }
 
 // counterpart returns the dialog on the caller's leg that a target's new dialog

@@ -53,6 +53,6 @@ func warning(b *sip.Builder, value []byte, place Place) {
 	code, rest, ok := bytes.Cut(value, []byte(" "))
 	_, text, ok2 := bytes.Cut(bytes.TrimLeft(rest, " "), []byte(" "))
 	if ok && ok2 {
-		b.HeaderBytes("Warning", code, []byte(" "), []byte(place.HostPort), []byte(" "), text)
+		b.HeaderBytes("Warning", code, []byte(" "), []byte(place.HostPort), []byte(" "), bytes.TrimLeft(text, " "))
 	}
 }

@@ -23,15 +23,16 @@ func (p Place) via(b *sip.Builder, branch []byte) {
 	b.Header("Via", "SIP/2.0/", p.Transport.Via(), " ", p.HostPort, rport, ";branch=", string(branch))
 }
 
-// contact returns our Contact. It has the scheme of the dialog (RFC 3261
-// §12.1.1); over TLS with a sip URI the transport is named, because without it
+// contact writes our Contact. It has the scheme of the dialog (RFC 3261
+// §12.1.1); over TCP and TLS a sip URI names the transport, because without it
 // the URI would mean UDP.
-func (p Place) contact(secure bool) string {
+func (p Place) contact(b *sip.Builder, secure bool) {
 	switch {
 	case secure:
-		return "<sips:" + p.HostPort + ">"
+		b.Header("Contact", "<sips:", p.HostPort, ">")
 	case p.Transport == transport.UDP:
-		return "<sip:" + p.HostPort + ">"
+		b.Header("Contact", "<sip:", p.HostPort, ">")
+	default:
+		b.Header("Contact", "<sip:", p.HostPort, ";transport=", p.Transport.String(), ">")
 	}
-	return "<sip:" + p.HostPort + ";transport=" + p.Transport.String() + ">"
 }
