@@ -10,13 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sallyport-sip/sallyport/internal/api"
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/callflow/export"
-	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/gateway"
-	"github.com/sallyport-sip/sallyport/internal/recorder"
-	"github.com/sallyport-sip/sallyport/internal/trust"
 )
 
 // demoOptions are the flags of demo.
@@ -67,36 +63,14 @@ func (a *app) demo(ctx context.Context, o demoOptions) (err error) {
 		defer func() { err = errors.Join(err, log.Close()) }()
 		keys = log
 	}
-	site, err := newDemoSite()
+	stage, err := a.newDemoStage(o, keys)
 	if err != nil {
 		return err
 	}
-	g, cfg, err := a.demoGateway(site, o, keys)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		within, cancel := context.WithTimeout(context.Background(), stopWithin)
-		defer cancel()
-		err = errors.Join(err, g.Close(within))
-	}()
-	admin, err := api.Start(cfg.Admin.Listen.AddrPort, g)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		within, cancel := context.WithTimeout(context.Background(), stopWithin)
-		defer cancel()
-		err = errors.Join(err, admin.Close(within))
-	}()
-	peers, err := startDemoPeers(site, o.version)
-	if err != nil {
-		return err
-	}
-	defer peers.close()
+	defer func() { err = errors.Join(err, stage.close()) }()
 
-	s := &demoShow{app: a, site: site, gateway: g, options: o}
-	if err := s.play(ctx, peers); err != nil {
+	s := &demoShow{app: a, site: stage.site, gateway: stage.gateway, options: o}
+	if err := s.play(ctx, stage.peers); err != nil {
 		return err
 	}
 	if o.once && ctx.Err() != nil {
@@ -106,22 +80,6 @@ func (a *app) demo(ctx context.Context, o demoOptions) (err error) {
 		return s.verdict()
 	}
 	return s.goOn(ctx)
-}
-
-// demoGateway starts the gateway, as serve does.
-func (a *app) demoGateway(site *demoSite, o demoOptions, keys io.Writer) (*gateway.Gateway, *config.Config, error) {
-	cfg, problems := config.Load(site.config)
-	if len(problems) > 0 {
-		return nil, nil, a.report(problems)
-	}
-	g, problems := gateway.New(cfg, gateway.Options{
-		TLS:      trust.Options{MinVersion: o.version, MaxVersion: o.version},
-		Recorder: recorder.Config{KeyLog: keys},
-	})
-	if len(problems) > 0 {
-		return nil, nil, a.report(problems)
-	}
-	return g, cfg, g.Start()
 }
 
 // demoCalls are the calls of the demo, in order, with how each should end.

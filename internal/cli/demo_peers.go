@@ -33,15 +33,16 @@ const (
 
 const demoSDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8 0\r\n"
 
-// startDemoPeers starts both, listening.
+// startDemoPeers starts both, listening. With an error it returns those that it
+// has started.
 func startDemoPeers(site *demoSite, version uint16) (*demoPeers, error) {
 	p := &demoPeers{site: site, version: version}
 	var err error
 	if p.carrier, err = p.start("carrier", site.carrier, ua.HandlerFunc(p.answer)); err != nil {
-		return nil, err
+		return p, err
 	}
 	if p.pbx, err = p.start("pbx", site.pbx, ua.HandlerFunc(p.answer)); err != nil {
-		return nil, err
+		return p, err
 	}
 	p.rogue, err = p.start("rogue", netip.AddrPort{}, ua.HandlerFunc(p.answer))
 	return p, err
