@@ -79,7 +79,7 @@ func (f *fork) received(m *sip.Message) *sip.StatusError {
 // peer's configured address, under its names and policy. What waits for a new
 // one leaves in order.
 func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) {
-	if len(l.waiting) == 0 && l.flow.Conn.Alive() {
+	if l.flow.Conn.Alive() {
 		flow := l.flow
 		if !flow.Conn.Transport().Reliable() {
 			flow.Addr = l.address(f)

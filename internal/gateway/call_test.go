@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/siptest"
+	"github.com/sallyport-sip/sallyport/sip/transport"
 )
 
 func TestCallAnsweredAndEndedByTheCaller(t *testing.T) {
@@ -28,6 +30,30 @@ func TestCallEndedByTheCallee(t *testing.T) {
 		r.answered()
 		r.hangUp(r.acme, r.office)
 	})
+}
+
+func TestCallsOverIPv6(t *testing.T) {
+	for _, over := range []transport.Transport{transport.UDP, transport.TCP, transport.TLS} {
+		v4 := setting{shards: 1, office: over, targets: over}
+		for4to6 := strings.NewReplacer(gatewayAddr+":", "[2001:db8::1]:", "192.0.2.10:", "[2001:db8::10]:",
+			"192.0.2.20:", "[2001:db8::20]:", "192.0.2.30:", "[2001:db8::30]:")
+		v4.file, v4.six = for4to6.Replace(file(v4)), true
+		run(t, v4, func(r *rig) {
+			invite, ok := r.answered(siptest.Set("From", "<sip:office@[2001:db8::10]>;tag=officetag"))
+			if got := string(invite.RequestURI()); !strings.HasPrefix(got, "sip:+4930123@[2001:db8::20]:5081") {
+				r.Errorf("the INVITE is for %s", got)
+			}
+			if got, want := string(invite.First(sip.HdrTo)), "<sip:+4930123@[2001:db8::20]>"; got != want {
+				r.Errorf("the To is %s, want %s", got, want)
+			}
+			from, _ := invite.From()
+			if got, want := string(from.RawURI), "sip:office@[2001:db8::1]"; got != want {
+				r.Errorf("the From is %s, want %s", got, want)
+			}
+			r.header(ok, sip.HdrContact, r.contact(over))
+			r.hangUp(r.acme, r.office)
+		})
+	}
 }
 
 func TestProvisionalResponsesCross(t *testing.T) {

@@ -289,6 +289,25 @@ func TestReferWithReplacesIsRefused(t *testing.T) {
 	})
 }
 
+// A dialog is its Call-ID and both tags (RFC 3261 §12).
+func TestRequestOfNoDialogGets481(t *testing.T) {
+	run(t, plain, func(r *rig) {
+		invite, ok := r.answered()
+		from, to := string(ok.First(sip.HdrFrom)), string(ok.First(sip.HdrTo))
+		for _, options := range [][]siptest.Option{
+			{siptest.Set("Call-ID", "another")},
+			{siptest.Set("From", strings.Replace(from, "tag=", "tag=x", 1))},
+			{siptest.Set("To", strings.Replace(to, "tag=", "tag=x", 1))},
+			{siptest.Set("Call-ID", string(invite.CallID()))},
+		} {
+			r.office.Send(r.office.InDialog(sip.INFO, options...))
+			r.office.Want(481)
+		}
+		r.acme.WantSilence(time.Second)
+		r.hangUp(r.office, r.acme)
+	})
+}
+
 func TestRequestAfterTheByeGets481(t *testing.T) {
 	sides(t, func(r *rig, near, far *siptest.Peer) {
 		r.answered()

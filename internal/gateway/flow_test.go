@@ -94,6 +94,34 @@ func TestInDialogRequestOnANewConnection(t *testing.T) {
 	})
 }
 
+// A peer that called over TCP and is reached over UDP: when its connection has
+// gone, Via and Contact say UDP, too.
+func TestInDialogRequestOnAnotherTransport(t *testing.T) {
+	run(t, plain, func(r *rig) {
+		over := siptest.New(r.T, siptest.Config{Name: "office", Transport: transport.TCP, Network: r.net, Addr: addrPort("192.0.2.10:7000")})
+		over.Dial(r.listener(transport.TCP))
+		over.Send(over.Request(sip.INVITE, number))
+		r.acme.Reply(r.acme.WantRequest(sip.INVITE), 200)
+		ok := over.Want(200)
+		r.header(ok, sip.HdrContact, r.contact(transport.TCP))
+		over.Send(over.Ack(ok))
+		r.acme.WantRequest(sip.ACK)
+		over.HangUp()
+		synctest.Wait()
+		r.acme.Send(r.acme.InDialog(sip.UPDATE))
+		update := r.office.WantRequest(sip.UPDATE)
+		r.header(update, sip.HdrContact, r.contact(transport.UDP))
+		if via, _ := update.Via(); string(via.Transport) != "UDP" || !via.RPort() {
+			r.Errorf("the Via is %s", update.First(sip.HdrVia))
+		}
+		r.office.Reply(update, 200)
+		r.acme.Want(200)
+		r.acme.Send(r.acme.InDialog(sip.BYE))
+		r.acme.Want(200)
+		r.office.Reply(r.office.WantRequest(sip.BYE), 200)
+	})
+}
+
 // What waits for one new connection leaves in the order in which it came.
 func TestRequestsWaitForANewConnectionInOrder(t *testing.T) {
 	streams(t, func(r *rig) {

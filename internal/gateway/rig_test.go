@@ -81,6 +81,7 @@ type setting struct {
 	extra           map[string]string // further keys of peers, by name
 	routes          string
 	file            string // the whole file instead
+	six             bool   // peers have IPv6 addresses
 	network         memnet.Options
 	options         func(*Options)
 }
@@ -170,9 +171,15 @@ func start(t *testing.T, set setting) *rig {
 			t.Logf("log of the gateway:\n%s", r.log.String())
 		}
 	})
-	r.office = r.peer("office", set.office, officeAddr)
-	r.acme = r.peer("acme", set.targets, acmeAddr)
-	r.backup = r.peer("backup", set.targets, backupAddr)
+	at := func(addr string) string {
+		if set.six {
+			return strings.Replace(strings.Replace(addr, "192.0.2.", "[2001:db8::", 1), ":50", "]:50", 1)
+		}
+		return addr
+	}
+	r.office = r.peer("office", set.office, at(officeAddr))
+	r.acme = r.peer("acme", set.targets, at(acmeAddr))
+	r.backup = r.peer("backup", set.targets, at(backupAddr))
 	r.office.Dial(r.listener(set.office))
 	if set.targets == transport.UDP { // else the gateway connects
 		r.acme.Dial(r.listener(set.targets))

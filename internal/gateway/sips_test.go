@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/sip"
@@ -129,6 +130,28 @@ func TestSIPSOverAPlainHopIsRefused(t *testing.T) {
 			r.acme.WantSilence(time.Second)
 		})
 	}
+}
+
+// A sips: dialog whose connection has gone does not go on over the plain hop of
+// the peer's uri: its BYE is lost, and the call is over.
+func TestSIPSDialogsDoNotMoveToAPlainHop(t *testing.T) {
+	set := setting{office: transport.TCP, targets: transport.TLS, extra: map[string]string{"office": "certificate_names: [office.example]"}}
+	run(t, set, func(r *rig) {
+		secure := r.peer("office", transport.TLS, "192.0.2.10:7000")
+		secure.Dial(r.listener(transport.TLS))
+		secure.Send(secure.Request(sip.INVITE, "sips:+49@gw.example", siptest.Set("Contact", "<sips:office@192.0.2.10:7000>")))
+		r.acme.Reply(r.acme.WantRequest(sip.INVITE), 200)
+		secure.Send(secure.Ack(secure.Want(200)))
+		r.acme.WantRequest(sip.ACK)
+		secure.HangUp()
+		synctest.Wait()
+		r.acme.Send(r.acme.InDialog(sip.INFO))
+		r.acme.Want(503)
+		r.acme.Send(r.acme.InDialog(sip.BYE))
+		r.acme.Want(200)
+		r.office.WantSilence(time.Second)
+		secure.WantSilence(time.Second)
+	})
 }
 
 // The Via's transport is never compared with the connection's.
