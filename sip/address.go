@@ -21,79 +21,76 @@ func (a Address) URI() (URI, error) { return ParseURI(a.RawURI) }
 
 // ParseAddress parses one name-addr or addr-spec with its parameters.
 func ParseAddress(b []byte) (Address, error) {
-	a, rule := parseAddress(b)
-	if rule != "" {
+	var a Address
+	if rule := a.parseAll(b); rule != "" {
 		return a, ruleError("address", 0, rule)
 	}
 	return a, nil
 }
 
-func parseAddress(b []byte) (a Address, rule string) {
-	b = trim(b)
-	open := 0
-	if len(b) > 0 && b[0] == '"' {
-		n := quotedLen(b)
-		if n < 0 {
-			return a, "the display name's quotes do not close"
-		}
-		open = n
+// parseAll fills the empty a from b, and returns the rule that it breaks or "".
+func (a *Address) parseAll(b []byte) (rule string) {
+	end, rule := a.parse(b, 0)
+	if rule == "" && end < len(b) {
+		return "the header has one value, without a comma outside of quotes and brackets"
 	}
-	lt := bytes.IndexByte(b[open:], '<')
-	if lt < 0 {
-		return parseBareAddress(b, open)
-	}
-	lt += open
-	a.Display = trim(b[:lt])
-	if open > 0 && len(trim(b[open:lt])) > 0 {
-		return a, "only a space may stand between the display name and the URI"
-	}
-	if open == 0 && !displayTokens(a.Display) {
-		return a, "a display name with special characters is written in quotes"
-	}
-	gt := bytes.IndexByte(b[lt:], '>')
-	if gt < 0 {
-		return a, "the angle bracket does not close"
-	}
-	gt += lt
-	a.RawURI = b[lt+1 : gt]
-	a.Params = Params(trim(b[gt+1:]))
-	if len(a.RawURI) == 0 {
-		return a, "the URI is empty"
-	}
-	if !a.Params.valid() {
-		return a, "a parameter is empty or malformed"
-	}
-	return a, ""
+	return rule
 }
 
-// parseBareAddress parses addr-spec: without brackets parameters belong to the
-// header, and the URI may hold no comma, question mark or semicolon (RFC 3261 §20).
-func parseBareAddress(b []byte, quoted int) (a Address, rule string) {
-	if quoted > 0 {
-		return a, "a display name is followed by a URI in angle brackets"
+// parse fills the empty a from the value at i of a list, and returns where that
+// ends: at a comma or the end of b.
+func (a *Address) parse(b []byte, i int) (end int, rule string) {
+	i = skipSpace(b, i)
+	if at(b, i, '"') {
+		if end = endQuoted(b, i); end < 0 {
+			return 0, "the display name's quotes do not close"
+		}
+		a.Display = b[i:end]
+		if end = skipSpace(b, end); !at(b, end, '<') {
+			return 0, "a display name in quotes is followed by a URI in angle brackets"
+		}
+	} else {
+		if end = endDisplay(b, i); !at(b, end, '<') {
+			return a.parseBare(b, i)
+		}
+		a.Display = trimEnd(b[i:end])
 	}
-	end := len(b)
-	if semi := bytes.IndexByte(b, ';'); semi >= 0 {
-		a.Params = Params(b[semi:])
-		end = semi
+	i = end + 1
+	n := bytes.IndexByte(b[i:], '>')
+	if n <= 0 {
+		return 0, "a URI in angle brackets is empty, or they do not close"
 	}
-	a.RawURI = trim(b[:end])
-	if len(a.RawURI) == 0 || !printable(a.RawURI) || bytes.IndexByte(a.RawURI, '?') >= 0 {
-		return a, "a URI with a space, comma or question mark is written in angle brackets"
-	}
-	if !a.Params.valid() {
-		return a, "a parameter is empty or malformed"
-	}
-	return a, ""
+	a.RawURI = b[i : i+n]
+	return a.params(b, skipSpace(b, i+n+1))
 }
 
-// displayTokens says whether an unquoted display name is made of tokens and
-// spaces, other than ASCII left as it is met in practice.
-func displayTokens(b []byte) bool {
-	for _, c := range b {
-		if c != ' ' && c != '\t' && class[c]&classToken == 0 && c < 0x80 {
-			return false
+// parseBare reads addr-spec: without brackets parameters belong to the header,
+// and the URI may hold no comma, question mark or semicolon (RFC 3261 §20).
+func (a *Address) parseBare(b []byte, i int) (end int, rule string) {
+	for end = i; end < len(b) && b[end] != ';' && b[end] != ',' && !space(b[end]); end++ {
+		if c := b[end]; c < ' ' || c == 0x7f || c == '?' || c == '<' || c == '>' || c == '"' {
+			return 0, "a URI with special characters is written in angle brackets, a name with such in quotes"
 		}
 	}
-	return true
+	if a.RawURI = b[i:end]; end == i {
+		return 0, "a URI is mandatory"
+	}
+	return a.params(b, skipSpace(b, end))
+}
+
+func (a *Address) params(b []byte, i int) (end int, rule string) {
+	if end = endParams(b, i); end < 0 || end < len(b) && b[end] != ',' {
+		return 0, "a parameter is empty or malformed"
+	}
+	a.Params = Params(trimEnd(b[i:end]))
+	return end, ""
+}
+
+// endDisplay reads a display name without quotes: tokens and spaces, other than
+// ASCII left as it is met in practice.
+func endDisplay(b []byte, i int) int {
+	for i < len(b) && (class[b[i]]&classToken != 0 || space(b[i]) || b[i] >= 0x80) {
+		i++
+	}
+	return i
 }

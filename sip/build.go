@@ -127,7 +127,7 @@ func (b *Builder) Echo(req *Message, source Source) []byte {
 
 func (b *Builder) to(value, tag []byte) {
 	if len(tag) > 0 {
-		if to, rule := parseAddress(value); rule == "" && to.Tag() == nil {
+		if to, err := ParseAddress(value); err == nil && to.Tag() == nil {
 			b.HeaderBytes("To", value, []byte(";tag="), tag)
 			return
 		}

@@ -19,7 +19,8 @@ const (
 	classParam                // paramchar of a URI
 	classWord                 // word, as in Call-ID
 	classAlphanum             // ALPHA / DIGIT
-	classGen                  // what a header's parameter value may hold outside quotes: token, host with brackets
+	classGen                  // what a header's parameter value may hold outside quotes: token, host with brackets, UTF-8
+	classDigit                // DIGIT
 )
 
 var class = func() (t [256]uint8) {
@@ -37,35 +38,12 @@ var class = func() (t [256]uint8) {
 	set(classParam, mark+"[]/:&+$")
 	set(classWord, "-.!%*_+`'~()<>:\\\"/[]?{}")
 	set(classGen, "[]:.-")
+	set(classDigit, "0123456789")
+	for c := 0x80; c < 0x100; c++ {
+		t[c] |= classGen
+	}
 	return t
 }()
-
-// all says whether every byte of b, one or more, has the class.
-func all(b []byte, bits uint8) bool {
-	for _, c := range b {
-		if class[c]&bits == 0 {
-			return false
-		}
-	}
-	return len(b) > 0
-}
-
-// escaped says whether b is made of bytes of the class and of %HH escapes.
-func escaped(b []byte, bits uint8) bool {
-	for i := 0; i < len(b); i++ {
-		if b[i] == '%' {
-			if i+2 >= len(b) || unhex(b[i+1]) < 0 || unhex(b[i+2]) < 0 {
-				return false
-			}
-			i += 2
-			continue
-		}
-		if class[b[i]]&bits == 0 {
-			return false
-		}
-	}
-	return true
-}
 
 // AppendUnescape appends b to dst with its %HH escapes replaced by the bytes
 // they stand for (RFC 3261 §19.1.2). A broken escape stays as it is.
@@ -106,17 +84,6 @@ func equalFold[A, B []byte | string](a A, b B) bool {
 		}
 	}
 	return true
-}
-
-// trim removes spaces and tabs from both ends.
-func trim(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
-	}
-	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
-		b = b[:len(b)-1]
-	}
-	return b
 }
 
 // number reads a decimal number of at most max. Leading zeros are allowed, as

@@ -5,99 +5,112 @@ package sip
 // (RFC 3261 §8.1.1), those that stand at most once, and all that is routed on.
 // The error is a *ParseError.
 func (m *Message) Check() error {
+	if err := m.check(); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (m *Message) check() *ParseError {
 	if m.err != nil {
 		return m.err
 	}
-	if _, err := m.Via(); err != nil {
+	if err := m.readVia(); err != nil {
 		return err
 	}
-	cseq, err := m.CSeq()
-	if err != nil {
+	if err := m.readCSeq(); err != nil {
 		return err
 	}
-	if err := m.checkAddress(HdrFrom); err != nil {
-		return err
+	if rule := addressRule(m.First(HdrFrom)); rule != "" {
+		return m.broken(HdrFrom, rule)
 	}
-	if err := m.checkAddress(HdrTo); err != nil {
-		return err
+	if rule := addressRule(m.First(HdrTo)); rule != "" {
+		return m.broken(HdrTo, rule)
 	}
-	if id := m.First(HdrCallID); !callID(id) {
+	if !callID(m.First(HdrCallID)) {
 		return m.broken(HdrCallID, "a word, or two with an @ between")
 	}
 	if m.code != 0 {
 		return nil
 	}
-	return m.checkRequest(cseq)
+	return m.checkRequest()
 }
 
-func (m *Message) checkRequest(cseq CSeq) error {
-	if cseq.Method != m.method {
+func (m *Message) checkRequest() *ParseError {
+	if m.cseq.Method != m.method {
 		return m.broken(HdrCSeq, "the method is that of the request line")
 	}
-	if v := m.First(HdrMaxForwards); v != nil {
-		if _, ok := number(v, 255); !ok {
+	if m.Has(HdrMaxForwards) {
+		if _, ok := m.MaxForwards(); !ok {
 			return m.broken(HdrMaxForwards, "a number from 0 to 255")
 		}
 	}
-	if u, rule := parseURI(m.RequestURI()); rule != "" {
+	var u URI
+	if rule := u.parse(m.RequestURI()); rule != "" {
 		return ruleError("Request-URI", int(m.uri.start), rule)
-	} else if u.SIP() && u.Headers != nil {
+	}
+	if u.Headers != nil {
 		return ruleError("Request-URI", int(m.uri.start), "a Request-URI has no headers (RFC 3261 §19.1.1)")
 	}
-	if m.first[HdrContact] > 0 {
-		if err := m.checkContact(); err != nil {
-			return err
-		}
-	} else if m.method == INVITE {
+	if !m.Has(HdrContact) && m.method == INVITE {
 		return m.broken(HdrContact, "")
 	}
-	if m.first[HdrRoute] > 0 {
-		for v := range m.Values(HdrRoute) {
-			if a, rule := parseAddress(v); rule != "" {
-				return m.broken(HdrRoute, rule)
-			} else if _, rule := parseURI(a.RawURI); rule != "" {
-				return m.broken(HdrRoute, rule)
+	if err := m.checkEach(HdrContact); err != nil {
+		return err
+	}
+	return m.checkEach(HdrRoute)
+}
+
+// checkEach reads every value of a header with addresses: an INVITE's first
+// Contact is where the dialog's requests go, Route is where this one goes.
+func (m *Message) checkEach(id HeaderID) *ParseError {
+	if !m.Has(id) {
+		return nil
+	}
+	for i := int(m.first[id]) - 1; i < len(m.fields); i++ {
+		if m.fields[i].id != id {
+			continue
+		}
+		b := m.at(m.fields[i].value)
+		for n := -1; n < len(b); {
+			var a Address
+			var rule string
+			if n, rule = a.parse(b, n+1); rule == "" && !m.star(id, a) {
+				rule = uriRule(a.RawURI)
+			}
+			if rule != "" {
+				return m.broken(id, rule)
 			}
 		}
 	}
 	return nil
 }
 
-// checkContact reads every Contact: an INVITE's first one is where the dialog's
-// requests go.
-func (m *Message) checkContact() error {
-	for v := range m.Values(HdrContact) {
-		a, rule := parseAddress(v)
-		if rule == "" && string(a.RawURI) != "*" {
-			_, rule = parseURI(a.RawURI)
-		}
-		if rule != "" {
-			return m.broken(HdrContact, rule)
-		}
-	}
-	return nil
+// star says whether a is the Contact that stands for all of a registration's
+// (RFC 3261 §10.2.2).
+func (m *Message) star(id HeaderID, a Address) bool {
+	return id == HdrContact && m.method == REGISTER && string(a.RawURI) == "*"
 }
 
-func (m *Message) checkAddress(id HeaderID) error {
-	a, rule := parseAddress(m.First(id))
-	if rule == "" {
-		_, rule = parseURI(a.RawURI)
+// addressRule returns the rule that an address or its URI breaks, or "".
+func addressRule(b []byte) string {
+	var a Address
+	if rule := a.parseAll(b); rule != "" {
+		return rule
 	}
-	if rule != "" {
-		return m.broken(id, rule)
-	}
-	return nil
+	return uriRule(a.RawURI)
+}
+
+func uriRule(b []byte) string {
+	var u URI
+	return u.parse(b)
 }
 
 // callID is word [ "@" word ] (RFC 3261 §25.1).
 func callID(b []byte) bool {
-	ats := 0
-	for _, c := range b {
-		if c == '@' {
-			ats++
-		} else if class[c]&classWord == 0 {
-			return false
-		}
+	i := endOf(b, 0, classWord)
+	if i > 0 && at(b, i, '@') {
+		return all(b[i+1:], classWord)
 	}
-	return len(b) > 0 && ats <= 1 && b[0] != '@' && b[len(b)-1] != '@'
+	return i > 0 && i == len(b)
 }

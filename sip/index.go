@@ -9,84 +9,96 @@ import "bytes"
 // place: the line end becomes spaces (RFC 3261 §7.3.1).
 func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 	m.clearIndex()
-	pos := m.lineEnd(b, 0)
-	if pos < 0 {
+	n := m.lineEnd(b)
+	if n < 0 {
 		return 0, false
 	}
-	m.startLine(b[:pos])
-	pos += 2
+	m.startLine(b[:n])
+	rest := b[n+2:]
 	for lines := 2; ; lines++ {
-		eol := m.lineEnd(b, pos)
-		if eol < 0 {
-			return 0, false
+		eol := bytes.IndexByte(rest, '\n') - 1
+		if eol < 0 || rest[eol] != '\r' {
+			eol = m.lineEnd(rest)
 		}
-		if eol == pos {
-			end = pos + 2
+		if eol == 0 {
+			end = len(b) - len(rest) + 2
 			if m.bareLF || bytes.Count(b[:end], crOnly) != lines {
 				m.fail("header", -1, "lines end with CR LF, and no line holds either alone")
 			}
 			return end, true
 		}
-		for folded(b, eol) {
-			b[eol], b[eol+1] = ' ', ' '
-			if eol = m.lineEnd(b, eol+2); eol < 0 {
-				return 0, false
-			}
+		if eol+2 < len(rest) && space(rest[eol+2]) {
+			eol = m.unfold(rest, eol)
 		}
-		if eol+2 >= len(b) {
+		if eol < 0 || eol+2 >= len(rest) {
 			return 0, false // the next line may yet be a fold
 		}
-		m.header(b, pos, eol, limits)
-		pos = eol + 2
+		m.header(rest[:eol], len(b)-len(rest), &limits)
+		rest = rest[eol+2:]
 	}
 }
 
 var crOnly = []byte{'\r'}
 
-// lineEnd returns where the next CRLF stands, or -1. A lone LF is no line end:
+// lineEnd returns where the first CRLF stands, or -1. A lone LF is no line end:
 // it stays in the line, and the message is refused for it.
-func (m *Message) lineEnd(b []byte, pos int) int {
-	for i := pos; ; i++ {
-		n := bytes.IndexByte(b[i:], '\n')
+func (m *Message) lineEnd(b []byte) int {
+	n := bytes.IndexByte(b, '\n')
+	for n == 0 || n > 0 && b[n-1] != '\r' {
+		m.bareLF = true
+		next := bytes.IndexByte(b[n+1:], '\n')
+		if next < 0 {
+			return -1
+		}
+		n += 1 + next
+	}
+	return max(n-1, -1)
+}
+
+// unfold joins the line of eol bytes that b begins with and all that continue
+// it, and returns where the last one ends, or -1.
+func (m *Message) unfold(b []byte, eol int) int {
+	for eol >= 0 && eol+2 < len(b) && space(b[eol+2]) {
+		b[eol], b[eol+1] = ' ', ' '
+		n := m.lineEnd(b[eol+2:])
 		if n < 0 {
 			return -1
 		}
-		if i += n; i > pos && b[i-1] == '\r' {
-			return i - 1
-		}
-		m.bareLF = true
+		eol += 2 + n
 	}
+	return eol
 }
 
-func folded(b []byte, eol int) bool {
-	return eol+2 < len(b) && (b[eol+2] == ' ' || b[eol+2] == '\t')
-}
-
-// header indexes the line b[pos:eol].
-func (m *Message) header(b []byte, pos, eol int, limits Limits) {
-	if len(m.fields) >= limits.Headers || eol-pos > limits.HeaderLine {
+// header indexes the line that stands at pos.
+func (m *Message) header(line []byte, pos int, limits *Limits) {
+	if len(m.fields) >= limits.Headers || len(line) > limits.HeaderLine {
 		m.fail("header", pos, "too many header fields, or one too long")
 		return
 	}
-	colon := pos + bytes.IndexByte(b[pos:eol], ':')
+	id, colon := shortHeader(line)
 	nameEnd := colon
-	for nameEnd > pos && (b[nameEnd-1] == ' ' || b[nameEnd-1] == '\t') {
-		nameEnd--
+	if id == HdrOther || colon >= len(line) {
+		colon = max(0, bytes.IndexByte(line, ':'))
+		name := trimEnd(line[:colon])
+		if !all(name, classToken) {
+			m.fail("header", pos, "a header line is a name, a colon and a value")
+			return
+		}
+		nameEnd, id = len(name), headerOf(name)
 	}
-	if nameEnd <= pos {
-		m.fail("header", pos, "a header line is a name, a colon and a value")
-		return
+	start, end := colon+1, len(line)
+	for start < end && space(line[start]) {
+		start++
 	}
-	id := headerOf(b[pos:nameEnd])
-	if id == HdrOther && !all(b[pos:nameEnd], classToken) {
-		m.fail("header", pos, "a header line is a name, a colon and a value")
-		return
+	for start < end && space(line[end-1]) {
+		end--
 	}
-	start := skipSpace(b[:eol], colon+1)
-	for eol > start && (b[eol-1] == ' ' || b[eol-1] == '\t') {
-		eol--
-	}
-	m.fields = append(m.fields, field{span{uint32(pos), uint32(nameEnd)}, span{uint32(start), uint32(eol)}, id})
+	at := uint32(pos)
+	m.fields = append(m.fields, field{
+		name:  span{at, at + uint32(nameEnd)},
+		value: span{at + uint32(start), at + uint32(end)},
+		id:    id,
+	})
 	if id == HdrOther {
 		return
 	}
@@ -95,7 +107,7 @@ func (m *Message) header(b []byte, pos, eol int, limits Limits) {
 		m.first[id] = uint16(len(m.fields))
 	}
 	if id == HdrContentLength {
-		m.contentLength(b[start:eol], start, repeated)
+		m.contentLength(line[start:end], pos+start, repeated)
 	} else if repeated && headers[id].shape == single {
 		m.fail(id.String(), pos, "the header stands at most once")
 	}
@@ -131,8 +143,8 @@ func (m *Message) startLine(line []byte) {
 
 func (m *Message) requestLine(line []byte) {
 	const name = "Request-Line"
-	sp := bytes.IndexByte(line, ' ')
-	if sp <= 0 || !all(line[:sp], classToken) {
+	sp := endOf(line, 0, classToken)
+	if sp == 0 || !at(line, sp, ' ') {
 		m.fail(name, 0, "a method, a space, a URI, a space and SIP/2.0")
 		return
 	}
@@ -145,7 +157,7 @@ func (m *Message) requestLine(line []byte) {
 	m.uri = span{uint32(sp + 1), uint32(last)}
 	uri, version := line[sp+1:last], line[last+1:]
 	switch {
-	case !equalFold(version, "SIP/2.0"):
+	case string(version) != "SIP/2.0" && !equalFold(version, "SIP/2.0"):
 		m.fail(name, last+1, "the version is SIP/2.0")
 		if len(version) > 4 && equalFold(version[:4], "SIP/") {
 			m.err.Code = 505

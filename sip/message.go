@@ -60,6 +60,7 @@ func (m *Message) Release() {
 		m.buf = nil
 	}
 	m.reset()
+	m.cseq, m.via = CSeq{}, Via{}
 	messages.Put(m)
 }
 
@@ -72,16 +73,13 @@ func (m *Message) reset() {
 }
 
 func (m *Message) clearIndex() {
-	for _, f := range m.fields {
-		m.first[f.id] = 0
-	}
+	m.first = [numHeaders]uint16{}
 	if m.fields == nil || cap(m.fields) > 4*len(m.inline) {
 		m.fields = m.inline[:0]
 	}
 	m.fields = m.fields[:0]
 	m.method, m.code, m.uri, m.body = "", 0, span{}, 0
 	m.err, m.viaSeen, m.cseqSeen, m.lengthSet, m.length, m.bareLF = nil, false, false, false, 0, false
-	m.cseq, m.via = CSeq{}, Via{}
 }
 
 // Parse loads a message that stands alone, as in a datagram. On an error the
@@ -235,27 +233,42 @@ func (m *Message) Values(id HeaderID) iter.Seq[[]byte] {
 
 // Via returns the topmost Via value.
 func (m *Message) Via() (Via, error) {
-	if !m.viaSeen {
-		top, _ := cutList(m.First(HdrVia))
-		v, rule := parseVia(top)
-		if rule != "" {
-			return v, m.broken(HdrVia, rule)
-		}
-		m.via, m.viaSeen = v, true
+	if err := m.readVia(); err != nil {
+		return m.via, err
 	}
 	return m.via, nil
 }
 
+func (m *Message) readVia() *ParseError {
+	if m.viaSeen {
+		return nil
+	}
+	m.via = Via{}
+	if rule := m.via.parse(m.First(HdrVia)); rule != "" {
+		return m.broken(HdrVia, rule)
+	}
+	m.viaSeen = true
+	return nil
+}
+
 // CSeq returns the CSeq header.
 func (m *Message) CSeq() (CSeq, error) {
-	if !m.cseqSeen {
-		c, rule := parseCSeq(m.First(HdrCSeq))
-		if rule != "" {
-			return c, m.broken(HdrCSeq, rule)
-		}
-		m.cseq, m.cseqSeen = c, true
+	if err := m.readCSeq(); err != nil {
+		return m.cseq, err
 	}
 	return m.cseq, nil
+}
+
+func (m *Message) readCSeq() *ParseError {
+	if m.cseqSeen {
+		return nil
+	}
+	var rule string
+	if m.cseq, rule = parseCSeq(m.First(HdrCSeq)); rule != "" {
+		return m.broken(HdrCSeq, rule)
+	}
+	m.cseqSeen = true
+	return nil
 }
 
 // From returns the From header.
@@ -277,13 +290,14 @@ func (m *Message) MaxForwards() (int, bool) {
 	return int(n), ok
 }
 
+// address parses the first value.
 func (m *Message) address(id HeaderID) (Address, error) {
+	var a Address
 	v := m.First(id)
 	if headers[id].shape == list {
 		v, _ = cutList(v)
 	}
-	a, rule := parseAddress(v)
-	if rule != "" {
+	if rule := a.parseAll(v); rule != "" {
 		return a, m.broken(id, rule)
 	}
 	return a, nil

@@ -47,68 +47,31 @@ scan:
 	return trim(p[:end]), nil, p[end:]
 }
 
-// valid says whether each parameter is generic-param of RFC 3261 §25.1: a
-// token, and behind an equals sign a token, a host or a quoted string.
-func (p Params) valid() bool {
-	for i := 0; i < len(p); {
-		if p[i] != ';' {
-			return false
+// endParams reads parameters and the spaces behind each: a semicolon, a token,
+// and behind an equals sign a token, a host or a quoted string (RFC 3261 §25.1,
+// generic-param). -1 means that one is empty or malformed.
+func endParams(b []byte, i int) int {
+	for at(b, i, ';') {
+		i = skipSpace(b, i+1)
+		end := endOf(b, i, classToken)
+		if end == i {
+			return -1
 		}
-		i = skipSpace(p, i+1)
-		start := i
-		for i < len(p) && class[p[i]]&classToken != 0 {
-			i++
-		}
-		if i == start {
-			return false
-		}
-		i = skipSpace(p, i)
-		if i == len(p) || p[i] == ';' {
+		if i = skipSpace(b, end); !at(b, i, '=') {
 			continue
 		}
-		if p[i] != '=' {
-			return false
-		}
-		i = skipSpace(p, i+1)
-		if i < len(p) && p[i] == '"' {
-			n := quotedLen(p[i:])
-			if n < 0 {
-				return false
-			}
-			i += n
+		i = skipSpace(b, i+1)
+		if at(b, i, '"') {
+			end = endQuoted(b, i)
 		} else {
-			start = i
-			for i < len(p) && (class[p[i]]&classGen != 0 || p[i] >= 0x80) {
-				i++
-			}
-			if i == start {
-				return false
-			}
+			end = endOf(b, i, classGen)
 		}
-		i = skipSpace(p, i)
-	}
-	return true
-}
-
-func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
-		i++
+		if end <= i {
+			return -1
+		}
+		i = skipSpace(b, end)
 	}
 	return i
-}
-
-// quotedLen returns the length of the quoted-string that b begins with, both
-// quotes included, or -1 when it does not end.
-func quotedLen(b []byte) int {
-	for i := 1; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return -1
 }
 
 // cutList cuts the first value off a comma-separated list. Commas inside

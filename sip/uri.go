@@ -38,208 +38,131 @@ func (u URI) Transport() []byte {
 // ParseURI parses b, which holds a URI and nothing else. The error is a
 // *ParseError whose offset counts from the start of b.
 func ParseURI(b []byte) (URI, error) {
-	u, rule := parseURI(b)
-	if rule != "" {
+	var u URI
+	if rule := u.parse(b); rule != "" {
 		return u, ruleError("URI", 0, rule)
 	}
 	return u, nil
 }
 
-// parseURI returns the broken rule, "" when there is none.
-func parseURI(b []byte) (u URI, rule string) {
-	colon := bytes.IndexByte(b, ':')
-	if colon <= 0 || !all(b[:colon], classToken) {
-		return u, "a URI starts with a scheme and a colon"
+// parse fills the empty u, and returns the rule that b breaks or "". It reads
+// from left to right and looks at each byte about once.
+func (u *URI) parse(b []byte) (rule string) {
+	if len(b) > 4 && string(b[:4]) == "sip:" {
+		u.Scheme = b[:3]
+		return u.parseSIP(b, 4)
 	}
-	u.Scheme = b[:colon]
-	rest := b[colon+1:]
-	switch string(u.Scheme) {
-	case "sip", "sips":
-		return parseSIP(u, rest)
+	i := endOf(b, 0, classToken)
+	if i == 0 || !at(b, i, ':') {
+		return "a URI starts with a scheme and a colon"
 	}
+	u.Scheme = b[:i]
+	i++
 	switch {
 	case u.SIP():
-		return parseSIP(u, rest)
+		return u.parseSIP(b, i)
 	case u.Is("tel"):
-		return parseTel(u, rest)
+		return u.parseTel(b, i)
 	}
-	u.User = rest
-	if len(rest) == 0 || !printable(rest) {
-		return u, "a URI has no spaces and no control characters"
+	u.User = b[i:]
+	if len(u.User) == 0 || !printable(u.User) {
+		return "a URI has no spaces and no control characters"
 	}
-	return u, ""
+	return ""
 }
 
-// parseSIP reads what stands behind the scheme, from left to right: each byte
-// of a URI is looked at about once.
-func parseSIP(u URI, b []byte) (URI, string) {
-	if at := spanOf(b, classUser); at < len(b) && (b[at] == '@' || b[at] == ':' || b[at] == '%') {
-		var rule string
-		if u, b, rule = parseUser(u, b); rule != "" {
-			return u, rule
+// parseSIP reads what stands behind the scheme.
+func (u *URI) parseSIP(b []byte, i int) (rule string) {
+	i, ok := u.parseUser(b, i)
+	if !ok {
+		return "the user of a SIP URI is empty, or has a character that needs an escape"
+	}
+	end := endHost(b, i)
+	if end == i {
+		return "the host of a SIP URI is a name, an IPv4 address or a bracketed IPv6 address"
+	}
+	u.Host = b[i:end]
+	if i = end; at(b, i, ':') {
+		if u.Port, i, ok = endPort(b, i+1); !ok {
+			return "the port of a SIP URI is a number from 1 to 65535"
 		}
 	}
-	n := hostLen(b)
-	var ok bool
-	if u.Host, u.Port, ok = parseHostPort(b[:n]); !ok {
-		return u, "the host of a SIP URI is a name, an IPv4 address or a bracketed IPv6 address, the port a number to 65535"
-	}
-	if b = b[n:]; len(b) > 0 && b[0] == ';' {
-		n = bytes.IndexByte(b, '?')
-		if n < 0 {
-			n = len(b)
+	if at(b, i, ';') {
+		if end = endURIParams(b, i); end < 0 {
+			return "a parameter of the SIP URI is empty or has a character that needs an escape"
 		}
-		u.Params, b = Params(b[:n]), b[n:]
-		if !validURIParams(u.Params) {
-			return u, "a parameter of the SIP URI is empty or has a character that needs an escape"
-		}
+		u.Params, i = Params(b[i:end]), end
 	}
-	if len(b) == 0 {
-		return u, ""
+	if i == len(b) {
+		return ""
 	}
-	u.Headers = b[1:]
+	if b[i] != '?' {
+		return "only parameters and headers follow the host of a SIP URI"
+	}
+	u.Headers = b[i+1:]
 	if len(u.Headers) == 0 || !printable(u.Headers) {
-		return u, "the headers of a SIP URI are empty or have a space"
+		return "the headers of a SIP URI are empty or have a space"
 	}
-	return u, ""
+	return ""
 }
 
-// parseUser reads "user:password@", if there is an at sign.
-func parseUser(u URI, b []byte) (URI, []byte, string) {
-	at := bytes.IndexByte(b, '@')
-	if at < 0 {
-		return u, b, ""
+// parseUser reads "user@" or "user:password@", or nothing when no at sign
+// follows: that stands nowhere else in a SIP URI, all other parts write it %40.
+func (u *URI) parseUser(b []byte, i int) (end int, ok bool) {
+	end = endEscaped(b, i, classUser)
+	user := b[i:end]
+	if at(b, end, ':') {
+		end = endEscaped(b, end+1, classUser)
 	}
-	u.User = b[:at]
-	if colon := bytes.IndexByte(u.User, ':'); colon >= 0 {
-		u.User, u.Password = u.User[:colon], u.User[colon+1:]
-		if !escaped(u.Password, classUser) {
-			return u, b, "the password of a SIP URI has a character that needs an escape"
-		}
+	switch {
+	case end == len(b):
+		return i, true
+	case b[end] != '@':
+		return i, bytes.IndexByte(b[end:], '@') < 0
 	}
-	if len(u.User) == 0 || !escaped(u.User, classUser) {
-		return u, b, "the user of a SIP URI is empty or has a character that needs an escape"
+	u.User = user
+	if i += len(user); i < end {
+		u.Password = b[i+1 : end]
 	}
-	return u, b[at+1:], ""
+	return end + 1, len(user) > 0
 }
 
-// spanOf returns how many bytes b begins with that have the class.
-func spanOf(b []byte, bits uint8) int {
-	for i, c := range b {
-		if class[c]&bits == 0 {
-			return i
+func (u *URI) parseTel(b []byte, i int) (rule string) {
+	end := i
+	for end < len(b) && (unhex(b[end]) >= 0 || bytes.IndexByte([]byte("+-.()*#"), b[end]) >= 0) {
+		end++
+	}
+	if u.User = b[i:end]; end == i || end < len(b) && b[end] != ';' {
+		return "a tel URI has a number of digits and visual separators (RFC 3966 §3)"
+	}
+	if end < len(b) {
+		u.Params = Params(b[end:])
+		if endURIParams(b, end) != len(b) {
+			return "a parameter of the tel URI is empty or has a character that needs an escape"
 		}
 	}
-	return len(b)
+	return ""
 }
 
-// hostLen returns where the host and port end: at parameters or headers.
-func hostLen(b []byte) int {
-	for i, c := range b {
-		if c == ';' || c == '?' {
-			return i
+// endURIParams reads parameters, each without spaces (RFC 3261 §25.1,
+// uri-parameters). -1 means that one is empty or malformed.
+func endURIParams(b []byte, i int) int {
+	for at(b, i, ';') {
+		end := endEscaped(b, i+1, classParam)
+		if end == i+1 {
+			return -1
 		}
-	}
-	return len(b)
-}
-
-func parseTel(u URI, rest []byte) (URI, string) {
-	if semi := bytes.IndexByte(rest, ';'); semi >= 0 {
-		u.Params = Params(rest[semi:])
-		rest = rest[:semi]
-	}
-	u.User = rest
-	for _, c := range rest {
-		if unhex(c) < 0 && bytes.IndexByte([]byte("+-.()*#"), c) < 0 {
-			return u, "a tel URI holds digits and visual separators (RFC 3966 §3)"
-		}
-	}
-	if len(rest) == 0 || !validURIParams(u.Params) {
-		return u, "a tel URI has a number, and no empty parameter"
-	}
-	return u, ""
-}
-
-// parseHostPort splits "host:port" and checks both. Port 0 is refused.
-func parseHostPort(b []byte) (host []byte, port uint16, ok bool) {
-	host = b
-	var digits []byte
-	if len(b) > 0 && b[0] == '[' {
-		end := bytes.IndexByte(b, ']')
-		if end < 3 || !validIPv6(b[1:end]) {
-			return nil, 0, false
-		}
-		host, b = b[:end+1], b[end+1:]
-		if len(b) > 0 {
-			if b[0] != ':' {
-				return nil, 0, false
+		if i = end; at(b, i, '=') {
+			if end = endEscaped(b, i+1, classParam); end == i+1 {
+				return -1
 			}
-			digits = b[1:]
-		}
-	} else {
-		if colon := bytes.IndexByte(b, ':'); colon >= 0 {
-			host, digits = b[:colon], b[colon+1:]
-			b = b[colon:]
-		} else {
-			b = nil
-		}
-		if !all(host, classHost) || host[0] == '.' || host[0] == '-' {
-			return nil, 0, false
+			i = end
 		}
 	}
-	if len(b) == 0 {
-		return host, 0, true
+	if i < len(b) && b[i] != '?' {
+		return -1
 	}
-	n, ok := number(digits, 65535)
-	return host, uint16(n), ok && n > 0
-}
-
-// validIPv6 looks at the characters and the count of groups; who dials an
-// address parses it again.
-func validIPv6(b []byte) bool {
-	colons, double := 0, false
-	for i, c := range b {
-		switch {
-		case c == ':':
-			colons++
-			if i > 0 && b[i-1] == ':' {
-				if double {
-					return false
-				}
-				double = true
-			}
-		case unhex(c) < 0 && c != '.':
-			return false
-		}
-	}
-	return colons >= 2 && colons <= 8
-}
-
-func validURIParams(p Params) bool {
-	for i := 0; i < len(p); {
-		if p[i] != ';' {
-			return false
-		}
-		i++
-		start, eq := i, -1
-		for i < len(p) && p[i] != ';' {
-			if p[i] == '=' && eq < 0 {
-				eq = i
-			}
-			i++
-		}
-		name := p[start:i]
-		if eq >= 0 {
-			name = p[start:eq]
-			if eq+1 == i || !escaped(p[eq+1:i], classParam) {
-				return false
-			}
-		}
-		if len(name) == 0 || !escaped(name, classParam) {
-			return false
-		}
-	}
-	return true
+	return i
 }
 
 func printable(b []byte) bool {

@@ -1,7 +1,5 @@
 package sip
 
-import "bytes"
-
 // Via is one Via value (RFC 3261 §20.42): the transport and place that a
 // response goes back to.
 type Via struct {
@@ -24,59 +22,54 @@ func (v Via) RPort() bool {
 	return ok
 }
 
-func parseVia(b []byte) (v Via, rule string) {
-	const version = "a Via begins with SIP/2.0/ and a transport"
-	rest, ok := cutSlash(b, "SIP")
-	if !ok {
-		return v, version
+// parse fills the empty v from the first value of b, a list, and returns the
+// rule that it breaks or "".
+func (v *Via) parse(b []byte) (rule string) {
+	i := endProtocol(b)
+	end := endOf(b, i, classToken)
+	if i == 0 || end == i || end == len(b) || !space(b[end]) {
+		return "a Via begins with SIP/2.0/ and a transport"
 	}
-	if rest, ok = cutSlash(rest, "2.0"); !ok {
-		return v, version
+	v.Transport = b[i:end]
+	i = skipSpace(b, end)
+	if end = endHost(b, i); end == i {
+		return "the sent-by is a host, and a port to 65535"
 	}
-	n := 0
-	for n < len(rest) && class[rest[n]]&classToken != 0 {
-		n++
-	}
-	v.Transport = rest[:n]
-	if n == 0 || n == len(rest) || rest[n] != ' ' && rest[n] != '\t' {
-		return v, version
-	}
-	rest = trim(rest[n:])
-	if semi := bytes.IndexByte(rest, ';'); semi >= 0 {
-		v.Params = Params(rest[semi:])
-		rest = trim(rest[:semi])
-		if !v.Params.valid() {
-			return v, "a parameter is empty or malformed"
+	v.Host = b[i:end]
+	if i = skipSpace(b, end); at(b, i, ':') {
+		var ok bool
+		if v.Port, i, ok = endPort(b, skipSpace(b, i+1)); !ok {
+			return "the sent-by is a host, and a port to 65535"
 		}
+		i = skipSpace(b, i)
 	}
-	if v.Host, v.Port, ok = parseHostPort(rest); !ok {
-		v.Host, v.Port, ok = spacedHostPort(rest)
+	if end = endParams(b, i); end < 0 || end < len(b) && b[end] != ',' {
+		return "a parameter is empty or malformed"
 	}
-	if !ok {
-		return v, "the sent-by is a host, and a port to 65535"
-	}
-	return v, ""
+	v.Params = Params(trimEnd(b[i:end]))
+	return ""
 }
 
-// cutSlash takes a word and a slash off b, spaces around the slash allowed.
-func cutSlash(b []byte, word string) (rest []byte, ok bool) {
-	if len(b) < len(word) || !equalFold(b[:len(word)], word) {
-		return nil, false
+// endProtocol reads "SIP/2.0/", spaces around the slashes allowed, and returns 0
+// when it is something else.
+func endProtocol(b []byte) int {
+	if len(b) > 8 && string(b[:8]) == "SIP/2.0/" {
+		return skipSpace(b, 8)
 	}
-	i := skipSpace(b, len(word))
-	if i == len(b) || b[i] != '/' {
-		return nil, false
+	if i := endWord(b, 0, "SIP"); i > 0 {
+		return endWord(b, i, "2.0")
 	}
-	return b[skipSpace(b, i+1):], true
+	return 0
 }
 
-// spacedHostPort allows spaces around the colon, as the grammar's COLON does.
-func spacedHostPort(b []byte) (host []byte, port uint16, ok bool) {
-	colon := bytes.LastIndexByte(b, ':')
-	if colon < 0 {
-		return nil, 0, false
+// endWord reads a word and a slash.
+func endWord(b []byte, i int, word string) int {
+	end := i + len(word)
+	if end > len(b) || !equalFold(b[i:end], word) {
+		return 0
 	}
-	host, _, ok = parseHostPort(trim(b[:colon]))
-	n, digits := number(trim(b[colon+1:]), 65535)
-	return host, uint16(n), ok && digits && n > 0
+	if end = skipSpace(b, end); !at(b, end, '/') {
+		return 0
+	}
+	return skipSpace(b, end+1)
 }
