@@ -50,3 +50,30 @@ func TestARecordWithoutAnythingIsNoFlow(t *testing.T) {
 		t.Errorf("got %d flows, first %+v", len(flows), flows[0])
 	}
 }
+
+// TestTimesFollowTheOrder plays two readers that stamp what they saw a moment apart, and a clock that is set back.
+func TestTimesFollowTheOrder(t *testing.T) {
+	link := &Link{ID: 1, Transport: "tls", Inbound: true}
+	event := func(seq uint64, us int64, kind Kind, s *Step) Event {
+		return Event{Seq: seq, At: time.Unix(100, us*1e3), Kind: kind, Link: link, Step: s}
+	}
+	events := []Event{
+		event(1, 0, Opened, nil),
+		event(2, 900, Handshake, &Step{Name: "Finished"}),
+		event(3, 700, Handshake, &Step{ByGateway: true, Name: NameAlert, Alert: Alert{Fatal: true, Code: 42}}),
+		event(4, 701, Refused, nil),
+	}
+	f := Builder{}.Build(events)[0]
+	for i, r := range f.Rows[1:] {
+		if r.Since < f.Rows[i].Since {
+			t.Errorf("row %d is before row %d: %v, %v", i+2, i+1, r.Since, f.Rows[i].Since)
+		}
+	}
+	if h := f.Legs[0].Hop.Handshake; len(h) != 2 || h[0].Since != 700*time.Microsecond || h[1].Since != 700*time.Microsecond {
+		t.Errorf("got handshake %+v", h)
+	}
+	events[0].At = time.Unix(3700, 0)
+	if f := (Builder{}).Build(events)[0]; f.Rows[1].Since > -time.Hour/2 {
+		t.Errorf("a clock that was set back is hidden: %v", f.Rows[1].Since)
+	}
+}

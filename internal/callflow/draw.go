@@ -31,6 +31,7 @@ func (w *walk) draw(k *call) *Flow {
 		return nil
 	}
 	slices.SortStableFunc(k.rows, func(a, b draft) int { return cmp.Compare(a.Seq, b.Seq) })
+	inTime(len(k.rows), func(i int) *time.Time { return &k.rows[i].At })
 	f.Start = k.rows[0].At
 	w.hops(k)
 	w.place(k)
@@ -145,20 +146,26 @@ func (w *walk) hops(k *call) {
 // numbers 14 and 15 of TLS 1.2.
 func (c *conn) handshake(start time.Time) []HopStep {
 	var steps []HopStep
+	var times []time.Time
+	add := func(e *Event, s *Step) { steps, times = append(steps, HopStep{Step: s}), append(times, e.At) }
 	for _, e := range c.events {
 		switch {
 		case e.Kind == Handshake:
 			s := c.numbered(e.Step)
 			if s.Name != NameProblem && (s.Name != NameApplicationData || s.Number > 0) {
-				steps = append(steps, HopStep{Step: s, Since: e.At.Sub(start)})
+				add(e, s)
 			}
 		case e.Kind == Closed && c.refused == nil:
 			for _, s := range closeSteps(e) {
 				if s.Number > 0 {
-					steps = append(steps, HopStep{Step: s, Since: e.At.Sub(start)})
+					add(e, s)
 				}
 			}
 		}
+	}
+	inTime(len(steps), func(i int) *time.Time { return &times[i] })
+	for i := range steps {
+		steps[i].Since = times[i].Sub(start)
 	}
 	return steps
 }
@@ -188,6 +195,18 @@ func (w *walk) place(k *call) {
 			r.Bad, r.Note = true, "sent, not processed: the handshake was refused"
 		}
 		f.Rows = append(f.Rows, r)
+	}
+}
+
+// inTime lets nothing be later than what comes after it, because order is causal first and clock second: two readers stamp
+// what they saw a few microseconds apart, and what a failed handshake left unread is read after the alert that it came
+// before. More than a second is a clock that was set back; that stays to be seen.
+func inTime(n int, at func(int) *time.Time) {
+	for i := n - 2; i >= 0; i-- {
+		this, next := at(i), *at(i + 1)
+		if late := this.Sub(next); late > 0 && late <= time.Second {
+			*this = next
+		}
 	}
 }
 

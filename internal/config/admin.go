@@ -9,8 +9,8 @@ import (
 type Admin struct {
 	Place
 
-	// The address and port of the web page, the API and the metrics. Whoever
-	// reaches it sees every call, so keep it on a loopback address.
+	// The address and port of the API. Whoever reaches it sees every call, so
+	// keep it on a loopback address.
 	Listen AdminAddress `yaml:"listen" form:"\"address:port\""`
 }
 

@@ -45,12 +45,12 @@ type Config struct {
 	// the caller gets 404.
 	Routes []Route `yaml:"routes" each:"route"`
 
-	// The web page, the API and the metrics. Without this section there is
-	// none of them.
+	// The API over HTTP: health and recorded calls. Without this section there
+	// is none.
 	Admin Admin `yaml:"admin"`
 
-	// The directory for what the gateway keeps, relative to the file.
-	// Default: `data`.
+	// The directory for what the gateway keeps, relative to the file. It is made
+	// when the gateway starts, and must be writable. Default: `data`.
 	Data string `yaml:"data" form:"directory name"`
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip/domaincert"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
@@ -62,7 +63,8 @@ func (t *Table) Identify(o Origin, chain []*x509.Certificate, verify Verify) (p 
 // byCertificate asks every peer of which the leaf has a name. A certificate
 // that two of them accept belongs to neither.
 func (t *Table) byCertificate(o Origin, chain []*x509.Certificate, verify Verify) (*Peer, []string, error) {
-	unknown := &UnknownError{Origin: o, Why: "no peer has a name of its certificate in certificate_names"}
+	unknown := &UnknownError{Origin: o, Why: fmt.Sprintf("no peer has a name of its certificate in certificate_names: %s is for %s",
+		trust.Subject(chain[0]), domaincert.Describe(domaincert.Names(chain[0])))}
 	var found *Peer
 	var names []string
 	for _, p := range t.byCert {

@@ -161,7 +161,7 @@ func TestByCertificate(t *testing.T) {
 		{"by SIP URI", ca.Leaf("acme", testca.URI("sip:acme.example")), "203.0.113.9:4000", "tls", "acme"},
 		{"by the host of its uri", ca.Leaf("host", testca.DNS("host.example")), "203.0.113.9:4000", "tls", "host"},
 		{"wrong authority", other.Leaf("acme", testca.DNS("acme.example")), "203.0.113.9:4000", "tls", `name of peer "acme", but is not accepted: x509`},
-		{"unknown name", ca.Leaf("zebra", testca.DNS("zebra.example")), "203.0.113.9:4000", "tls", "no peer has a name"},
+		{"unknown name", ca.Leaf("zebra", testca.DNS("zebra.example")), "203.0.113.9:4000", "tls", "no peer has a name of its certificate in certificate_names: CN=zebra is for DNS:zebra.example"},
 		{"unknown name from a known address", ca.Leaf("zebra", testca.DNS("zebra.example")), "192.0.2.1:5080", "tls", "no peer has a name"},
 		{"both satisfied", ca.Leaf("both", testca.DNS("both.example")), "198.51.100.7:4000", "tls", "both"},
 		{"both, mapped address", ca.Leaf("both", testca.DNS("both.example")), "[::ffff:198.51.100.7]:4000", "tls", "both"},

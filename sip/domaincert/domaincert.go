@@ -199,8 +199,8 @@ func sameName(a, b string) bool {
 	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
 }
 
-// describe lists names for an error text.
-func describe(names []Name) string {
+// Describe lists names for an error text, at most eight of them.
+func Describe(names []Name) string {
 	if len(names) == 0 {
 		return "no SIP domain"
 	}

@@ -79,7 +79,7 @@ func (e *MismatchError) Error() string {
 	if len(e.Want) == 0 {
 		return "no name to compare the certificate with"
 	}
-	s := "certificate is for " + describe(e.Found) + ", not for " + strings.Join(e.Want, " or ")
+	s := "certificate is for " + Describe(e.Found) + ", not for " + strings.Join(e.Want, " or ")
 	if e.Hint != "" {
 		s += ": " + e.Hint
 	}
