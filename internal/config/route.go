@@ -1,9 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // Route says where calls go. Every key that is written must match.
 type Route struct {
@@ -36,6 +33,8 @@ func (n Number) Split() (text string, prefix bool) {
 
 func (n *Number) set(text string) *fault {
 	switch star := strings.IndexByte(text, '*'); {
+	case strings.ContainsAny(text, `^[]{}|\`), strings.Trim(text, "+0123456789") == ".*":
+		return &fault{why: "a number is no regular expression", remedy: `write the whole number, or its beginning with a * behind it, for instance "+49*"`}
 	case star >= 0 && star < len(text)-1:
 		return &fault{why: "a * stands only at the end, where it means anything that follows", remedy: "write for instance " + quote(text[:star+1])}
 	case strings.ContainsAny(text, " \t@"):
@@ -59,25 +58,9 @@ func checkRoutes(c *Config, r *report) {
 			checkName(r, label, "peer", route.AtItem("from", j), name, c.Peers)
 		}
 		for j, name := range route.To {
-			if checkName(r, label, "peer", route.AtItem("to", j), name, c.Peers) {
-				checkTarget(c, r, label, route.AtItem("to", j), find(c.Peers, name))
-			}
+			checkName(r, label, "peer", route.AtItem("to", j), name, c.Peers)
 		}
 		checkTwice(r, label, "from", route.Place, route.From)
 		checkTwice(r, label, "to", route.Place, route.To)
 	}
-}
-
-func checkTarget(c *Config, r *report, label string, at Pos, p *Peer) {
-	if p.URI.Transport == "" || c.ListenerFor(p) != nil || p.Listener != "" {
-		return
-	}
-	for i := range c.Listeners {
-		if c.Listeners[i].Listen.Transport == "" {
-			return // it may be the one; it is reported already
-		}
-	}
-	r.add(at, fmt.Sprintf("%s: peer %q cannot be called", label, p.Name),
-		fmt.Sprintf("its uri is %s and no listener is, so it could not answer", p.URI.Transport),
-		fmt.Sprintf("add a %s listener", p.URI.Transport))
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/peer"
@@ -42,6 +43,10 @@ func build(cfg *config.Config, o trust.Options) (*snapshot, []config.Problem) {
 // checkPlaces finds peers to which we could not say where we are reached: Via
 // and Contact carry the address of a listener, never that of a connection.
 func checkPlaces(cfg *config.Config) []config.Problem {
+	unread := func(l config.Listener) bool { return l.Listen.Transport == "" }
+	if len(cfg.Listeners) == 0 || slices.ContainsFunc(cfg.Listeners, unread) {
+		return nil // that is reported, and they may be the ones
+	}
 	var problems []config.Problem
 	for i := range cfg.Peers {
 		p := &cfg.Peers[i]
