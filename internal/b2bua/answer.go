@@ -148,7 +148,7 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 			return
 		}
 	}
-	if u.final || a.quit || u.attempt != a {
+	if u.final || u.attempt != a {
 		a.decline(s, m)
 		return
 	}

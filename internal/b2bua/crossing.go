@@ -166,7 +166,7 @@ func (x *exchange) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 func (x *exchange) fatal(code int) bool {
 	switch x.method {
 	case sip.INVITE, sip.UPDATE, sip.INFO:
-		return dialog.Ends(code) && x.call.state == answered && x.far == x.far.leg.winner
+		return dialog.Ends(code) && x.far == x.far.leg.winner
 	}
 	return false
 }
@@ -219,12 +219,16 @@ func (x *exchange) close() {
 
 // MayCancel makes the exchange a ua.ServerUser.
 func (x *exchange) MayCancel(_ *ua.Shard, _ *ua.ServerTx, p *transport.Packet) bool {
-	return x.method == sip.INVITE && x.near.leg.is(p)
+	return x.near.leg.is(p)
 }
 
 // Cancelled makes the exchange a ua.ServerUser: a re-INVITE is given up, and
-// what the far leg then answers crosses as usual.
+// what the far leg then answers crosses as usual. "A CANCEL request has no impact
+// on the processing of transactions with any other method" (RFC 3261 §9.2).
 func (x *exchange) Cancelled(s *ua.Shard, _ *ua.ServerTx, _ *transport.Packet) {
+	if x.method != sip.INVITE {
+		return
+	}
 	x.cancelled = true
 	if x.rang {
 		x.sendCancel(s)

@@ -162,6 +162,13 @@ func TestForksAreShownUnderTheirOwnTags(t *testing.T) {
 		r.acme.WantRequest(sip.ACK)
 		r.acme.WantSilence(time.Second)
 
+		// A BYE in a dialog that was not answered leaves the call alone.
+		r.acme.Send(r.acme.InDialog(sip.BYE, siptest.Set("From", to+";tag=one")))
+		r.acme.Want(200)
+		r.office.Send(r.office.InDialog(sip.BYE, siptest.Set("To", string(first.First(sip.HdrTo)))))
+		r.office.Want(200)
+		r.acme.WantSilence(time.Second)
+
 		r.office.Send(r.office.InDialog(sip.BYE))
 		r.office.Want(200)
 		bye := r.acme.WantRequest(sip.BYE)

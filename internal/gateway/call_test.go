@@ -250,6 +250,7 @@ func TestByeOvertakesAck(t *testing.T) {
 		r.office.Want(200)
 		r.acme.WantRequest(sip.ACK)
 		r.acme.Reply(r.acme.WantRequest(sip.BYE), 200)
+		r.office.WantSilence(10 * time.Second)
 		r.office.Send(ack)
 		r.office.WantSilence(lifetime)
 	})
@@ -371,8 +372,11 @@ func TestChallengesBecome403(t *testing.T) {
 func TestAnswerWithoutADialogFailsTheTarget(t *testing.T) {
 	run(t, plain, func(r *rig) {
 		r.invite()
-		r.acme.Reply(r.acme.WantRequest(sip.INVITE), 200, siptest.Set("Contact", "<tel:+49>"))
+		bad := r.acme.WantRequest(sip.INVITE)
+		r.acme.Reply(bad, 200, siptest.Set("Contact", "<tel:+49>"))
 		invite := r.backup.WantRequest(sip.INVITE)
+		r.acme.Reply(bad, 200, siptest.Set("Contact", "<tel:+49>"))
+		r.acme.WantSilence(t1 / 2)
 		r.backup.Reply(invite, 486)
 		r.backup.WantRequest(sip.ACK)
 		r.office.Send(r.office.Ack(r.office.Want(486)))

@@ -73,6 +73,20 @@ func TestCancelWhileNothingIsHeardOfTheTarget(t *testing.T) {
 	})
 }
 
+// A target that takes the CANCEL and never answers its INVITE is forgotten after
+// 64*T1 (RFC 3261 §9.1), not when timer C ends.
+func TestCancelWithoutAFinalResponse(t *testing.T) {
+	hops(t, func(r *rig) {
+		r.invite()
+		invite := r.acme.WantRequest(sip.INVITE)
+		r.acme.Reply(invite, 180)
+		r.office.Want(180)
+		r.cancel()
+		r.acme.Reply(r.acme.WantRequest(sip.CANCEL), 200)
+		r.none()
+	})
+}
+
 // The target answers though it was cancelled: it gets its ACK each time, and
 // one BYE.
 func TestLate200AfterCancelGetsAckAndBye(t *testing.T) {

@@ -74,6 +74,41 @@ func TestReinviteCancelled(t *testing.T) {
 	})
 }
 
+func TestCancelOfAReinviteByAnotherPeerGets481(t *testing.T) {
+	hops(t, func(r *rig) {
+		r.answered()
+		r.office.Send(r.office.InDialog(sip.INVITE))
+		invite := r.acme.WantRequest(sip.INVITE)
+		r.acme.Reply(invite, 180)
+		r.office.Want(180)
+		r.backup.Dial(r.listener(r.set.targets))
+		r.backup.Send(r.office.Cancel())
+		r.backup.Want(481)
+		r.refuse(r.acme, invite, 488)
+		r.refused(488)
+		r.hangUp(r.office, r.acme)
+	})
+}
+
+// "... as long as the CANCEL matched an existing transaction, the UAS answers
+// the CANCEL request itself with a 200" (RFC 3261 §9.2), and that is all.
+func TestCancelOfAnotherMethodHasNoEffect(t *testing.T) {
+	hops(t, func(r *rig) {
+		r.answered()
+		text := r.office.InDialog(sip.INFO)
+		r.office.Send(text)
+		info := r.acme.WantRequest(sip.INFO)
+		r.office.Send(strings.ReplaceAll(strings.Replace(text, "INFO ", "CANCEL ", 1), " INFO\r\n", " CANCEL\r\n"))
+		r.office.Want(200)
+		r.acme.WantSilence(t1 / 2)
+		r.acme.Reply(info, 200)
+		if cseq, _ := r.office.Want(200).CSeq(); cseq.Method != sip.INFO {
+			r.Errorf("the second 200 is for %s", cseq.Method)
+		}
+		r.hangUp(r.office, r.acme)
+	})
+}
+
 // Both sides begin a re-INVITE at once: each gets 491, and neither INVITE
 // reaches the other (RFC 3261 §14.1).
 func TestReinviteGlareGets491(t *testing.T) {

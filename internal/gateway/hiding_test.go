@@ -71,7 +71,7 @@ func (w *witness) host() string { return "inside." + w.name + ".test" }
 // tokens are what names this side's dialogs, hosts and ports, in all messages
 // that it was sent and that it sends: each repeats them.
 func (w *witness) tokens() []string {
-	seen := map[string]bool{w.host(): true, w.Addr().Addr().String(): true, fmt.Sprint(w.Addr().Port()): true}
+	seen := map[string]bool{w.host(): true, w.Addr().Addr().String(): true, fmt.Sprintf(":%d", w.Addr().Port()): true}
 	for _, m := range w.got {
 		seen[string(m.CallID())] = true
 		if a, err := m.From(); err == nil && a.Tag() != nil {

@@ -25,6 +25,12 @@ func TestRule1ConnectionsAreNotSharedByNames(t *testing.T) {
 		routes: `{from: [office], number: "+1*", to: [acme]}|{from: [office], number: "+2*", to: [backup]}`,
 	}), backupAddr, acmeAddr, 1)}
 	run(t, set, func(r *rig) {
+		snap := r.snapshot.Load()
+		acme, backup := snap.peers.Lookup("acme"), snap.peers.Lookup("backup")
+		one, two := r.dialConfig(acme, addrPort(acmeAddr)).Key, r.dialConfig(backup, addrPort(acmeAddr)).Key
+		if one.Policy == "" || one.Policy == two.Policy || one.Peer == two.Peer || one.Identity != "gateway" {
+			r.Errorf("the keys of two policies are %+v and %+v", one, two)
+		}
 		call := func(uri string) {
 			r.office.Send(r.office.Request(sip.INVITE, uri))
 			r.office.Want(100)
