@@ -19,7 +19,7 @@ import (
 // cert holds the commands about certificates.
 func cert(*app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "cert",
+		Use:   "cert COMMAND",
 		Short: "Make certificates and read them",
 		Long: "Cert makes the certificates that a first secure set-up needs, and shows what PEM\n" +
 			"files hold, in the words of RFC 5922.",

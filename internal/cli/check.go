@@ -13,9 +13,9 @@ func check(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check a configuration and the files that it names",
-		Long: "Check does all that serve does except open sockets, and prints every problem\n" +
-			"at once: file:line:column: what, why, remedy. Without FILE it looks where serve\n" +
-			"looks.",
+		Long: "Check does all that serve does except open sockets and write files, and prints\n" +
+			"every problem at once: file:line:column: what, why, remedy. Without FILE it\n" +
+			"looks where serve looks.",
 		Example: "  sallyport check sallyport.yaml\n  sallyport check --example > sallyport.yaml",
 		Args: func(c *cobra.Command, files []string) error {
 			if len(files) > 1 {

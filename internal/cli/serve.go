@@ -5,9 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"net"
 	"os"
+	"os/signal"
 	"runtime"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +44,7 @@ func serve(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		defer outlive(log)()
 		path, err := a.configFile(*file)
 		if err != nil {
 			return err
@@ -60,10 +66,15 @@ func serve(a *app) *cobra.Command {
 // serveUntilDone serves until the context ends.
 func serveUntilDone(ctx context.Context, g *gateway.Gateway, cfg *config.Config, log *slog.Logger) error {
 	if err := g.Start(); err != nil {
-		return err
+		return remedied(err, cfg.File)
 	}
 	admin, err := api.Start(cfg.Admin.Listen.AddrPort, g)
-	if err == nil {
+	if err != nil {
+		err = remedied(err, cfg.File)
+	} else {
+		if at := cfg.Admin.Listen.Addr(); at.IsValid() && !at.IsLoopback() {
+			log.Warn("the API is open to the network: whoever reaches it sees every call", "admin", admin.Addr())
+		}
 		log.Info("serving", "configuration", cfg.File, "cores", runtime.GOMAXPROCS(0), "admin", admin.Addr())
 		<-ctx.Done()
 		log.Info("stopping", "calls", g.Calls())
@@ -73,6 +84,52 @@ func serveUntilDone(ctx context.Context, g *gateway.Gateway, cfg *config.Config,
 	err = errors.Join(err, admin.Close(within), g.Close(within))
 	log.Info("stopped")
 	return err
+}
+
+// outlive keeps a gateway alive through what ends other programs: the hang-up
+// of the terminal it was started from, and a reader of its log that is gone. The
+// function that it returns undoes that.
+func outlive(log *slog.Logger) (undo func()) {
+	signal.Ignore(syscall.SIGPIPE)
+	hangups, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				log.Warn("SIGHUP: the configuration is not read again while the gateway runs; restart it for that")
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		signal.Reset(syscall.SIGPIPE)
+		close(done)
+		listening.Wait()
+	}
+}
+
+// remedied adds to an error of the start what to do about it, where that is
+// known.
+func remedied(err error, file string) error {
+	var remedy string
+	_, network := errors.AsType[*net.OpError](err)
+	switch {
+	case network && errors.Is(err, syscall.EADDRINUSE):
+		remedy = "another program has this port, perhaps a gateway that runs already: end that one, or choose another port in " + file
+	case network && errors.Is(err, syscall.EADDRNOTAVAIL):
+		remedy = "this machine has no such address: choose one that it has, or 0.0.0.0 with advertise, in " + file
+	case network && errors.Is(err, fs.ErrPermission):
+		remedy = "ports below 1024 need a privilege (on Linux CAP_NET_BIND_SERVICE): give it, or choose another port in " + file
+	case !network && errors.Is(err, fs.ErrPermission):
+		remedy = "let the user that runs the gateway write there, or name another directory as data in " + file
+	default:
+		return err
+	}
+	return fmt.Errorf("%w\n%s", err, remedy)
 }
 
 // configFlag gives c the flag --config and returns where its value will be.
