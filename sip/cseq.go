@@ -7,17 +7,14 @@ type CSeq struct {
 }
 
 func parseCSeq(b []byte) (c CSeq, rule string) {
-	n := 0
-	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
-		n++
-	}
-	seq, ok := number(b[:n], 1<<31-1) // "MUST be less than 2**31" (RFC 3261 §8.1.1.5)
+	end := endOf(b, 0, classDigit)
+	seq, ok := number(b[:end], 1<<31-1) // "MUST be less than 2**31" (RFC 3261 §8.1.1.5)
 	if !ok {
 		return c, "the sequence number is below 2147483648"
 	}
-	word := trim(b[n:])
-	if len(word) == 0 || len(word) == len(b)-n || !all(word, classToken) {
+	i := skipSpace(b, end)
+	if i == end || !all(b[i:], classToken) {
 		return c, "a number, a space and a method"
 	}
-	return CSeq{uint32(seq), methodOf(word)}, ""
+	return CSeq{uint32(seq), methodOf(b[i:])}, ""
 }

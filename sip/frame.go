@@ -55,7 +55,6 @@ func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
 	if reason := nonsense(b); reason != "" {
 		return 0, FrameMore, f.broken(m, nil, reason)
 	}
-	m.reset()
 	head, whole := m.index(b, f.Limits)
 	if !whole {
 		m.clearIndex()

@@ -16,25 +16,25 @@ func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 	m.startLine(b[:n])
 	rest := b[n+2:]
 	for lines := 2; ; lines++ {
-		eol := bytes.IndexByte(rest, '\n') - 1
-		if eol < 0 || rest[eol] != '\r' {
-			eol = m.lineEnd(rest)
+		n = bytes.IndexByte(rest, '\n') - 1
+		if n < 0 || rest[n] != '\r' {
+			n = m.lineEnd(rest)
 		}
-		if eol == 0 {
+		if n == 0 {
 			end = len(b) - len(rest) + 2
 			if m.bareLF || bytes.Count(b[:end], crOnly) != lines {
 				m.fail("header", -1, "lines end with CR LF, and no line holds either alone")
 			}
 			return end, true
 		}
-		if eol+2 < len(rest) && space(rest[eol+2]) {
-			eol = m.unfold(rest, eol)
+		if n+2 < len(rest) && space(rest[n+2]) {
+			n = m.unfold(rest, n)
 		}
-		if eol < 0 || eol+2 >= len(rest) {
+		if n < 0 || n+2 >= len(rest) {
 			return 0, false // the next line may yet be a fold
 		}
-		m.header(rest[:eol], len(b)-len(rest), &limits)
-		rest = rest[eol+2:]
+		m.header(rest[:n], len(b)-len(rest), &limits)
+		rest = rest[n+2:]
 	}
 }
 
@@ -75,7 +75,7 @@ func (m *Message) header(line []byte, pos int, limits *Limits) {
 		m.fail("header", pos, "too many header fields, or one too long")
 		return
 	}
-	id, colon := shortHeader(line)
+	id, colon := lookup(line)
 	nameEnd := colon
 	if id == HdrOther || colon >= len(line) {
 		colon = max(0, bytes.IndexByte(line, ':'))

@@ -93,8 +93,7 @@ func Parse(b []byte) (*Message, error) {
 // Content-Length are dropped (RFC 3261 §18.3). The error is a *ParseError; what
 // could be indexed stays readable, so that a 400 can be built.
 func (m *Message) Load(b []byte) error {
-	m.reset()
-	m.buf = append(m.buf, b...)
+	m.buf = append(m.buf[:0], b...)
 	end, whole := m.index(m.buf, DefaultLimits())
 	switch {
 	case !whole:
