@@ -40,7 +40,11 @@ func Start(addr netip.AddrPort, g *gateway.Gateway) (*Server, error) {
 	if !addr.IsValid() {
 		return nil, nil
 	}
-	l, err := net.Listen("tcp", addr.String())
+	network := "tcp"
+	if addr.Addr().Is4() {
+		network = "tcp4" // with "tcp", 0.0.0.0 would take IPv6 too
+	}
+	l, err := net.Listen(network, addr.String())
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
