@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -121,18 +122,19 @@ func (s *demoShow) play(ctx context.Context, peers *demoPeers) error {
 	}
 	peers.hangUp()
 	s.gateway.Recorder().Wait(within, func(flows []*callflow.Flow) bool {
-		s.flows = flows
-		return len(flows) >= len(demoCalls) && allDone(flows)
+		s.flows = peers.flows(flows)
+		return len(s.flows) == len(demoCalls) && allDone(s.flows)
 	})
 	for i, call := range demoCalls {
 		switch {
 		case ctx.Err() != nil:
-		case i >= len(s.flows):
+		case i >= len(s.flows) || s.flows[i] == nil:
 			s.wrong = append(s.wrong, fmt.Sprintf("call %d, %s: nothing was recorded", i+1, call.title))
 		case s.flows[i].State != call.state:
 			s.wrong = append(s.wrong, fmt.Sprintf("call %d, %s: its state is %s, not %s", i+1, call.title, s.flows[i].State, call.state))
 		}
 	}
+	s.flows = slices.DeleteFunc(s.flows, func(f *callflow.Flow) bool { return f == nil })
 	return s.draw()
 }
 
@@ -140,7 +142,7 @@ func (s *demoShow) play(ctx context.Context, peers *demoPeers) error {
 // a ladder shows its close_notify too.
 func allDone(flows []*callflow.Flow) bool {
 	for _, f := range flows {
-		if !f.Done {
+		if f == nil || !f.Done {
 			return false
 		}
 	}

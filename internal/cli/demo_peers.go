@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
@@ -22,6 +25,9 @@ type demoPeers struct {
 	pbx     *ua.Server
 	carrier *ua.Server
 	rogue   *ua.Server // the PBX's twin with a certificate that nobody knows
+
+	mu     sync.Mutex
+	called []netip.AddrPort // where each call came from, in order; guarded by mu
 }
 
 // The numbers that the carrier has.
@@ -51,6 +57,8 @@ func startDemoPeers(site *demoSite, version uint16) (*demoPeers, error) {
 // start makes one SIP server, with a listener when addr is valid.
 func (p *demoPeers) start(name string, addr netip.AddrPort, h ua.Handler) (*ua.Server, error) {
 	srv := &ua.Server{Handler: h, Shards: 1}
+	srv.Opened = func(c *transport.Conn) { p.note(c.Info()) }
+	srv.Refused = func(info transport.ConnInfo, _ error) { p.note(info) }
 	if err := srv.Start(); err != nil || !addr.IsValid() {
 		return srv, err
 	}
@@ -59,6 +67,32 @@ func (p *demoPeers) start(name string, addr netip.AddrPort, h ua.Handler) (*ua.S
 		return srv, fmt.Errorf("demo peer %s: %w", name, err)
 	}
 	return srv, nil
+}
+
+// note keeps where a call comes from: each has a connection of its own.
+func (p *demoPeers) note(info transport.ConnInfo) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !info.Inbound && !slices.Contains(p.called, info.Local) {
+		p.called = append(p.called, info.Local)
+	}
+}
+
+// flows returns the flow of each call that was placed, nil where there is none.
+// Others may be on the gateway meanwhile.
+func (p *demoPeers) flows(all []*callflow.Flow) []*callflow.Flow {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	own := make([]*callflow.Flow, len(p.called))
+	for _, f := range all {
+		if len(f.Legs) == 0 || f.Legs[0].Hop.Link == nil {
+			continue
+		}
+		if i := slices.Index(p.called, f.Legs[0].Hop.Link.Remote); i >= 0 {
+			own[i] = f
+		}
+	}
+	return own
 }
 
 // tls is a peer's side of mutual TLS: it believes the demo's CA alone.
