@@ -120,12 +120,13 @@ func (srv *Server) shardFor(p *transport.Packet) int {
 	return 0 // a stray one; the layer drops it
 }
 
-// post puts packets into a shard's mailbox. When that is full, a new request
-// gets a 503; for the rest the reader of a stream waits, and UDP drops.
+// post puts one connection's packets into a shard's mailbox. When that is full,
+// a new request gets a 503. For the rest the reader of a stream waits, as it
+// does for all when its connection has had its share, and UDP drops.
 func (srv *Server) post(s *Shard, packets []transport.Packet) {
 	var deadline time.Time
 	for len(packets) > 0 {
-		rest, room := s.box.put(packets)
+		rest, room, full := s.box.put(packets)
 		if len(rest) == 0 {
 			return
 		}
@@ -134,16 +135,15 @@ func (srv *Server) post(s *Shard, packets []transport.Packet) {
 		if deadline.IsZero() {
 			deadline = time.Now().Add(srv.queues.Wait)
 		}
-		switch {
-		case opensDialog(p.Msg):
-			srv.stats.overload.Add(1)
-			if srv.refuse(p, &sip.StatusError{Code: 503, Header: "Retry-After: 5"}) {
-				p.Conn.Flush()
-			}
-		case room == nil || p.Conn.Info().Transport == transport.UDP || !waitFor(room, time.Until(deadline)):
-			srv.stats.dropped.Add(1)
-		default:
+		fresh := opensDialog(p.Msg)
+		waits := room != nil && p.Conn.Info().Transport != transport.UDP && !(full && fresh)
+		if waits && waitFor(room, time.Until(deadline)) {
 			continue
+		}
+		if !fresh {
+			srv.stats.dropped.Add(1)
+		} else if srv.stats.overload.Add(1); srv.refuse(p, &sip.StatusError{Code: 503, Header: "Retry-After: 5"}) {
+			p.Conn.Flush()
 		}
 		p.Msg.Release()
 		packets = packets[1:]

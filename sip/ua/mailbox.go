@@ -16,6 +16,9 @@ type mail struct {
 // mailbox is a shard's one queue. Any goroutine puts; only the shard takes,
 // everything at once. Packets are bounded; results are not, because whoever
 // started the work behind them reserved their place (Shard.Go).
+//
+// One stream holds no more than its share of it, and UDP leaves a part to
+// streams: who sends without end does not keep others out.
 type mailbox struct {
 	limit int           // packets
 	wake  chan struct{} // holds one token while there may be something to take
@@ -23,12 +26,13 @@ type mailbox struct {
 	mu      sync.Mutex
 	in      []mail
 	packets int
-	room    chan struct{} // closed by take when a put waits
+	held    map[*transport.Conn]int // of packets
+	room    chan struct{}           // closed by take when a put waits
 	closed  bool
 }
 
 func newMailbox(limit int) *mailbox {
-	return &mailbox{limit: limit, wake: make(chan struct{}, 1)}
+	return &mailbox{limit: limit, wake: make(chan struct{}, 1), held: make(map[*transport.Conn]int)}
 }
 
 // post adds a result or a posted function; false means the shard has ended.
@@ -43,30 +47,45 @@ func (b *mailbox) post(do func(*Shard)) bool {
 	return true
 }
 
-// put adds as many of the packets as there is room for and returns the rest,
-// with a channel that is closed when it is worth trying again. A nil channel
-// with a rest means that the shard has ended.
-func (b *mailbox) put(packets []transport.Packet) (rest []transport.Packet, room <-chan struct{}) {
+// put adds as many of one connection's packets as there is room for and returns
+// the rest, with a channel that is closed when it is worth trying again; full
+// says that there is no room for others either. A nil channel with a rest means
+// that the shard has ended.
+func (b *mailbox) put(packets []transport.Packet) (rest []transport.Packet, room <-chan struct{}, full bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return packets, nil
+		return packets, nil, true
 	}
-	n := min(len(packets), b.limit-b.packets)
+	conn := packets[0].Conn
+	n := max(0, min(len(packets), b.limit-b.packets, b.share(conn)-b.held[conn]))
 	for _, p := range packets[:n] {
 		b.in = append(b.in, mail{packet: p})
 	}
-	b.packets += n
 	if n > 0 {
+		b.packets += n
+		b.held[conn] += n
 		b.signal()
 	}
 	if n == len(packets) {
-		return nil, nil
+		return nil, nil, false
 	}
 	if b.room == nil {
 		b.room = make(chan struct{})
 	}
-	return packets[n:], b.room
+	return packets[n:], b.room, b.packets == b.limit
+}
+
+// streamShare is how many packets of one stream may wait for a shard, which
+// takes all that wait at once.
+const streamShare = 128
+
+// share is how many packets of a connection may wait.
+func (b *mailbox) share(c *transport.Conn) int {
+	if c.Transport() == transport.UDP {
+		return b.limit - b.limit/8
+	}
+	return streamShare
 }
 
 // signal leaves a token; b.mu is held.
@@ -84,6 +103,7 @@ func (b *mailbox) take(spare []mail) []mail {
 	defer b.mu.Unlock()
 	out := b.in
 	b.in, b.packets = spare[:0], 0
+	clear(b.held)
 	if b.room != nil {
 		close(b.room)
 		b.room = nil

@@ -115,6 +115,46 @@ func TestFullMailboxRefusesNewRequests(t *testing.T) {
 	})
 }
 
+func TestFloodLeavesRoomForOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, network *memnet.Network) {
+		release := make(chan struct{})
+		srv := start(t, network, &ua.Server{
+			Shards: 1, Queues: ua.Queues{Mailbox: 400},
+			ShardHandler: shardFunc(func(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
+				<-release // a handler must not do this; here it fills the mailbox
+				fine(s, tx, p)
+			}),
+		})
+		const asked = 500
+		var floods []*siptest.Peer
+		for range 2 {
+			p := named(t, network, transport.TCP, "flood")
+			var text strings.Builder
+			for range asked {
+				text.WriteString(p.Request(sip.OPTIONS, bob))
+			}
+			go p.Send(text.String())
+			floods = append(floods, p)
+		}
+		time.Sleep(time.Millisecond) // the shard is busy, and their readers wait
+		for _, tr := range []transport.Transport{transport.TCP, transport.UDP} {
+			p := named(t, network, tr, "alice")
+			p.Send(p.Request(sip.OPTIONS, bob))
+			p.WantSilence(time.Millisecond)
+			defer p.Want(200)
+		}
+		close(release)
+		for _, p := range floods {
+			for range asked {
+				p.Want(200)
+			}
+		}
+		if got := srv.Stats(); got.Overload != 0 || got.Dropped != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 func TestAdmitMessageRefusesWithoutState(t *testing.T) {
 	bubble(t, func(t *testing.T, network *memnet.Network) {
 		verdict := error(&sip.StatusError{Code: 403})
