@@ -192,6 +192,10 @@ func ordinal(n int) string {
 
 // record takes in what the gateway says about a call.
 func (w *walk) record(e *Event) {
+	if e.Call.Number == 0 {
+		w.remark(e)
+		return
+	}
 	k := w.numbered(e)
 	if k.last.IsZero() {
 		k.last = e.At
@@ -212,6 +216,16 @@ func (w *walk) record(e *Event) {
 	case Noted:
 		k.note(e, w.find(k, e), RowNote, e.Reason, false)
 	}
+}
+
+// remark puts what the gateway says about an INVITE that became no call below that INVITE.
+func (w *walk) remark(e *Event) {
+	legs := w.legs[e.Call.CallID]
+	if e.Kind != Noted || len(legs) == 0 {
+		return
+	}
+	l := legs[len(legs)-1]
+	l.call.note(e, l, RowNote, e.Reason, false)
 }
 
 func (w *walk) created(k *call, e *Event) {

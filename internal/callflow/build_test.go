@@ -77,3 +77,19 @@ func TestTimesFollowTheOrder(t *testing.T) {
 		t.Errorf("a clock that was set back is hidden: %v", f.Rows[1].Since)
 	}
 }
+
+// TestARefusedInviteHasItsReason plays a gateway that answers an INVITE without beginning a call.
+func TestARefusedInviteHasItsReason(t *testing.T) {
+	why := Event{Seq: 2, At: time.Unix(0, 2e6), Kind: Noted, Call: &Call{Direction: In, CallID: "c1"}, Reason: "peer office: no route matches"}
+	flows := Builder{}.Build([]Event{msg(1, false, "INVITE sip:c@d SIP/2.0"), why, msg(3, true, "SIP/2.0 404 Not Found")})
+	if len(flows) != 1 || len(flows[0].Rows) != 3 || flows[0].Rows[1].Label != why.Reason {
+		t.Fatalf("got %+v", flows)
+	}
+	if got, want := flows[0].Sentence, "Failed: the gateway answered 404 Not Found on hop A: peer office: no route matches"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	why.Call = &Call{CallID: "another"}
+	if flows := (Builder{}).Build([]Event{why}); len(flows) != 0 {
+		t.Errorf("a reason without its INVITE makes a flow: %+v", flows[0])
+	}
+}

@@ -148,7 +148,10 @@ func namesOf(v trust.Verified) []string {
 	return names
 }
 
-var errStranger = errors.New("from nobody we know, who has had answers enough")
+var (
+	errStranger = errors.New("from nobody we know, who has had answers enough")
+	errNoPeer   = errors.New("the source is no peer")
+)
 
 // admit lets messages of peers in. A stranger's request gets a few answers, and
 // then silence: 403, or what the grammar says when it is malformed.
@@ -168,6 +171,7 @@ func (g *Gateway) admit(p *transport.Packet) error {
 		return nil // answered as malformed
 	}
 	g.log.Warn("request of a stranger refused", "source", p.Source, "transport", p.Conn.Transport(), "method", p.Msg.Method())
+	g.remark(p, errNoPeer)
 	return &sip.StatusError{Code: 403}
 }
 

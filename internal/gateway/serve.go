@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
+	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/route"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -28,9 +29,17 @@ func (g *Gateway) Request(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
 		status = &sip.StatusError{Code: 500, Err: err}
 	}
 	if status.Code >= 300 {
-		g.log.Info("request refused", "method", tx.Method(), "source", p.Source, "status", status.Code, "cause", status.Err)
+		g.log.Info("request refused", "method", tx.Method(), "source", p.Source, "status", status.Code, "cause", status)
+		g.remark(p, status.Err)
 	}
 	s.Reply(tx, status)
+}
+
+// remark records why an INVITE becomes no call.
+func (g *Gateway) remark(p *transport.Packet, why error) {
+	if why != nil && p.Msg.Method() == sip.INVITE {
+		g.Record(callflow.Noted, callflow.Call{Direction: callflow.In, CallID: string(p.Msg.CallID())}, why.Error())
+	}
 }
 
 // Ack makes the gateway a ua.ShardHandler.
