@@ -54,14 +54,6 @@ func (c *Call) record(kind callflow.Kind, l *Leg, code int, reason string) {
 	c.engine.ways.Record(kind, ev, reason)
 }
 
-// other returns the leg on the far side of l, nil when there is none.
-func (c *Call) other(l *Leg) *Leg {
-	if l == c.in {
-		return c.out
-	}
-	return c.in
-}
-
 // request is a request inside one of the call's dialogs.
 func (c *Call) request(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet) {
 	if err := f.received(p.Msg); err != nil {

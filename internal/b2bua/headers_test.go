@@ -69,14 +69,14 @@ func TestWarningsCrossUnderOurName(t *testing.T) {
 		{`301`, ``},
 		{`301 host.example`, ``},
 	} {
-		var want string
+		var want strings.Builder
 		for w := range strings.SplitSeq(test.want, "|") {
 			if w != "" {
-				want += "Warning: " + w + "\r\n"
+				want.WriteString("Warning: " + w + "\r\n")
 			}
 		}
-		if got := across(t, "Warning: "+test.in); got != want {
-			t.Errorf("%s\ngot  %q\nwant %q", test.in, got, want)
+		if got := across(t, "Warning: "+test.in); got != want.String() {
+			t.Errorf("%s\ngot  %q\nwant %q", test.in, got, want.String())
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -265,11 +266,11 @@ func TestAckOfAnotherPeerIsIgnored(t *testing.T) {
 func TestRule3OneCallIDKeepsItsOrder(t *testing.T) {
 	streams(t, func(r *rig) {
 		r.answered()
-		var all string
+		var all strings.Builder
 		for range 20 {
-			all += r.office.InDialog(sip.INFO)
+			all.WriteString(r.office.InDialog(sip.INFO))
 		}
-		r.office.Send(all)
+		r.office.Send(all.String())
 		last := uint32(1)
 		for range 20 {
 			cseq, _ := r.acme.WantRequest(sip.INFO).CSeq()

@@ -288,15 +288,15 @@ func TestSlowReaderGetsEverything(t *testing.T) {
 		nc := rawDial(t, network, server.listen(TCP, nil))
 		write(t, nc, message(1, ""))
 		c := server.wantText(message(1, "")).conn
-		all := ""
+		var all strings.Builder
 		for i := range 20 {
-			all += message(i, strings.Repeat("x", 10_000))
+			all.WriteString(message(i, strings.Repeat("x", 10_000)))
 			send(t, c, message(i, strings.Repeat("x", 10_000)))
 		}
 		synctest.Wait() // the window is full, the rest is pending
 		c.Close(errors.New("enough"))
 		time.Sleep(500 * time.Millisecond)
-		readExactly(t, nc, all)
+		readExactly(t, nc, all.String())
 		wantEOF(t, nc)
 		nc.Close()
 		server.wantClosed("enough")

@@ -61,6 +61,9 @@ func (t Transport) String() string {
 	return traits[t].name
 }
 
+// MarshalText is String, for JSON and the like. It never fails.
+func (t Transport) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
 // Via is the name as in a Via header: "UDP", "TCP", "TLS".
 func (t Transport) Via() string {
 	if !t.valid() {
