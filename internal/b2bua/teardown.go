@@ -28,8 +28,8 @@ func (c *Call) bye(s *ua.Shard, f *fork, tx *ua.ServerTx, m *sip.Message) {
 		c.setup.abandon(s, reason)
 		c.setup.refuse(s, &sip.StatusError{Code: 487})
 	}
-	// "The callee's UA MUST NOT send a BYE on early dialogs" (RFC 3261 §15): the
-	// INVITE of one that does still needs a final response.
+	// The callee "MUST NOT send a BYE on early dialogs" (RFC 3261 §15): the INVITE
+	// of one that does still needs a final response.
 }
 
 // end ends an answered call or gives one up that is not, for a reason of ours.
@@ -72,9 +72,9 @@ func (c *Call) hangUp(s *ua.Shard, by *fork, reason, why string) {
 		case n.near.left:
 			n.settled(s)
 		default:
-			// "The callee's UA ... MUST NOT send a BYE on a confirmed dialog until it
-			// has received an ACK for its 2xx response or until the server transaction
-			// times out" (RFC 3261 §15).
+			// "... the callee's UA MUST NOT send a BYE on a confirmed dialog until it has
+			// received an ACK for its 2xx response or until the server transaction times
+			// out" (RFC 3261 §15).
 			n.near.left = true
 			n.bye = &reason
 			c.waiting++

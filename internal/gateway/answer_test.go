@@ -87,7 +87,7 @@ func TestAckAgainForEach2xx(t *testing.T) {
 	})
 }
 
-// "The callee's UA ... MUST NOT send a BYE on a confirmed dialog until it has
+// "... the callee's UA MUST NOT send a BYE on a confirmed dialog until it has
 // received an ACK for its 2xx response" (RFC 3261 §15).
 func TestByeOfTheCalleeWaitsForTheCallersAck(t *testing.T) {
 	hops(t, func(r *rig) {

@@ -136,8 +136,8 @@ func TestFailureKeepsItsOwnPhraseAndBody(t *testing.T) {
 	})
 }
 
-// "An ACK for a non-2xx is hop by hop": each leg's failure is acknowledged and
-// sent again on that leg alone.
+// The ACK to a failure goes no further than its hop: each leg's failure is
+// acknowledged and sent again on that leg alone (RFC 3261 §17.1.1.3).
 func TestFailureIsSentAgainUntilItsAck(t *testing.T) {
 	run(t, plain, func(r *rig) {
 		r.invite()

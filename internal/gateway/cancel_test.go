@@ -123,8 +123,8 @@ func TestLate200WithoutAProvisionalResponse(t *testing.T) {
 	})
 }
 
-// "If the original request was an INVITE and it has a final response already,
-// the CANCEL has no effect" (RFC 3261 §9.2).
+// "If the UAS has already issued a final response for the original request, the
+// CANCEL request has no effect" (RFC 3261 §9.2).
 func TestCancelCrossing200(t *testing.T) {
 	hops(t, func(r *rig) {
 		r.invite()

@@ -38,6 +38,22 @@ func TestRule6InDialogRequestsStayOnTheConnection(t *testing.T) {
 	})
 }
 
+// A connection at rest stays: a call is ended on it after an hour, and the next
+// one begins.
+func TestConnectionsOutliveLongCalls(t *testing.T) {
+	streams(t, func(r *rig) {
+		r.answered()
+		time.Sleep(time.Hour)
+		r.hangUp(r.office, r.acme)
+		time.Sleep(time.Hour)
+		r.answered()
+		r.hangUp(r.acme, r.office)
+		if n := strings.Count(r.log.String(), "connection opened"); n != 2 {
+			r.Errorf("%d connections were opened, want 2", n)
+		}
+	})
+}
+
 // On UDP a request follows its route to an address of the peer's only.
 func TestInDialogRequestsOnUDPGoToThePeerAlone(t *testing.T) {
 	run(t, plain, func(r *rig) {
