@@ -56,6 +56,8 @@ func lossy(r *rig) {
 	caller := r.agent(officeAddr, func(q *ua.Request) { q.Reply(200) })
 
 	const each = 15
+	ctx, cancel := context.WithTimeout(r.Context(), time.Hour) // a call that hangs fails
+	defer cancel()
 	var calls sync.WaitGroup
 	for i := range each {
 		for name, place := range map[string]func(context.Context, string) error{
@@ -66,7 +68,9 @@ func lossy(r *rig) {
 				// The callee hangs up, whichever call this is to it.
 				call, err := r.dial(ctx, caller, to)
 				if err == nil {
-					<-call.Done()
+					err = until(ctx, call.Done())
+				}
+				if err == nil {
 					err = context.Cause(call.Context())
 				}
 				if errors.Is(err, ua.ErrPeerHungUp) {
@@ -77,7 +81,7 @@ func lossy(r *rig) {
 		} {
 			calls.Go(func() {
 				time.Sleep(time.Duration(i) * 100 * time.Millisecond)
-				if err := place(r.Context(), "sip:"+name+"@gw.example"); err != nil {
+				if err := place(ctx, "sip:"+name+"@gw.example"); err != nil {
 					r.Errorf("%s %d: %v", name, i, err)
 				}
 			})
@@ -85,11 +89,17 @@ func lossy(r *rig) {
 	}
 	calls.Go(func() {
 		for range 2 * each { // those of +talks end by themselves
-			call := <-answers
+			var call *ua.Call
+			select {
+			case call = <-answers:
+			case <-ctx.Done():
+				r.Error("a call was not answered")
+				return
+			}
 			calls.Go(func() {
-				<-call.Confirmed()
 				time.Sleep(5 * time.Second)
-				if err := call.Bye(r.Context()); err != nil {
+				// When no ACK has come by then, this waits for it, or for a BYE.
+				if err := call.Bye(ctx); err != nil {
 					r.Errorf("the callee's BYE: %v", err)
 				}
 			})
@@ -102,6 +112,16 @@ func lossy(r *rig) {
 		if err := srv.Close(r.Context()); err != nil {
 			r.Error(err)
 		}
+	}
+}
+
+// until waits for an event.
+func until(ctx context.Context, event <-chan struct{}) error {
+	select {
+	case <-event:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
