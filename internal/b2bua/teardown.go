@@ -18,6 +18,7 @@ func (c *Call) bye(s *ua.Shard, f *fork, tx *ua.ServerTx, m *sip.Message) {
 	reason := string(m.First(sip.HdrReason))
 	switch {
 	case c.state == over:
+		c.spare(s, f)
 	case c.state == answered:
 		if f == c.in.winner || f == c.out.winner {
 			c.hangUp(s, f, reason, "BYE from "+f.leg.peer.Name)
@@ -30,6 +31,19 @@ func (c *Call) bye(s *ua.Shard, f *fork, tx *ua.ServerTx, m *sip.Message) {
 	}
 	// The callee "MUST NOT send a BYE on early dialogs" (RFC 3261 §15): the INVITE
 	// of one that does still needs a final response.
+}
+
+// spare takes back the BYE that waits for the ACK of a side which has sent its
+// own instead.
+func (c *Call) spare(s *ua.Shard, f *fork) {
+	for _, n := range c.answers {
+		if n.near == f && n.bye != nil {
+			n.bye = nil
+			c.waiting--
+			n.settled(s)
+		}
+	}
+	c.finish()
 }
 
 // end ends an answered call or gives one up that is not, for a reason of ours.

@@ -109,6 +109,23 @@ func TestByeOfTheCalleeWaitsForTheCallersAck(t *testing.T) {
 	})
 }
 
+// The caller hangs up before it has acknowledged: then there is nothing left to
+// wait for.
+func TestByeOfTheCallerInsteadOfItsAck(t *testing.T) {
+	hops(t, func(r *rig) {
+		r.invite()
+		r.acme.Reply(r.acme.WantRequest(sip.INVITE), 200)
+		r.office.Want(200)
+		r.acme.Send(r.acme.InDialog(sip.BYE))
+		r.acme.Want(200)
+		r.acme.WantRequest(sip.ACK)
+		r.office.Send(r.office.InDialog(sip.BYE))
+		r.office.Want(200)
+		r.none()
+		r.office.WantSilence(lifetime)
+	})
+}
+
 // An INVITE that forks behind the target is shown to the caller as it is: each
 // dialog under a To tag of its own.
 func TestForksAreShownUnderTheirOwnTags(t *testing.T) {

@@ -106,7 +106,9 @@ func lossy(r *rig) {
 		}
 	})
 	calls.Wait()
-	time.Sleep(2 * lifetime)
+	// A caller who heard no 1xx at all could not cancel: its call rings until
+	// timer C.
+	time.Sleep(181*time.Second + 2*lifetime)
 	r.empty()
 	for _, srv := range []*ua.Server{caller, callee} {
 		if err := srv.Close(r.Context()); err != nil {

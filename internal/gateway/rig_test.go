@@ -17,6 +17,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/memnet"
 	"github.com/sallyport-sip/sallyport/internal/testca"
@@ -169,6 +171,7 @@ func start(t *testing.T, set setting) *rig {
 		r.shut()
 		if t.Failed() {
 			t.Logf("log of the gateway:\n%s", r.log.String())
+			r.ladders()
 		}
 	})
 	at := func(addr string) string {
@@ -283,6 +286,20 @@ func (r *rig) shut() {
 	defer cancel()
 	if err := r.Close(ctx); err != nil {
 		r.Errorf("close: %v", err)
+	}
+}
+
+// ladders draws the calls that did not end, for whoever looks at a failure.
+func (r *rig) ladders() {
+	for _, f := range r.recorder.Flows() {
+		if f.State != callflow.StateRinging && f.State != callflow.StateAnswered {
+			continue
+		}
+		var b strings.Builder
+		if err := export.Ladder(&b, f, export.Options{}); err != nil {
+			r.Error(err)
+		}
+		r.Logf("%s", b.String())
 	}
 }
 
