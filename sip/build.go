@@ -1,6 +1,9 @@
 package sip
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // Builder writes one message into a buffer of the caller's. A start line comes
 // first, then header fields in any order, then Finish. Values are written as
@@ -96,19 +99,23 @@ func (b *Builder) Raw(lines []byte) { b.b = append(b.b, lines...) }
 func (b *Builder) Response(req *Message, code int, reason string, toTag []byte, source Source) {
 	b.Status(code, reason)
 	b.Echo(req, source)
+	start := len(b.b)
 	b.to(req.First(HdrTo), toTag)
 	if t := req.First(HdrTimestamp); code == 100 && t != nil {
 		b.HeaderBytes("Timestamp", t)
 	}
+	b.mend(req, start)
 }
 
 // Echo writes the header fields that every response repeats as they are, all
 // but To: each Via, From, Call-ID and CSeq. The topmost Via gets received, and
 // the value of rport if it asked for it, when source is not empty (RFC 3261
-// §18.2.1, RFC 3581 §4). It returns what is written so far.
+// §18.2.1, RFC 3581 §4). Of a header that should stand once it repeats the
+// first. It returns what is written so far.
 func (b *Builder) Echo(req *Message, source Source) []byte {
 	top := true
 	for i := range req.fields {
+		start := len(b.b)
 		switch f := &req.fields[i]; f.id {
 		case HdrVia:
 			v := req.at(f.value)
@@ -119,17 +126,38 @@ func (b *Builder) Echo(req *Message, source Source) []byte {
 			}
 			top = false
 		case HdrFrom, HdrCallID, HdrCSeq:
-			b.HeaderBytes(headers[f.id].name, req.at(f.value))
+			if int(req.first[f.id]) == i+1 {
+				b.HeaderBytes(headers[f.id].name, req.at(f.value))
+			}
 		}
+		b.mend(req, start)
 	}
 	return b.b
 }
 
+// mend looks at the lines written since start, which repeat those of a message
+// that may be malformed: a CR or LF that stood alone becomes a space, so that no
+// reader takes it for a line end.
+func (b *Builder) mend(req *Message, start int) {
+	if req.err == nil {
+		return
+	}
+	lines := b.b[start:]
+	for i, c := range lines {
+		paired := c == '\r' && at(lines, i+1, '\n') || c == '\n' && i > 0 && lines[i-1] == '\r'
+		if (c == '\r' || c == '\n') && !paired {
+			lines[i] = ' '
+		}
+	}
+}
+
 func (b *Builder) to(value, tag []byte) {
 	if len(tag) > 0 {
-		if to, err := ParseAddress(value); err == nil && to.Tag() == nil {
-			b.HeaderBytes("To", value, []byte(";tag="), tag)
-			return
+		if to, err := ParseAddress(value); err == nil {
+			if _, tagged := to.Params.Get("tag"); !tagged {
+				b.HeaderBytes("To", value, []byte(";tag="), tag)
+				return
+			}
 		}
 	}
 	b.HeaderBytes("To", value)
@@ -146,22 +174,22 @@ type Source struct {
 func (b *Builder) topVia(value []byte, source Source) {
 	first, rest := cutList(value)
 	b.b = append(b.b, "Via: "...)
-	for p := first; ; {
-		semi := semicolon(p)
-		b.b = append(b.b, p[:semi]...)
-		if semi == len(p) {
-			break
-		}
-		name, _, after := nextParam(p[semi:])
+	params := first[len(first):]
+	if semi := bytes.IndexByte(first, ';'); semi >= 0 {
+		first, params = first[:semi], first[semi:]
+	}
+	b.b = append(b.b, first...)
+	for len(params) > 0 {
+		name, _, rest := nextParam(params)
 		switch {
 		case equalFold(name, "received"):
 		case equalFold(name, "rport"):
 			b.b = append(b.b, ";rport="...)
 			b.b = strconv.AppendUint(b.b, uint64(source.Port), 10)
 		default:
-			b.b = append(b.b, p[semi:len(p)-len(after)]...)
+			b.b = append(b.b, params[:len(params)-len(rest)]...)
 		}
-		p = after
+		params = rest
 	}
 	b.b = append(b.b, ";received="...)
 	b.b = append(b.b, source.Host...)
@@ -170,16 +198,6 @@ func (b *Builder) topVia(value []byte, source Source) {
 		b.b = append(b.b, rest...)
 	}
 	b.b = append(b.b, "\r\n"...)
-}
-
-// semicolon returns where the first parameter of p begins, or len(p).
-func semicolon(p []byte) int {
-	for i, c := range p {
-		if c == ';' {
-			return i
-		}
-	}
-	return len(p)
 }
 
 // AppendResponse appends a whole response without a body. extra are header

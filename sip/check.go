@@ -55,14 +55,17 @@ func (m *Message) checkRequest() *ParseError {
 	if !m.Has(HdrContact) && m.method == INVITE {
 		return m.broken(HdrContact, "")
 	}
-	if err := m.checkEach(HdrContact); err != nil {
-		return err
+	for _, id := range [...]HeaderID{HdrContact, HdrRoute, HdrRecordRoute} {
+		if err := m.checkEach(id); err != nil {
+			return err
+		}
 	}
-	return m.checkEach(HdrRoute)
+	return nil
 }
 
 // checkEach reads every value of a header with addresses: an INVITE's first
-// Contact is where the dialog's requests go, Route is where this one goes.
+// Contact and the Record-Route are where the dialog's requests go, Route is
+// where this one goes.
 func (m *Message) checkEach(id HeaderID) *ParseError {
 	if !m.Has(id) {
 		return nil

@@ -60,6 +60,9 @@ func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
 		m.clearIndex()
 		return f.more(b, m)
 	}
+	if head > f.Limits.Message {
+		return 0, FrameMore, f.broken(m, nil, longHead)
+	}
 	if !m.lengthSet || m.length < 0 {
 		return 0, FrameMore, f.broken(m, b[:head], "no usable Content-Length on a stream (RFC 3261 §18.3)")
 	}
@@ -91,7 +94,7 @@ func (f *Framer) complete(b []byte) bool {
 func (f *Framer) more(b []byte, m *Message) (int, Frame, error) {
 	f.seen = len(b)
 	if len(b) > f.Limits.Message {
-		return 0, FrameMore, f.broken(m, nil, "header section longer than the limit")
+		return 0, FrameMore, f.broken(m, nil, longHead)
 	}
 	if reason := nonsense(b); reason != "" {
 		return 0, FrameMore, f.broken(m, nil, reason)
@@ -99,27 +102,39 @@ func (f *Framer) more(b []byte, m *Message) (int, Frame, error) {
 	return 0, FrameMore, nil
 }
 
-// nonsense recognises a first line that no SIP message begins with.
+const (
+	longHead = "header section longer than the limit"
+	noSIP    = "bytes that no SIP message begins with"
+)
+
+// maxMethod is the longest method that a stream may begin with.
+const maxMethod = 64
+
+// nonsense recognises a start that no SIP message has: a token, then a space
+// and a URI, or a slash as in SIP/2.0. It finds the same in every piece that
+// is long enough to tell.
 func nonsense(b []byte) string {
-	line := b[:min(len(b), 32)]
-	if len(b) >= 3 && b[0] == 0x16 && b[1] == 3 {
-		return "a TLS ClientHello on a port without TLS"
-	}
-	if bytes.HasPrefix(b, []byte("GET ")) || bytes.HasPrefix(b, []byte("POST ")) && bytes.Contains(line, []byte(" /")) {
-		return "an HTTP request on a SIP port"
-	}
-	for i, c := range line {
-		if i > 0 && (c == ' ' || c == '/') {
+	word := endOf(b[:min(len(b), maxMethod)], 0, classToken)
+	rest := b[word:]
+	switch {
+	case len(rest) == 0:
+		return ""
+	case word == 0 && rest[0] == 0x16: // the record type of a handshake, before the version's 3
+		if len(rest) == 1 {
 			return ""
 		}
-		if class[c]&classToken == 0 {
-			return "bytes that no SIP message begins with"
+		if rest[1] == 3 {
+			return "a TLS ClientHello on a port without TLS"
 		}
+	case word > 0 && rest[0] == ' ':
+		if len(rest) > 1 && (rest[1] == '/' || rest[1] == '*') {
+			return "an HTTP request on a SIP port"
+		}
+		return ""
+	case word > 0 && rest[0] == '/':
+		return ""
 	}
-	if len(line) == 32 {
-		return "bytes that no SIP message begins with"
-	}
-	return ""
+	return noSIP
 }
 
 func (f *Framer) broken(m *Message, head []byte, reason string) error {
@@ -141,5 +156,5 @@ func (f *Framer) keepAlive(b []byte) (int, Frame, error) {
 	case bytes.HasPrefix(b, []byte("\r\n")):
 		return 2, FrameKeepAlive, nil
 	}
-	return 0, FrameMore, &FrameError{Reason: "bytes that no SIP message begins with"}
+	return 0, FrameMore, &FrameError{Reason: noSIP}
 }

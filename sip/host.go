@@ -27,25 +27,65 @@ func endReference(b []byte, i int) int {
 	return i + n + 1
 }
 
-// validIPv6 looks at the characters and the count of groups; who dials an
-// address parses it again.
+// validIPv6 says whether b is an IPv6address of RFC 3261 §25.1. A third colon
+// before an IPv4 address is let through as RFC 5118 §4.10 asks.
 func validIPv6(b []byte) bool {
-	colons, double := 0, false
-	for i, c := range b {
-		switch {
-		case c == ':':
-			colons++
-			if i > 0 && b[i-1] == ':' {
-				if double {
-					return false
-				}
-				double = true
-			}
-		case unhex(c) < 0 && c != '.':
+	groups, double := 0, false
+	i := 0
+	if len(b) >= 2 && b[0] == ':' && b[1] == ':' {
+		i, double = 2, true
+	}
+	for i < len(b) {
+		if double && i >= 2 && b[i] == ':' && b[i-1] == ':' && b[i-2] == ':' && validIPv4(b[i+1:]) {
+			i++
+		}
+		end := i
+		for end < len(b) && unhex(b[end]) >= 0 {
+			end++
+		}
+		if at(b, end, '.') {
+			return validIPv4(b[i:]) && full(groups+2, double)
+		}
+		if end == i || end > i+4 {
 			return false
 		}
+		if groups++; end == len(b) {
+			break
+		}
+		if i = end + 1; b[end] != ':' || i == len(b) {
+			return false
+		}
+		if b[i] == ':' {
+			if double {
+				return false
+			}
+			i, double = i+1, true
+		}
 	}
-	return colons >= 2 && colons <= 8
+	return full(groups, double)
+}
+
+// full says whether so many groups make an address: eight, or fewer when a
+// double colon stands for the others.
+func full(groups int, double bool) bool {
+	return groups == 8 && !double || groups < 8 && double
+}
+
+// validIPv4 says whether b is four numbers to 255 with dots between.
+func validIPv4(b []byte) bool {
+	for octets := 1; ; octets++ {
+		end := endOf(b, 0, classDigit)
+		if _, ok := number(b[:end], 255); !ok || end > 3 {
+			return false
+		}
+		if end == len(b) {
+			return octets == 4
+		}
+		if b[end] != '.' || octets == 4 {
+			return false
+		}
+		b = b[end+1:]
+	}
 }
 
 // endPort reads a port number. Port 0 is no port that anybody can be reached at.

@@ -9,6 +9,7 @@ import "bytes"
 // place: the line end becomes spaces (RFC 3261 §7.3.1).
 func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 	m.clearIndex()
+	limits.Headers = min(limits.Headers, maxFields)
 	n := m.lineEnd(b)
 	if n < 0 {
 		return 0, false
@@ -37,6 +38,9 @@ func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 		rest = rest[n+2:]
 	}
 }
+
+// maxFields is what the index of the first field of a header can count to.
+const maxFields = 1<<16 - 1
 
 var crOnly = []byte{'\r'}
 

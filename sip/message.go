@@ -99,7 +99,7 @@ func (m *Message) Load(b []byte) error {
 	case !whole:
 		m.body = len(m.buf)
 		m.fail("message", len(b), "the header section ends with an empty line")
-	case !m.lengthSet:
+	case !m.lengthSet || m.length < 0:
 		m.body = end
 	case end+m.length > len(m.buf):
 		m.body = end

@@ -137,83 +137,6 @@ func request(lines ...string) []byte {
 	return []byte(strings.Join(head, "\r\n") + "\r\n\r\n")
 }
 
-// TestCheckRefuses changes one line of a good request at a time.
-func TestCheckRefuses(t *testing.T) {
-	mustParse(t, request()).Release()
-	for _, c := range []struct {
-		name, header string // the header that the error names
-		lines        []string
-		status       int
-	}{
-		{"no Via", "Via", []string{"Via:"}, 400},
-		{"Via without host", "Via", []string{"Via: SIP/2.0/UDP ;branch=z9hG4bK1"}, 400},
-		{"Via of another protocol", "Via", []string{"Via: HTTP/1.1 a"}, 400},
-		{"Via with an empty parameter", "Via", []string{"Via: SIP/2.0/UDP a;;,;,,"}, 400},
-		{"Via port too large", "Via", []string{"Via: SIP/2.0/UDP a:65536;branch=z9hG4bK1"}, 400},
-		{"no From", "From", []string{"From:"}, 400},
-		{"two From", "From", []string{"+From: <sip:c@example.com>;tag=2"}, 400},
-		{"open quotes in To", "To", []string{`To: "Mr. J. User <sip:j@example.com>`}, 400},
-		{"spaces in To's URI", "To", []string{"To: < sip:b@example.com >"}, 400},
-		{"no Call-ID", "Call-ID", []string{"Call-ID:"}, 400},
-		{"Call-ID with a space", "Call-ID", []string{"Call-ID: a b"}, 400},
-		{"CSeq of another method", "CSeq", []string{"CSeq: 1 BYE"}, 400},
-		{"CSeq too large", "CSeq", []string{"CSeq: 2147483648 INVITE"}, 400},
-		{"CSeq without a number", "CSeq", []string{"CSeq: INVITE"}, 400},
-		{"Max-Forwards too large", "Max-Forwards", []string{"Max-Forwards: 300"}, 400},
-		{"two Max-Forwards", "Max-Forwards", []string{"Max-Forwards: 3", "+Max-Forwards: 4"}, 400},
-		{"INVITE without Contact", "Contact", []string{"Contact:"}, 400},
-		{"Contact with headers outside brackets", "Contact", []string{"Contact: sip:a@example.com?Route=x"}, 400},
-		{"Route that is no URI", "Route", []string{"Route: <nonsense>"}, 400},
-		{"Request-URI in brackets", "Request-URI", []string{"INVITE <sip:b@example.com> SIP/2.0"}, 400},
-		{"Request-URI with spaces", "Request-URI", []string{"INVITE sip:b@example.com; lr SIP/2.0"}, 400},
-		{"Request-URI with headers", "Request-URI", []string{"INVITE sip:b@example.com?Route=%3Csip:c%3E SIP/2.0"}, 400},
-		{"two spaces", "Request-URI", []string{"INVITE  sip:b@example.com SIP/2.0"}, 400},
-		{"version 7", "Request-Line", []string{"INVITE sip:b@example.com SIP/7.0"}, 505},
-		{"two Content-Lengths", "Content-Length", []string{"Content-Length: 0", "+Content-Length: 1"}, 400},
-		{"negative Content-Length", "Content-Length", []string{"Content-Length: -999"}, 400},
-		{"Content-Length beyond the datagram", "Content-Length", []string{"Content-Length: 9999"}, 400},
-		{"a line without a colon", "header", []string{"+nonsense"}, 400},
-		{"a lone CR", "header", []string{"+Subject: a\rb"}, 400},
-		{"a lone LF", "header", []string{"+Subject: a\nb"}, 400},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			m, err := Parse(request(c.lines...))
-			if err == nil {
-				err = m.Check()
-			}
-			pe, ok := errors.AsType[*ParseError](err)
-			if !ok {
-				t.Fatalf("got %v, want a *ParseError", err)
-			}
-			if pe.Header != c.header || pe.Status() != c.status {
-				t.Errorf("got %q with %d, want %q with %d", pe, pe.Status(), c.header, c.status)
-			}
-			m.Release()
-		})
-	}
-}
-
-// TestCheckAccepts holds what must not be refused, however odd it looks.
-func TestCheckAccepts(t *testing.T) {
-	for name, lines := range map[string][]string{
-		"folded Via":              {"Via: SIP/2.0/UDP\r\n a.example.com\r\n\t;branch=z9hG4bK1"},
-		"spaces around slashes":   {"Via: SIP / 2.0 / UDP a.example.com : 5060 ;branch=z9hG4bK1"},
-		"no space before bracket": {"To: caller<sip:b@example.com>"},
-		"escaped quotes":          {`From: "a \" b\\" <sip:a@example.com>;tag=1`},
-		"user with a semicolon":   {"INVITE sip:user;par=u%40example.net@example.com SIP/2.0"},
-		"IPv6":                    {"INVITE sip:b@[2001:db8::10]:5070 SIP/2.0", "Via: SIP/2.0/TCP [2001:db8::9:1];branch=z9hG4bK1"},
-		"compact forms":           {"Via:", "From:", "To:", "Call-ID:", "Contact:", "+v: SIP/2.0/UDP a;branch=z9hG4bK1", "+f: <sip:a@b>;tag=1", "+t: <sip:b@b>", "+i: 1", "+m: <sip:a@b>"},
-		"leading zeros":           {"CSeq: 0009 INVITE", "Max-Forwards: 0068"},
-		"unknown scheme":          {"INVITE nobodyKnowsThisScheme:opaque SIP/2.0"},
-		"tel URI":                 {"INVITE tel:+49-30-123456 SIP/2.0"},
-		"colon after spaces":      {"+Subject   : x"},
-		"bare addr-spec":          {"From: sip:a@example.com;tag=1"},
-		"unknown method":          {"!interesting-Method0123456789_*+`.%indeed'~ sip:b@example.com SIP/2.0", "CSeq: 1 !interesting-Method0123456789_*+`.%indeed'~"},
-	} {
-		t.Run(name, func(t *testing.T) { mustParse(t, request(lines...)).Release() })
-	}
-}
-
 func TestResponseIsRead(t *testing.T) {
 	m := mustParse(t, []byte("SIP/2.0 180 Ringing here\r\nv: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@b>;tag=1\r\nt: <sip:b@b>;tag=2\r\ni: 1\r\nCSeq: 7 INVITE\r\n\r\n"))
 	if m.IsRequest() || m.StatusCode() != 180 || string(m.Reason()) != "Ringing here" || m.Method() != INVITE {
@@ -226,27 +149,240 @@ func TestResponseIsRead(t *testing.T) {
 	}
 }
 
-func TestValuesOfListsAndRepeats(t *testing.T) {
-	m := mustParse(t, request(`+Route: <sip:a;lr>, "x, y" <sip:b,c@d;lr>;p="1,2"`, "+Route: <sip:e;lr>", "+Call-Info: ,,"))
-	var got []string
-	for v := range m.Values(HdrRoute) {
-		got = append(got, string(v))
+// valuesOf returns all values of a header, joined by bars.
+func valuesOf(m *Message, id HeaderID) string {
+	var out []string
+	for v := range m.Values(id) {
+		out = append(out, string(v))
 	}
-	if want := []string{"<sip:a;lr>", `"x, y" <sip:b,c@d;lr>;p="1,2"`, "<sip:e;lr>"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+	return strings.Join(out, " | ")
+}
+
+func TestValuesAndFirst(t *testing.T) {
+	m, err := Parse([]byte(strings.ReplaceAll(`OPTIONS sip:a SIP/2.0
+Route: <sip:a;lr>, "x, y" <sip:b,c@d;lr>;p="1,2"
+Subject: a, b
+Call-Info: ,,
+Authorization: Digest a="1", b="2"
+X-List: a, b
+route: <sip:e;lr>
+Accept:
+Authorization: Digest c="3"
+Allow: INVITE , , BYE ,
+Warning: 399 a "b, c", 399 d "e"
+
+`, "\n", "\r\n")))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for v := range m.Values(HdrCallInfo) {
-		t.Errorf("an empty list yielded %q", v)
+	defer m.Release()
+	for _, c := range []struct {
+		id            HeaderID
+		first, values string
+	}{
+		{HdrRoute, `<sip:a;lr>, "x, y" <sip:b,c@d;lr>;p="1,2"`, `<sip:a;lr> | "x, y" <sip:b,c@d;lr>;p="1,2" | <sip:e;lr>`},
+		{HdrSubject, "a, b", "a, b"},
+		{HdrCallInfo, ",,", ""},
+		{HdrAuthorization, `Digest a="1", b="2"`, `Digest a="1", b="2" | Digest c="3"`},
+		{HdrAccept, "", ""},
+		{HdrAllow, "INVITE , , BYE ,", "INVITE | BYE"},
+		{HdrWarning, `399 a "b, c", 399 d "e"`, `399 a "b, c" | 399 d "e"`},
+		{HdrSupported, "", ""},
+		{HdrOther, "", ""},
+	} {
+		if got := string(m.First(c.id)); got != c.first {
+			t.Errorf("first %s: got %q, want %q", c.id, got, c.first)
+		}
+		if got := valuesOf(m, c.id); got != c.values {
+			t.Errorf("values of %s: got %q, want %q", c.id, got, c.values)
+		}
+	}
+	if m.First(HdrAccept) == nil || m.First(HdrSupported) != nil {
+		t.Errorf("an empty header: %v, one that is absent: %v", m.First(HdrAccept), m.First(HdrSupported))
+	}
+	if !m.Has(HdrAccept) || m.Has(HdrSupported) || m.Has(HdrOther) {
+		t.Errorf("has Accept %t, Supported %t, other %t", m.Has(HdrAccept), m.Has(HdrSupported), m.Has(HdrOther))
+	}
+}
+
+func TestIteratorsStopWhenTold(t *testing.T) {
+	m := mustParse(t, request("Route: <sip:a;lr>, <sip:b;lr>", "+Route: <sip:c;lr>", "+Subject: x"))
+	defer m.Release()
+	for _, id := range []HeaderID{HdrRoute, HdrSubject} {
+		n := 0
+		for range m.Values(id) {
+			n++
+			break
+		}
+		if n != 1 {
+			t.Errorf("%s: %d values after a break", id, n)
+		}
+	}
+	n := 0
+	for range m.Fields() {
+		n++
+		break
+	}
+	if n != 1 {
+		t.Errorf("%d fields after a break", n)
+	}
+}
+
+// A slice of a message ends where its part ends: who appends to one writes over
+// nothing.
+func TestSlicesEndWithTheirPart(t *testing.T) {
+	m := mustParse(t, invite)
+	defer m.Release()
+	_ = append(m.First(HdrCallID), "overwritten"...)
+	_ = append(m.RequestURI(), "overwritten"...)
+	for f := range m.Fields() {
+		_ = append(f.Name, "overwritten"...)
+		_ = append(f.Value, "overwritten"...)
+	}
+	if string(m.Bytes()) != string(invite) {
+		t.Errorf("got\n%s", m.Bytes())
+	}
+}
+
+func TestAccessorsOfWhatIsNotThere(t *testing.T) {
+	m, err := Parse([]byte("OPTIONS sip:a SIP/2.0\r\nMax-Forwards: x\r\n\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Release()
+	for name, f := range map[string]func() error{
+		"Via":     func() error { _, err := m.Via(); return err },
+		"From":    func() error { _, err := m.From(); return err },
+		"To":      func() error { _, err := m.To(); return err },
+		"Contact": func() error { _, err := m.Contact(); return err },
+		"CSeq":    func() error { _, err := m.CSeq(); return err },
+	} {
+		pe, ok := errors.AsType[*ParseError](f())
+		if !ok || pe.Header != name || pe.Rule != "the header is mandatory" || pe.Offset != -1 {
+			t.Errorf("%s: got %v", name, pe)
+		}
+	}
+	if n, ok := m.MaxForwards(); ok {
+		t.Errorf("Max-Forwards of a word: %d", n)
+	}
+	if m.CallID() != nil || m.Body() == nil || len(m.Body()) != 0 {
+		t.Errorf("Call-ID %v, body %v", m.CallID(), m.Body())
+	}
+}
+
+func TestContactIsTheFirst(t *testing.T) {
+	m := mustParse(t, request(`Contact: "a, b" <sip:a@192.0.2.1;x=y>;q=1, <sip:b@192.0.2.2>`, "+m: <sip:c@192.0.2.3>", "+Max-Forwards: 7"))
+	defer m.Release()
+	c, err := m.Contact()
+	if err != nil || string(c.Display) != `"a, b"` || string(c.RawURI) != "sip:a@192.0.2.1;x=y" || string(c.Params) != ";q=1" {
+		t.Errorf("got %q %q %q, %v", c.Display, c.RawURI, c.Params, err)
+	}
+	if n, ok := m.MaxForwards(); n != 7 || !ok {
+		t.Errorf("Max-Forwards %d, %t", n, ok)
+	}
+}
+
+// A message that is used again remembers nothing of the one before.
+func TestLoadForgets(t *testing.T) {
+	m := mustParse(t, invite)
+	defer m.Release()
+	if err := m.Load([]byte("SIP/2.0 200 OK\r\nTo: t\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	for id := HdrVia; id < numHeaders; id++ {
+		if m.Has(id) != (id == HdrTo) {
+			t.Errorf("has %s: %t", id, m.Has(id))
+		}
+	}
+	if _, err := m.Via(); err == nil {
+		t.Error("the Via is that of the message before")
+	}
+	if _, err := m.CSeq(); err == nil || m.Method() != "" {
+		t.Errorf("the CSeq is that of the message before: %q", m.Method())
+	}
+	if m.IsRequest() || m.RequestURI() != nil || len(m.Body()) != 0 || len(fieldsOf(m)) != 1 {
+		t.Errorf("request %t, URI %q, body %q, fields %q", m.IsRequest(), m.RequestURI(), m.Body(), fieldsOf(m))
+	}
+	if err := m.Load([]byte("nonsense")); err == nil || m.Has(HdrTo) || m.StatusCode() != 0 {
+		t.Errorf("nonsense: %v, To %t, status %d", err, m.Has(HdrTo), m.StatusCode())
+	}
+	if err := m.Load(invite); err != nil || m.Check() != nil {
+		t.Errorf("after nonsense: %v, %v", err, m.Check())
+	}
+}
+
+// Load copies: the caller's buffer is the caller's again.
+func TestLoadCopies(t *testing.T) {
+	b := slices.Clone(invite)
+	m := mustParse(t, b)
+	defer m.Release()
+	clear(b)
+	if string(m.Bytes()) != string(invite) {
+		t.Error("the message changed with the bytes that it was loaded from")
 	}
 }
 
 func TestCloneOutlivesRelease(t *testing.T) {
 	m := mustParse(t, invite)
 	c := m.Clone()
+	defer c.Release()
 	m.Release()
 	mustParse(t, []byte("SIP/2.0 200 OK\r\nv: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@b>;tag=1\r\nt: <sip:b@b>;tag=2\r\ni: 1\r\nCSeq: 7 INVITE\r\n\r\n"))
 	if string(c.Bytes()) != string(invite) || string(c.CallID()) != "3848276298220188511@pbx.example.com" {
 		t.Error("the clone changed with its origin")
+	}
+}
+
+func TestCloneIsEqual(t *testing.T) {
+	for _, raw := range [][]byte{
+		invite,
+		request("Via: nonsense"),
+		request("+no colon"),
+		[]byte("SIP/2.0 200 OK\r\nTo: t\r\n\r\n"),
+		[]byte("nonsense"),
+		nil,
+	} {
+		m, err := Parse(raw)
+		if err == nil {
+			err = m.Check()
+		}
+		c := m.Clone()
+		cerr := c.Check()
+		if (err == nil) != (cerr == nil) || err != nil && err.Error() != cerr.Error() {
+			t.Errorf("%q: clone's check says %v, want %v", raw, cerr, err)
+		}
+		if c.Method() != m.Method() || c.StatusCode() != m.StatusCode() || string(c.RequestURI()) != string(m.RequestURI()) ||
+			string(c.Reason()) != string(m.Reason()) || string(c.Body()) != string(m.Body()) || !slices.Equal(fieldsOf(c), fieldsOf(m)) {
+			t.Errorf("%q: the clone differs", raw)
+		}
+		c.Release()
+		m.Release()
+	}
+}
+
+// In builds with the race detector, who keeps a slice of a released message
+// reads poison.
+func TestReleasePoisons(t *testing.T) {
+	m := mustParse(t, invite)
+	kept := m.CallID()
+	before := string(kept)
+	m.Release()
+	poisoned := string(kept) == strings.Repeat("\xdb", len(kept))
+	if poisoned != poison || !poison && string(kept) != before {
+		t.Errorf("poison is %t, and the released message's Call-ID %q", poison, kept)
+	}
+}
+
+// One huge message must not make the pool hold its memory for ever, nor one with
+// many fields.
+func TestReleaseGivesBackWhatIsLarge(t *testing.T) {
+	m, _ := Parse([]byte("OPTIONS sip:a SIP/2.0\r\n" + strings.Repeat("A: b\r\n", 256) + "\r\n" + strings.Repeat("x", 60_000)))
+	if len(fieldsOf(m)) != 256 {
+		t.Fatalf("%d fields", len(fieldsOf(m)))
+	}
+	m.Release()
+	if cap(m.buf) > maxPooled || cap(m.fields) > len(m.inline) {
+		t.Errorf("keeps %d bytes and %d fields", cap(m.buf), cap(m.fields))
 	}
 }
 

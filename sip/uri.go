@@ -66,7 +66,7 @@ func (u *URI) parse(b []byte) (rule string) {
 	}
 	u.User = b[i:]
 	if len(u.User) == 0 || !printable(u.User) {
-		return "a URI has no spaces and no control characters"
+		return "a URI has no spaces, control characters, angle brackets or quotes"
 	}
 	return ""
 }
@@ -101,7 +101,7 @@ func (u *URI) parseSIP(b []byte, i int) (rule string) {
 	}
 	u.Headers = b[i+1:]
 	if len(u.Headers) == 0 || !printable(u.Headers) {
-		return "the headers of a SIP URI are empty or have a space"
+		return "the headers of a SIP URI are empty or have a character that needs an escape"
 	}
 	return ""
 }
@@ -165,9 +165,11 @@ func endURIParams(b []byte, i int) int {
 	return i
 }
 
+// printable says whether b has none of what stands in no URI at all (RFC 3986
+// appendix A, RFC 3261 §25.1): spaces, control characters, brackets, quotes.
 func printable(b []byte) bool {
 	for _, c := range b {
-		if c <= ' ' || c == 0x7f {
+		if c <= ' ' || c == 0x7f || c == '<' || c == '>' || c == '"' {
 			return false
 		}
 	}
