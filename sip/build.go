@@ -152,6 +152,9 @@ func (b *Builder) mend(req *Message, start int) {
 }
 
 func (b *Builder) to(value, tag []byte) {
+	if value == nil {
+		return // a malformed request may have none
+	}
 	if len(tag) > 0 {
 		if to, err := ParseAddress(value); err == nil {
 			if _, tagged := to.Params.Get("tag"); !tagged {

@@ -26,6 +26,16 @@ Content-Length: 0
 	mustParse(t, []byte(got)).Release()
 }
 
+func TestResponseToARequestWithoutToHasNone(t *testing.T) {
+	m, err := Parse(request("To:"))
+	if err != nil || m.Check() == nil {
+		t.Fatalf("parse: %v, want the missing To to be found by Check", err)
+	}
+	if got := string(AppendResponse(nil, m, 400, "", []byte("ours"), Source{})); strings.Contains(got, "To:") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestResponseKeepsAToTag(t *testing.T) {
 	m := mustParse(t, request("To: <sip:b@example.com>;tag=theirs"))
 	if got := string(AppendResponse(nil, m, 200, "", []byte("ours"), Source{})); strings.Contains(got, "ours") || !strings.Contains(got, "tag=theirs\r\n") {

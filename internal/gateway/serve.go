@@ -15,8 +15,11 @@ import (
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
-// allow lists the methods that the gateway takes inside calls or for itself.
-const allow = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, NOTIFY, REFER"
+// What the gateway takes: outside of a call, and inside one as well.
+const (
+	allowOutside = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS"
+	allow        = allowOutside + ", PRACK, UPDATE, INFO, MESSAGE, NOTIFY, REFER"
+)
 
 // Request makes the gateway a ua.ShardHandler.
 func (g *Gateway) Request(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
@@ -67,7 +70,7 @@ func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error
 	case sip.BYE, sip.PRACK, sip.UPDATE, sip.INFO:
 		return &sip.StatusError{Code: 481} // only inside a dialog
 	case sip.REGISTER, sip.MESSAGE, sip.SUBSCRIBE, sip.NOTIFY, sip.REFER, sip.PUBLISH:
-		return &sip.StatusError{Code: 405, Header: allow}
+		return &sip.StatusError{Code: 405, Header: allowOutside}
 	}
 	return &sip.StatusError{Code: 501, Header: allow}
 }
