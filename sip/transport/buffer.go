@@ -10,9 +10,12 @@ const bufferSize = 16 << 10
 
 // buffer is a byte slice from a pool. Whoever holds it gives it back, so that a
 // connection at rest has none.
-type buffer struct{ b []byte }
+type buffer struct {
+	b    []byte
+	next *buffer // in a stream's queue
+}
 
-var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, bufferSize)} }}
+var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, bufferSize)} }}
 
 func takeBuffer() *buffer { return buffers.Get().(*buffer) }
 
@@ -59,7 +62,7 @@ func (in *inbox) space() []byte {
 		in.from = 0
 	}
 	if len(b) == cap(b) {
-		grown := &buffer{append(make([]byte, 0, 2*cap(b)), b...)}
+		grown := &buffer{b: append(make([]byte, 0, 2*cap(b)), b...)}
 		in.buf.b = b
 		in.buf.drop()
 		in.buf = grown

@@ -31,6 +31,7 @@ type Endpoint struct {
 	lastID     atomic.Uint64
 	census     census
 	unfinished budget
+	backlog    budget
 	handshakes chan struct{} // one slot for each inbound handshake
 
 	pool pool
@@ -51,6 +52,7 @@ func New(cfg Config) *Endpoint {
 	e := &Endpoint{hooks: cfg.Hooks, limits: cfg.Limits.orDefault(), network: cfg.Network}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.unfinished.limit = int64(e.limits.Unfinished)
+	e.backlog.limit = int64(e.limits.Backlog)
 	e.handshakes = make(chan struct{}, e.limits.Handshakes)
 	e.pool.init()
 	return e

@@ -44,6 +44,10 @@ type Limits struct {
 	// dropped.
 	Pending, PendingPeer int
 
+	// Backlog is how many bytes may wait on all those streams together on which
+	// more than Pending wait. The stream that passes it ends.
+	Backlog int
+
 	// Unfinished is how many bytes all unidentified streams together may hold of
 	// messages that are not complete. The stream that passes it ends.
 	Unfinished int
@@ -72,6 +76,7 @@ func DefaultLimits() Limits {
 		IdleUnknown:      5 * time.Minute,
 		Pending:          256 << 10,
 		PendingPeer:      4 << 20,
+		Backlog:          32 << 20,
 		Unfinished:       32 << 20,
 		Stall:            30 * time.Second,
 		LastWord:         500 * time.Millisecond,
@@ -96,6 +101,7 @@ func (l Limits) orDefault() Limits {
 	fill(&l.IdleUnknown, d.IdleUnknown)
 	fill(&l.Pending, d.Pending)
 	fill(&l.PendingPeer, d.PendingPeer)
+	fill(&l.Backlog, d.Backlog)
 	fill(&l.Unfinished, d.Unfinished)
 	fill(&l.Stall, d.Stall)
 	fill(&l.LastWord, d.LastWord)

@@ -32,8 +32,11 @@ type stream struct {
 	in       streamIn
 
 	mu      sync.Mutex
-	pending *buffer // messages not yet sealed
+	pending *buffer // messages not yet sealed, in pieces; the first
+	last    *buffer // of them
+	waiting int     // bytes of them
 	writing int     // bytes that the pump has taken and not yet written
+	counted int     // bytes of Endpoint.backlog that are ours
 	busy    bool    // a pump is at work; it alone writes
 	closing bool
 	cut     bool
@@ -107,21 +110,24 @@ func (s *stream) append(b []byte) (first bool, err error) {
 		s.mu.Unlock()
 		return false, fmt.Errorf("%w: %s", ErrClosed, why)
 	}
-	held := s.writing
-	if s.pending != nil {
-		held += len(s.pending.b)
-	}
-	if held+len(b) > s.pendingLimit() {
+	held := s.waiting + s.writing
+	if held+len(b) > s.pendingLimit() || !s.count(held+len(b)) {
 		s.mu.Unlock()
 		err = fmt.Errorf("%w: %d bytes", ErrQueueFull, held)
 		s.abort(err)
 		return false, err
 	}
-	if s.pending == nil {
-		s.pending, first = takeBuffer(), true
+	first = s.pending == nil
+	if first {
+		s.pending = takeBuffer()
+		s.last = s.pending
+	} else if len(s.last.b)+len(b) > bufferSize {
+		s.last.next = takeBuffer()
+		s.last = s.last.next
 	}
-	s.pending.b = append(s.pending.b, b...)
-	early := len(s.pending.b) >= earlyFlush
+	s.last.b = append(s.last.b, b...)
+	s.waiting += len(b)
+	early := s.waiting >= earlyFlush
 	s.mu.Unlock()
 	if early {
 		s.flush()
@@ -190,8 +196,35 @@ func (s *stream) hush() {
 		s.quiet = true
 		close(s.silent)
 	}
-	s.pending.drop()
-	s.pending = nil
+	for s.pending != nil {
+		s.shift().drop()
+	}
+	s.writing = 0
+	s.count(0)
+}
+
+// shift takes the first piece of what is pending. The caller holds mu.
+func (s *stream) shift() *buffer {
+	b := s.pending
+	s.pending, b.next = b.next, nil
+	s.waiting -= len(b.b)
+	return b
+}
+
+// count notes how many bytes wait to be sent, once they are many, and says
+// whether all streams together may hold them. The caller holds mu.
+func (s *stream) count(held int) bool {
+	if held <= s.e.limits.Pending {
+		held = 0
+	}
+	if held == s.counted {
+		return true
+	}
+	if !s.e.backlog.move(s.counted, held) {
+		return false
+	}
+	s.counted = held
+	return true
 }
 
 // broken ends the connection because a write failed, unless there is a reason

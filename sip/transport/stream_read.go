@@ -102,7 +102,7 @@ func (s *stream) turn(now time.Time) error {
 		s.close(frameReason(broken))
 		return nil
 	}
-	if end == nil && !s.count() {
+	if end == nil && !s.countUnfinished() {
 		s.close(fmt.Errorf("too many bytes of unfinished messages are held: %d", s.e.unfinished.used.Load()))
 	}
 	return end
@@ -223,9 +223,9 @@ func (s *stream) lastWord(answered <-chan struct{}) {
 	}
 }
 
-// count notes how much memory an unfinished message holds. Known peers are not
+// countUnfinished notes how much memory an unfinished message holds. Known peers are not
 // counted, so that strangers cannot use up what these need.
-func (s *stream) count() bool {
+func (s *stream) countUnfinished() bool {
 	held := 0
 	if s.c.identity.Peer == "" && !s.in.box.empty() {
 		held = s.in.box.held()

@@ -70,6 +70,8 @@ func (s *stream) writeOut(out *buffer, from int) bool {
 func (s *stream) wrote() {
 	s.active.Store(time.Now().UnixNano())
 	s.mu.Lock()
+	s.writing = 0
+	s.count(s.waiting)
 	if s.spoken != nil {
 		close(s.spoken)
 		s.spoken = nil
@@ -119,6 +121,9 @@ func (s *stream) next() (out *buffer, more bool) {
 					return nil, false
 				}
 			}
+			if s.wire.size() < earlyFlush && s.more() {
+				continue
+			}
 		}
 		if out = s.wire.take(); out != nil {
 			return out, true
@@ -126,19 +131,25 @@ func (s *stream) next() (out *buffer, more bool) {
 	}
 }
 
-// choose decides what comes next, and takes the pending messages.
+// more says whether further messages can go into the same write.
+func (s *stream) more() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending != nil && !s.cut
+}
+
+// choose decides what comes next, and takes a piece of the pending messages.
 func (s *stream) choose() (*buffer, job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writing = 0
 	switch {
 	case s.cut:
 		s.busy = false
 		s.hush()
 		return nil, jobNone
 	case s.pending != nil:
-		b := s.pending
-		s.pending, s.writing = nil, len(b.b)
+		b := s.shift()
+		s.writing += len(b.b)
 		return b, jobData
 	case s.wire != nil && s.wire.waiting():
 		return nil, jobData

@@ -143,6 +143,16 @@ func (w *wire) take() *buffer {
 	return b
 }
 
+// size is how many bytes of sealed records there are to take.
+func (w *wire) size() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.out == nil {
+		return 0
+	}
+	return len(w.out.b)
+}
+
 // waiting says whether there are sealed records to take.
 func (w *wire) waiting() bool {
 	w.mu.Lock()
