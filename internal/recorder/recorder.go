@@ -27,7 +27,7 @@ import (
 )
 
 // DefaultBytes is the memory that a Recorder takes when Config does not say.
-const DefaultBytes = 16 << 20
+const DefaultBytes = 8 << 20
 
 // Config says how a Recorder works. The zero value is good.
 type Config struct {
