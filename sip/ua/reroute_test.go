@@ -245,3 +245,31 @@ func TestTargetsShareConnectionsOnlyWhenTheyAreEqual(t *testing.T) {
 		}
 	})
 }
+
+// A response to what came over TLS does not go back in clear, though the peer
+// has a plain connection too.
+func TestResponseOfTLSTakesNoPlainConnection(t *testing.T) {
+	bubble(t, func(t *testing.T, network *memnet.Network) {
+		ca := testca.New("ca")
+		h := hold()
+		srv := start(t, network, &ua.Server{Handler: h, Hooks: transport.Hooks{Identify: everybody}})
+		secure := netip.MustParseAddrPort("127.0.0.1:5061")
+		if _, err := srv.Listen(transport.ListenConfig{Name: "tls", Transport: transport.TLS, Addr: secure, TLS: &tls.Config{
+			Certificates: []tls.Certificate{ca.Leaf("gw").TLS()},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		p := siptest.New(t, siptest.Config{Transport: transport.TLS, Network: network, TLS: &tls.Config{RootCAs: ca.Pool(), ServerName: "gw"}})
+		p.Dial(secure)
+		plain := peer(t, network, transport.TCP)
+		p.Send(p.Request(sip.OPTIONS, bob))
+		<-h.got
+		p.HangUp()
+		plain.WantSilence(time.Second)
+		close(h.give)
+		plain.WantSilence(time.Minute)
+		if got := srv.Stats(); got.LostResponses != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}

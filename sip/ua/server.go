@@ -206,12 +206,15 @@ func (srv *Server) connClosed(c *transport.Conn, why transport.CloseReason) {
 
 // reroute sends a response whose connection has gone: on another connection of
 // the same peer, or on a new one to the peer's configured address (RFC 3261
-// §18.2.2, but never to a place named in a Via).
+// §18.2.2, but never to a place named in a Via). What came over TLS goes back
+// over TLS or not at all.
 func (srv *Server) reroute(s *Shard, old *transport.Conn, b []byte) {
-	peer := old.Identity().Peer
+	peer, secure := old.Identity().Peer, old.Transport().Secure()
 	if peer != "" {
-		if c := srv.endpoint.PeerConn(peer); c != nil && s.transmit(Flow{Conn: c}, b) == nil {
-			return
+		for _, c := range srv.endpoint.PeerConns(peer) {
+			if c.Transport().Secure() == secure && s.transmit(Flow{Conn: c}, b) == nil {
+				return
+			}
 		}
 	}
 	if peer == "" || srv.Reconnect == nil {
@@ -220,7 +223,7 @@ func (srv *Server) reroute(s *Shard, old *transport.Conn, b []byte) {
 	}
 	kept := append([]byte(nil), b...)
 	srv.Reconnect(s, peer, func(s *Shard, c *transport.Conn) {
-		if c == nil || s.transmit(Flow{Conn: c}, kept) != nil {
+		if c == nil || c.Transport().Secure() != secure || s.transmit(Flow{Conn: c}, kept) != nil {
 			srv.stats.lostResponses.Add(1)
 		}
 	})

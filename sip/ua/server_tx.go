@@ -74,15 +74,20 @@ func (s *Shard) request(p *transport.Packet) {
 // to the user of the INVITE that it means (RFC 3261 §9.2). The 200 goes first:
 // callers expect it before the 487.
 func (s *Shard) cancel(tx *ServerTx, invite *transaction.Server, p *transport.Packet) {
-	if invite != nil {
-		target := invite.Owner.(*ServerTx)
-		if target.User != nil && target.User.MayCancel(s, target, p) {
-			s.Reply(tx, &sip.StatusError{Code: 200})
-			target.User.Cancelled(s, target, p)
-			return
-		}
+	if invite == nil {
+		s.Reply(tx, &sip.StatusError{Code: 481})
+		return
 	}
-	s.Reply(tx, &sip.StatusError{Code: 481})
+	target := invite.Owner.(*ServerTx)
+	switch {
+	case target.User == nil && target.source == tx.source:
+		s.Reply(tx, &sip.StatusError{Code: 200}) // it was refused at once: the CANCEL has no effect
+	case target.User != nil && target.User.MayCancel(s, target, p):
+		s.Reply(tx, &sip.StatusError{Code: 200})
+		target.User.Cancelled(s, target, p)
+	default:
+		s.Reply(tx, &sip.StatusError{Code: 481})
+	}
 }
 
 // destination is where a response goes on UDP: to the source address, to its
