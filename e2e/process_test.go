@@ -119,6 +119,7 @@ func (p *process) wantStatus(t *testing.T, want int) {
 type logLine struct {
 	Msg        string `json:"msg"`
 	Connection uint64 `json:"connection"`
+	Transport  string `json:"transport"`
 	Remote     string `json:"remote"`
 	Peer       string `json:"peer"`
 	Cause      string `json:"cause"`
