@@ -61,6 +61,7 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		{"two bare addresses", "sip:a@b, sip:c@d"},
 		{"a comma at the end", "<sip:a@b>,"},
 		{"bare with headers", "sip:a@b?x=y"},
+		{"bare with quotes", `sip:"a"@b`},
 		{"bare with a space", "sip:a @b"},
 		{"bare with a control character", "sip:a\x01@b"},
 		{"an empty parameter", "<sip:a@b>;"},

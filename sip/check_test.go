@@ -122,6 +122,9 @@ func TestContactOfAll(t *testing.T) {
 	register := []string{"REGISTER sip:example.com SIP/2.0", "CSeq: 1 REGISTER", "Contact: *"}
 	mustParse(t, request(register...)).Release()
 	mustParse(t, request("REGISTER sip:example.com SIP/2.0", "CSeq: 1 REGISTER", "Contact:")).Release()
+	if m, err := Parse(request(append(register, "Route: *")...)); err != nil || m.Check() == nil {
+		t.Errorf("a Route of it is taken: %v", err)
+	}
 	options := []string{"OPTIONS sip:example.com SIP/2.0", "CSeq: 1 OPTIONS", "Contact: *"}
 	m, err := Parse(request(options...))
 	if err == nil {

@@ -19,7 +19,7 @@ type Frame uint8
 
 const (
 	FrameMore      Frame = iota // nothing whole yet
-	FrameKeepAlive              // CRLFs between messages (RFC 5626 §3.5.1): n is 2, or 4 for a ping
+	FrameKeepAlive              // CRLFs between messages (RFC 5626 §3.5.1): n is 2, or 4 for a ping that came whole
 	FrameMessage                // a whole message of n bytes
 )
 
@@ -44,7 +44,7 @@ func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
 		f.Limits = DefaultLimits()
 	}
 	if f.seen == 0 && len(b) > 0 && (b[0] == '\r' || b[0] == '\n') {
-		return f.keepAlive(b)
+		return f.keepAlive(b, m)
 	}
 	if f.want > len(b) {
 		return 0, FrameMore, nil
@@ -57,7 +57,7 @@ func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
 	}
 	head, whole := m.index(b, f.Limits)
 	if !whole {
-		m.clearIndex()
+		m.reset()
 		return f.more(b, m)
 	}
 	if head > f.Limits.Message {
@@ -72,7 +72,7 @@ func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
 	}
 	if n > len(b) {
 		f.seen, f.want = len(b), n
-		m.clearIndex()
+		m.reset()
 		return 0, FrameMore, nil
 	}
 	f.seen, f.want = 0, 0
@@ -147,14 +147,14 @@ func (f *Framer) broken(m *Message, head []byte, reason string) error {
 	return &FrameError{Reason: reason}
 }
 
-func (f *Framer) keepAlive(b []byte) (int, Frame, error) {
+func (f *Framer) keepAlive(b []byte, m *Message) (int, Frame, error) {
 	switch {
 	case bytes.HasPrefix(b, []byte("\r\n\r\n")):
 		return 4, FrameKeepAlive, nil
-	case len(b) == 3 && string(b) == "\r\n\r", len(b) == 1 && b[0] == '\r':
+	case len(b) == 1 && b[0] == '\r':
 		return 0, FrameMore, nil
 	case bytes.HasPrefix(b, []byte("\r\n")):
 		return 2, FrameKeepAlive, nil
 	}
-	return 0, FrameMore, &FrameError{Reason: noSIP}
+	return 0, FrameMore, f.broken(m, nil, noSIP)
 }

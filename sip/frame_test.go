@@ -85,6 +85,8 @@ func TestPiecesMakeNoDifference(t *testing.T) {
 	}{
 		{"no Content-Length", string(request()), 0, "no usable Content-Length"},
 		{"two Content-Lengths", string(request("Content-Length: 0", "+Content-Length: 5")), 0, "no usable Content-Length"},
+		{"two Content-Lengths, the second a word", string(request("Content-Length: 0", "+Content-Length: x")), 0, "no usable Content-Length"},
+		{"two Content-Lengths, the first a word", string(request("Content-Length: x", "+Content-Length: 0")), 0, "no usable Content-Length"},
 		{"negative Content-Length", string(request("Content-Length: -1")), 0, "no usable Content-Length"},
 		{"a good message, then none", good + string(request()) + good, 1, "no usable Content-Length"},
 		{"Content-Length behind too many fields", "OPTIONS sip:a SIP/2.0\r\n" + strings.Repeat("A: b\r\n", 256) + "l: 0\r\n\r\n", 0, "no usable Content-Length"},
@@ -168,11 +170,14 @@ func TestTheLastMessageIsReadable(t *testing.T) {
 // The message of an unfinished one is empty, whatever it was before.
 func TestUnfinishedMessagesAreEmpty(t *testing.T) {
 	whole := append(request("Content-Length: 3"), "abc"...)
-	for _, n := range []int{0, 10, 50, len(whole) - 10, len(whole) - 1} {
+	for _, n := range []int{10, 50, len(whole) - 10, len(whole) - 1} {
 		m := mustParse(t, invite)
 		var f Framer
 		if used, kind, err := f.Next(whole[:n], m); used != 0 || kind != FrameMore || err != nil {
 			t.Fatalf("%d bytes: %d, %d, %v", n, used, kind, err)
+		}
+		if len(fieldsOf(m)) > 0 || m.Has(HdrVia) || m.Method() != "" || len(m.Bytes()) > 0 || len(m.Body()) > 0 {
+			t.Fatalf("%d bytes: the message is %s %q", n, m.Method(), m.Bytes())
 		}
 		if used, kind, err := f.Next(whole, m); used != len(whole) || kind != FrameMessage || err != nil {
 			t.Fatalf("%d bytes, then all: %d, %d, %v", n, used, kind, err)

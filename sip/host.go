@@ -81,7 +81,7 @@ func validIPv4(b []byte) bool {
 		if end == len(b) {
 			return octets == 4
 		}
-		if b[end] != '.' || octets == 4 {
+		if b[end] != '.' {
 			return false
 		}
 		b = b[end+1:]

@@ -31,8 +31,8 @@ func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 		if n+2 < len(rest) && space(rest[n+2]) {
 			n = m.unfold(rest, n)
 		}
-		if n < 0 || n+2 >= len(rest) {
-			return 0, false // the next line may yet be a fold
+		if n < 0 {
+			return 0, false
 		}
 		m.header(rest[:n], len(b)-len(rest), &limits)
 		rest = rest[n+2:]
@@ -81,7 +81,7 @@ func (m *Message) header(line []byte, pos int, limits *Limits) {
 	}
 	id, colon := lookup(line)
 	nameEnd := colon
-	if id == HdrOther || colon >= len(line) {
+	if id == HdrOther {
 		colon = max(0, bytes.IndexByte(line, ':'))
 		name := trimEnd(line[:colon])
 		if !all(name, classToken) {

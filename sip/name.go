@@ -16,8 +16,8 @@ const (
 
 // lookup returns the known header that line begins with, and where its colon
 // stands (RFC 3261 §7.3.1: "field names are always case-insensitive"). It finds
-// no name with a space before the colon, and none in less than 16 bytes, those
-// behind the line included.
+// no name with a space before the colon, and none in less than 16 bytes. Those
+// may stand behind the line: its end is in no name.
 func lookup(line []byte) (id HeaderID, colon int) {
 	if cap(line) < headLen {
 		return HdrOther, 0

@@ -119,6 +119,7 @@ func TestURIsThatAreRefused(t *testing.T) {
 		{"space in a parameter", "sip:a@b; lr"},
 		{"quotes in a parameter", `sip:a@b;x="y"`},
 		{"at sign in a parameter", "sip:[::1];x=a@b"},
+		{"at sign in the headers, without a user", "sip:a?x=[b]@c"},
 		{"comma in a parameter", "sip:a@b;x=y,z"},
 		{"broken escape in a parameter", "sip:a@b;x=%2"},
 		{"empty headers", "sip:a@b?"},

@@ -42,7 +42,7 @@ func TestVias(t *testing.T) {
 func TestViasThatAreRefused(t *testing.T) {
 	for _, in := range []string{
 		"", ",", " ", "SIP", "SIP/2.0", "SIP/2.0/", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP/2.0 UDP a", "SIP/3.0/UDP a", "HTTP/2.0/UDP a", "SIPS/2.0/UDP a",
-		"SIP/2.0//UDP a", "SIP/2.0/UDP/ a", "SIP/2.0/UDP, a", "SIP/2.0/(UDP) a", "x SIP/2.0/UDP a", ",SIP/2.0/UDP a",
+		"SIP/2.0//UDP a", "SIP/2.0/UDP/ a", "SIP/2.0/UDP, a", "SIP/2.0/(UDP) a", "SIP/2.0/UDP[::1]", "x SIP/2.0/UDP a", ",SIP/2.0/UDP a",
 		"SIP/2.0/UDP ;branch=x", "SIP/2.0/UDP :5060", "SIP/2.0/UDP a b", "SIP/2.0/UDP a@b", "SIP/2.0/UDP -a", "SIP/2.0/UDP [::1", "SIP/2.0/UDP ::1",
 		"SIP/2.0/UDP a:", "SIP/2.0/UDP a:0", "SIP/2.0/UDP a:65536", "SIP/2.0/UDP a:x", "SIP/2.0/UDP a:1:2", "SIP/2.0/UDP a:5060x",
 		"SIP/2.0/UDP a;", "SIP/2.0/UDP a;;branch=x", "SIP/2.0/UDP a;branch=", "SIP/2.0/UDP a;=x", "SIP/2.0/UDP a;branch=x y", `SIP/2.0/UDP a;branch="x`,
