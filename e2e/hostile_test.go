@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,7 +37,7 @@ type hostility struct {
 	name string
 	port string // "tls" or "tcp"
 	do   func(h *hostiles, c net.Conn)
-	ends string // in the reason; empty when the gateway may put up with it until it is told to end
+	ends string // expression in the reason; empty when the gateway may put up with it until it is told to end
 }
 
 var hostilities = []hostility{
@@ -60,7 +61,8 @@ var hostilities = []hostility{
 	{"a certificate of an unknown CA", "tls", unknownCA, "signed by CN="},
 	{"no certificate", "tls", noCertificate, "certificate"},
 	{"a stranger that floods and never reads", "tcp", floods, ""},
-	{"a peer that floods and never reads", "tls", peerFloods, "too much waits to be sent"},
+	// TCP may stop in the midst of a record when it has no room for the answers, whose acknowledgements then get lost.
+	{"a peer that floods and never reads", "tls", peerFloods, "too much waits to be sent|message not complete"},
 }
 
 // TestHostile holds a gateway under a thousand bad connections of all kinds at once, while two good peers ask on and get
@@ -127,8 +129,8 @@ func TestHostile(t *testing.T) {
 	why := endings(gw)
 	wrong := map[string]int{}
 	for remote, kind := range h.kinds {
-		if cause := why[remote]; cause == "" || !strings.Contains(cause, kind.ends) {
-			wrong[fmt.Sprintf("%s: ended because %q, want a reason with %q in it", kind.name, cause, kind.ends)]++
+		if cause := why[remote]; cause == "" || !regexp.MustCompile(kind.ends).MatchString(cause) {
+			wrong[fmt.Sprintf("%s: ended because %q, want %q", kind.name, cause, kind.ends)]++
 		}
 	}
 	for text, n := range wrong {
@@ -444,13 +446,11 @@ func noCertificate(h *hostiles, c net.Conn) {
 }
 
 func floods(h *hostiles, c net.Conn) {
-	c.(*net.TCPConn).SetReadBuffer(4096)
 	flood(h, c, "TCP", time.Millisecond)
 }
 
 // peerFloods is one of our peers, so that it gets all of its answers, as long as there is room for them.
 func peerFloods(h *hostiles, c net.Conn) {
-	c.(*net.TCPConn).SetReadBuffer(4096)
 	flood(h, tls.Client(c, h.flood), "TLS", 0)
 }
 
