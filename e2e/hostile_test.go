@@ -457,11 +457,11 @@ func peerFloods(h *hostiles, c net.Conn) {
 // flood asks and asks.
 func flood(h *hostiles, c net.Conn, transport string, pause time.Duration) {
 	for n := 0; h.closed.Err() == nil; n++ {
-		text := ""
+		var text strings.Builder
 		for i := range 8 {
-			text += request(fmt.Sprintf("flood%dx%dx%p", n, i, c), transport, "")
+			text.WriteString(request(fmt.Sprintf("flood%dx%dx%p", n, i, c), transport, ""))
 		}
-		if _, err := io.WriteString(c, text); err != nil {
+		if _, err := io.WriteString(c, text.String()); err != nil {
 			return
 		}
 		time.Sleep(pause)
