@@ -1,7 +1,7 @@
 // Package e2e drives the built binary as a user does. Scripts are in testdata/*.txtar (testscript); with the build tag
 // interop the binary also meets real programs: SIPp, openssl and tshark (interop_*_test.go).
 //
-// TestMain builds the binary once. Nothing here imports the product's packages.
+// TestMain builds the binary once. Nothing here imports the product's packages; calls_test.go has peers of the library's.
 package e2e
 
 import (
