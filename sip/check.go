@@ -21,10 +21,10 @@ func (m *Message) check() *ParseError {
 	if err := m.readCSeq(); err != nil {
 		return err
 	}
-	if rule := addressRule(m.First(HdrFrom)); rule != "" {
+	if rule := m.addressRule(m.First(HdrFrom)); rule != "" {
 		return m.broken(HdrFrom, rule)
 	}
-	if rule := addressRule(m.First(HdrTo)); rule != "" {
+	if rule := m.addressRule(m.First(HdrTo)); rule != "" {
 		return m.broken(HdrTo, rule)
 	}
 	if !callID(m.First(HdrCallID)) {
@@ -95,11 +95,15 @@ func (m *Message) star(id HeaderID, a Address) bool {
 	return id == HdrContact && m.method == REGISTER && string(a.RawURI) == "*"
 }
 
-// addressRule returns the rule that an address or its URI breaks, or "".
-func addressRule(b []byte) string {
+// addressRule returns the rule that an address or its URI breaks, or "". The
+// To of a new call mostly repeats the Request-URI, which is judged anyway.
+func (m *Message) addressRule(b []byte) string {
 	var a Address
 	if rule := a.parseAll(b); rule != "" {
 		return rule
+	}
+	if string(a.RawURI) == string(m.RequestURI()) {
+		return ""
 	}
 	return uriRule(a.RawURI)
 }

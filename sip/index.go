@@ -15,27 +15,28 @@ func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 		return 0, false
 	}
 	m.startLine(b[:n])
-	rest := b[n+2:]
+	pos := n + 2
 	for lines := 2; ; lines++ {
+		rest := b[pos:]
 		n = bytes.IndexByte(rest, '\n') - 1
 		if n < 0 || rest[n] != '\r' {
 			n = m.lineEnd(rest)
 		}
 		if n == 0 {
-			end = len(b) - len(rest) + 2
+			end = pos + 2
 			if m.bareLF || bytes.Count(b[:end], crOnly) != lines {
 				m.fail("header", -1, "lines end with CR LF, and no line holds either alone")
 			}
 			return end, true
 		}
-		if n+2 < len(rest) && space(rest[n+2]) {
+		if n+2 < len(rest) && rest[n+2] <= ' ' && space(rest[n+2]) {
 			n = m.unfold(rest, n)
 		}
 		if n < 0 {
 			return 0, false
 		}
-		m.header(rest[:n], len(b)-len(rest), &limits)
-		rest = rest[n+2:]
+		m.header(rest[:n], pos, &limits)
+		pos += n + 2
 	}
 }
 
@@ -91,10 +92,10 @@ func (m *Message) header(line []byte, pos int, limits *Limits) {
 		nameEnd, id = len(name), headerOf(name)
 	}
 	start, end := colon+1, len(line)
-	for start < end && space(line[start]) {
+	for start < end && line[start] <= ' ' && space(line[start]) {
 		start++
 	}
-	for start < end && space(line[end-1]) {
+	for start < end && line[end-1] <= ' ' && space(line[end-1]) {
 		end--
 	}
 	at := uint32(pos)

@@ -26,11 +26,13 @@ func lookup(line []byte) (id HeaderID, colon int) {
 	lo, hi := binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])
 	colon = -1
 	if mark := zeros(lo ^ ':'*ones); mark != 0 {
-		lo, hi, colon = lo&below(mark), 0, bits.TrailingZeros64(mark)/8
-	} else if mark := zeros(hi ^ ':'*ones); mark != 0 {
-		hi, colon = hi&below(mark), 8+bits.TrailingZeros64(mark)/8
+		lo, hi, colon = fold(lo&below(mark)), 0, bits.TrailingZeros64(mark)/8
+	} else {
+		if mark := zeros(hi ^ ':'*ones); mark != 0 {
+			hi, colon = hi&below(mark), 8+bits.TrailingZeros64(mark)/8
+		}
+		lo, hi = fold(lo), fold(hi)
 	}
-	lo, hi = fold(lo), fold(hi)
 	for slot := nameSlot(lo, hi); ; slot++ {
 		n := &names[slot%nameSlots]
 		if n.lo == lo && n.hi == hi && (n.length == colon || n.length >= headLen && n.matches(line)) {

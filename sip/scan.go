@@ -5,7 +5,7 @@ package sip
 
 // endOf reads bytes of the class, four at a time while it can.
 func endOf(b []byte, i int, bits uint8) int {
-	for i < len(b)-3 {
+	for i >= 0 && i < len(b)-3 {
 		q := b[i : i+4 : i+4]
 		if class[q[0]]&class[q[1]]&class[q[2]]&class[q[3]]&bits == 0 {
 			break
@@ -21,7 +21,7 @@ func endOf(b []byte, i int, bits uint8) int {
 // endEscaped reads bytes of the class and %HH escapes.
 func endEscaped(b []byte, i int, bits uint8) int {
 	i = endOf(b, i, bits)
-	for i+2 < len(b) && b[i] == '%' && unhex(b[i+1]) >= 0 && unhex(b[i+2]) >= 0 {
+	for at(b, i, '%') && i+2 < len(b) && unhex(b[i+1]) >= 0 && unhex(b[i+2]) >= 0 {
 		i = endOf(b, i+3, bits)
 	}
 	return i
