@@ -119,7 +119,7 @@ func compare(b *testing.B, mine, other func(*testing.B)) {
 // block runs f some hundred times, so long that sipgo's garbage is collected within most blocks.
 func block(b *testing.B, f func(*testing.B)) (wall, cpu time.Duration) {
 	start, used := time.Now(), processorTime()
-	for range 500 {
+	for range 1500 {
 		f(b)
 	}
 	return time.Since(start), processorTime() - used
