@@ -82,7 +82,7 @@ func (m *Message) checkEach(id HeaderID) *ParseError {
 				rule = uriRule(a.RawURI)
 			}
 			if rule != "" {
-				return m.broken(id, rule)
+				return ruleError(id.String(), int(m.fields[i].value.start), rule)
 			}
 		}
 	}
