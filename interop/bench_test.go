@@ -15,7 +15,7 @@ import (
 // median of ours/sipgo, by the clock and by the process's processor time (the collector's included), which a busy machine
 // disturbs least.
 
-func parseOurs(b *testing.B, m *ours.Message, raw []byte) {
+func parseOurs(b testing.TB, m *ours.Message, raw []byte) {
 	if err := m.Load(raw); err != nil {
 		b.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func parseOurs(b *testing.B, m *ours.Message, raw []byte) {
 	}
 }
 
-func parseTheirs(b *testing.B, raw []byte) {
+func parseTheirs(b testing.TB, raw []byte) {
 	if _, err := theirs.ParseMessage(raw); err != nil {
 		b.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func BenchmarkParseAnswer(b *testing.B) { benchmarkParse(b, answer) }
 func benchmarkParse(b *testing.B, raw []byte) {
 	m := ours.Acquire()
 	defer m.Release()
-	compare(b, func(b *testing.B) { parseOurs(b, m, raw) }, func(b *testing.B) { parseTheirs(b, raw) })
+	compare(b, func(b testing.TB) { parseOurs(b, m, raw) }, func(b testing.TB) { parseTheirs(b, raw) })
 }
 
 // BenchmarkWriteInvite makes and encodes the outgoing INVITE from the one that came, as a back-to-back user agent does.
@@ -49,9 +49,9 @@ func BenchmarkWriteInvite(b *testing.B) {
 	var w ours.Builder
 	mine := make([]byte, 0, 2048)
 	var buf bytes.Buffer
-	compare(b, func(*testing.B) {
+	compare(b, func(testing.TB) {
 		mine = writeOurs(&w, mine[:0], in)
-	}, func(*testing.B) {
+	}, func(testing.TB) {
 		buf.Reset()
 		buildTheirs(their).StringWrite(&buf)
 	})
@@ -65,9 +65,9 @@ func BenchmarkEncodeInvite(b *testing.B) {
 	mine := make([]byte, 0, 2048)
 	out := buildTheirs(their)
 	var buf bytes.Buffer
-	compare(b, func(*testing.B) {
+	compare(b, func(testing.TB) {
 		mine = writeOurs(&w, mine[:0], in)
-	}, func(*testing.B) {
+	}, func(testing.TB) {
 		buf.Reset()
 		out.StringWrite(&buf)
 	})
@@ -85,7 +85,7 @@ func parsedPair(b *testing.B) (*ours.Message, *theirs.Request) {
 	return in, m.(*theirs.Request)
 }
 
-func compare(b *testing.B, mine, other func(*testing.B)) {
+func compare(b *testing.B, mine, other func(testing.TB)) {
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -99,25 +99,32 @@ func compare(b *testing.B, mine, other func(*testing.B)) {
 		}
 	})
 	b.Run("in-turn", func(b *testing.B) {
-		var wall, cpu []float64
+		var r ratios
 		for b.Loop() {
-			w, c := block(b, mine)
-			w2, c2 := block(b, other)
-			wall = append(wall, float64(w)/float64(w2))
-			if c2 > 0 {
-				cpu = append(cpu, float64(c)/float64(c2))
-			}
+			r.turn(b, mine, other)
 		}
 		b.ReportMetric(0, "ns/op") // two blocks: of no meaning by itself
-		b.ReportMetric(median(wall), "ours/sipgo")
-		if len(cpu) > 0 {
-			b.ReportMetric(median(cpu), "ours/sipgo-cpu")
+		b.ReportMetric(median(r.wall), "ours/sipgo")
+		if len(r.cpu) > 0 {
+			b.ReportMetric(median(r.cpu), "ours/sipgo-cpu")
 		}
 	})
 }
 
-// block runs f some hundred times, so long that sipgo's garbage is collected within most blocks.
-func block(b *testing.B, f func(*testing.B)) (wall, cpu time.Duration) {
+// ratios are those of each turn so far.
+type ratios struct{ wall, cpu []float64 }
+
+func (r *ratios) turn(b testing.TB, mine, other func(testing.TB)) {
+	w, c := block(b, mine)
+	w2, c2 := block(b, other)
+	r.wall = append(r.wall, float64(w)/float64(w2))
+	if c2 > 0 {
+		r.cpu = append(r.cpu, float64(c)/float64(c2))
+	}
+}
+
+// block runs f so often that sipgo's garbage is collected within its blocks.
+func block(b testing.TB, f func(testing.TB)) (wall, cpu time.Duration) {
 	start, used := time.Now(), processorTime()
 	for range 1500 {
 		f(b)
