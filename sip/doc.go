@@ -15,6 +15,17 @@
 // with the race detector a released buffer is overwritten, so that a slice
 // kept too long shows itself at once.
 //
+// # Strictness
+//
+// [Parse] keeps the first fault it finds and indexes the rest, so that a
+// malformed request can be answered; [Message.Check] refuses what must not be
+// acted on. Both follow the grammar with these liberties, which are met in
+// practice: no space before an angle bracket, UTF-8 in a display name without
+// quotes, an underscore in a host name, a status line without a reason, a From
+// without a tag, brackets around an IPv6 address in received. They take no line
+// end but CR LF, and none of it alone; no comma in an address without brackets;
+// no second value for what stands once.
+//
 // Reading starts at [Parse] for datagrams and at [Framer] for streams; writing
 // at [Builder]. The package has no goroutine, no clock and does no I/O.
 package sip
