@@ -86,7 +86,7 @@ func (c *Call) acknowledged(s *ua.Shard, f *fork, m *sip.Message) {
 // the BYE that was.
 func (n *answer) settled(s *ua.Shard) {
 	s.Stop(&n.timer)
-	n.acked = true
+	n.acked, n.ok = true, nil
 	if reason := n.bye; reason != nil {
 		n.bye = nil
 		n.call.waiting--
