@@ -40,7 +40,9 @@ func serve(a *app) *cobra.Command {
 	format := c.Flags().String("log-format", "text", "how log lines are written: `text or json`")
 	level := c.Flags().String("log-level", "info", "from where on lines are written: `debug, info, warn or error`")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		log, err := newLog(a.stderr, *format, *level)
+		lines := newLogQueue(a.stderr)
+		defer lines.close()
+		log, err := newLog(lines, *format, *level)
 		if err != nil {
 			return err
 		}
