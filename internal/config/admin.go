@@ -9,9 +9,18 @@ import (
 type Admin struct {
 	Place
 
-	// The address and port of the API. Whoever reaches it sees every call, so
-	// keep it on a loopback address.
+	// The address and port of the API. On a loopback address it may be clear
+	// HTTP without a token, and whoever is on the machine sees every call. Any
+	// other address needs `identity` and `token_file`.
 	Listen AdminAddress `yaml:"listen" form:"\"address:port\""`
+
+	// The certificate that the API shows: it is HTTPS then.
+	Identity string `yaml:"identity" form:"name of an identity"`
+
+	// The file with the token that each request must bring ("Authorization:
+	// Bearer TOKEN"), relative to the file. Only with `identity`: a token is not
+	// sent over clear HTTP.
+	TokenFile string `yaml:"token_file" form:"file name"`
 }
 
 // AdminAddress is an address and a port for HTTP; the zero value is none.

@@ -11,6 +11,7 @@ var checks = []func(*Config, *report){
 	checkIdentities,
 	checkTrust,
 	checkDefaults,
+	checkProfiles,
 	checkPeers,
 	checkRoutes,
 	checkAdmin,

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,9 @@ const MaxSize = 4 << 20
 type Config struct {
 	// File names the file in problems.
 	File string
+	// Version is the SHA-256 of the file's bytes, in hexadecimal; empty when the
+	// Config was put together in code.
+	Version string
 	Place
 
 	// The addresses on which the gateway accepts SIP, by name.
@@ -45,14 +49,40 @@ type Config struct {
 	// the caller gets 404.
 	Routes []Route `yaml:"routes" each:"route"`
 
-	// The API over HTTP: health and recorded calls. Without this section there
-	// is none.
+	// The API over HTTP: health, metrics, calls, peers, connections, recorded
+	// flows. Without this section there is none but for the commands of this
+	// program, which reach the gateway by a socket in the data directory.
 	Admin Admin `yaml:"admin"`
 
 	// The directory for what the gateway keeps, relative to the file. It is made
 	// when the gateway starts, and must be writable. Default: `data`.
 	Data string `yaml:"data" form:"directory name"`
+
+	// How calls are recorded in the data directory. `interval`: what happened
+	// longer ago than 10 ms survives a crash. `strict`: a call is answered only
+	// once its record is on the disk. `off`: no records. Default: `interval`.
+	CDR CDRMode `yaml:"cdr" form:"one of interval, strict, off"`
+
+	// How long the records of ended calls are kept. Default: 0, for ever.
+	CDRKeep Duration `yaml:"cdr_keep" form:"duration"`
+
+	// How long the gateway waits for calls to end by themselves when it is told
+	// to stop, before it ends them. New calls are refused meanwhile. Default:
+	// 30s.
+	Drain Duration `yaml:"drain" form:"duration"`
 }
+
+// CDRMode says how calls are recorded.
+type CDRMode string
+
+// The values of cdr.
+const (
+	CDRInterval CDRMode = "interval"
+	CDRStrict   CDRMode = "strict"
+	CDROff      CDRMode = "off"
+)
+
+func (m *CDRMode) set(text string) *fault { return setWord(m, text, CDRInterval, CDRStrict, CDROff) }
 
 // Load reads and parses a file of at most [MaxSize] bytes. The Config is never
 // nil; with problems it serves only for further checks.
@@ -98,6 +128,7 @@ func read(path string) ([]byte, error) {
 func Parse(name string, data []byte) (*Config, []Problem) {
 	cfg := Default()
 	cfg.File = name
+	cfg.Version = fmt.Sprintf("%x", sha256.Sum256(data))
 	root, problem := parseYAML(name, data)
 	if problem != nil {
 		return cfg, []Problem{*problem}
@@ -118,6 +149,7 @@ func (c *Config) resolvePaths(dir string) {
 		}
 	}
 	join(&c.Data)
+	join(&c.Admin.TokenFile)
 	for i := range c.Identities {
 		join(&c.Identities[i].Certificate)
 		join(&c.Identities[i].Key)

@@ -128,7 +128,7 @@ func (d *decoder) value(e entry, v reflect.Value, f reflect.StructField, label s
 	case each != "" && isNull(e.value): // a section whose elements are all commented out
 	case f.Type.Kind() == reflect.Struct && v.FieldByName("Place").IsValid():
 		if !isNull(e.value) {
-			d.object(e.value, v, e.key)
+			d.object(e.value, v, prefix(label)+e.key)
 		}
 	case each == "route":
 		d.sequence(e, v, each)
@@ -208,6 +208,11 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, what string) bool {
 		return ok
 	}
 	text, f := textOf(n)
+	if digits, ok := n.(*ast.IntegerNode); ok && f != nil {
+		if _, ok := v.Addr().Interface().(number); ok {
+			text, f = keyText(digits), nil
+		}
+	}
 	if f == nil {
 		if s, ok := v.Addr().Interface().(scalar); ok {
 			f = s.set(text)

@@ -1,12 +1,15 @@
 package config
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Default returns the Config of a file that says nothing: it has no listener,
 // and every default that does not depend on an element's other keys. The rest
 // is filled in by [Config.Complete].
 func Default() *Config {
-	return &Config{Data: "data"}
+	return &Config{Data: "data", CDR: CDRInterval, Drain: Duration{30 * time.Second}}
 }
 
 // Complete fills in what elements leave out. Parse has done it; a Config that
@@ -28,6 +31,20 @@ func (p *Profile) complete() {
 	if p.SIPS == "" {
 		p.SIPS = SIPSAllowed
 	}
+	for _, d := range []struct {
+		key    string
+		value  *Duration
+		normal time.Duration
+	}{
+		{"response_timeout", &p.ResponseTimeout, 8 * time.Second},
+		{"answer_timeout", &p.AnswerTimeout, 3 * time.Minute},
+		{"down_for", &p.DownFor, 30 * time.Second},
+		{"keep_alive", &p.KeepAlive, 15 * time.Minute},
+	} {
+		if !p.Has(d.key) && d.value.Duration == 0 {
+			d.value.Duration = d.normal
+		}
+	}
 }
 
 func (l *Listener) complete(d Defaults) {
@@ -48,6 +65,9 @@ func (l *Listener) complete(d Defaults) {
 // complete gives a peer the ways to be recognised that follow from its URI:
 // its host as certificate name with TLS, otherwise its address.
 func (p *Peer) complete(c *Config) {
+	if p.Limits.RefuseWith == 0 {
+		p.Limits.RefuseWith = RefuseUnavailable
+	}
 	if p.URI.Host == "" {
 		return
 	}

@@ -47,6 +47,9 @@ type Peer struct {
 
 	// Whose word we take for its certificate. Default: that of `defaults`.
 	Trust []string `yaml:"trust" form:"list of names of trust sets"`
+
+	// How much it may do. Default: as much as it likes.
+	Limits Limits `yaml:"limits" form:"group of keys"`
 }
 
 // UsesTLS says whether the peer is reached or recognised by TLS.

@@ -1,5 +1,7 @@
 package config
 
+import "fmt"
+
 // Profile is how we speak SIP with a peer.
 type Profile struct {
 	Name string
@@ -11,6 +13,41 @@ type Profile struct {
 	// says so; its `sips:` requests are refused. `allowed`: the scheme follows
 	// the caller. Default: `allowed`.
 	SIPS SIPS `yaml:"sips" form:"one of required, allowed, never"`
+
+	// How long a target may be silent, without even a 100, before the next one
+	// of the route is tried. The last one has the 32 seconds of RFC 3261
+	// (Timer B). Default: 8s.
+	ResponseTimeout Duration `yaml:"response_timeout" form:"duration"`
+
+	// How long a target may take to answer, ringing included. Then its INVITE is
+	// cancelled and the next target is tried; after the last one the caller gets
+	// 408. Default: 3m.
+	AnswerTimeout Duration `yaml:"answer_timeout" form:"duration"`
+
+	// For how long a target that could not be reached, was silent, or answered
+	// 503 without a Retry-After, is not asked while the route has another one.
+	// 0: it is asked each time. Default: 30s.
+	DownFor Duration `yaml:"down_for" form:"duration"`
+
+	// How often the peer is asked, with OPTIONS inside the dialog, whether it
+	// still knows a call that is established; one that it does not know is ended.
+	// Calls with a session timer (RFC 4028) are not asked. 0: never. Default:
+	// 15m.
+	KeepAlive Duration `yaml:"keep_alive" form:"duration"`
+}
+
+func checkProfiles(c *Config, r *report) {
+	for i := range c.Profiles {
+		p := &c.Profiles[i]
+		for _, d := range []struct {
+			key   string
+			value Duration
+		}{{"response_timeout", p.ResponseTimeout}, {"answer_timeout", p.AnswerTimeout}} {
+			if d.value.Duration == 0 && !p.Broken(d.key) {
+				r.add(p.At(d.key), fmt.Sprintf("profile %q: %q is 0", p.Name, d.key), "no target could answer that fast", "write a duration, or leave the key out")
+			}
+		}
+	}
 }
 
 // SIPS is the rule for the sips scheme on one peer's leg (RFC 5630).

@@ -56,14 +56,25 @@ func render(dir string) ([]byte, error) {
 			b.WriteString(section.facts())
 		}
 		b.WriteString(section.doc)
-		for _, k := range structs[section.typ] {
-			if k.doc == "" || k.kind() == "" {
-				return nil, fmt.Errorf("%s.%s has no doc comment or no form", section.name, k.name)
-			}
-			fmt.Fprintf(&b, "\n### `%s`\n\n%s%s", section.path()+k.name, k.facts(), k.doc)
+		if err := keys(&b, structs, section.typ, section.path()); err != nil {
+			return nil, err
 		}
 	}
 	return b.Bytes(), nil
+}
+
+// keys renders the keys of a struct, and those of the groups among them.
+func keys(b *bytes.Buffer, structs map[string][]key, typ, path string) error {
+	for _, k := range structs[typ] {
+		if k.doc == "" || k.kind() == "" {
+			return fmt.Errorf("%s%s has no doc comment or no form", path, k.name)
+		}
+		fmt.Fprintf(b, "\n### `%s`\n\n%s%s", path+k.name, k.facts(), k.doc)
+		if err := keys(b, structs, k.typ, path+k.name+"."); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // path is how the section's keys are written on the page.

@@ -1,0 +1,2 @@
+// Package store keeps what must outlive the process: the records of calls.
+package store
