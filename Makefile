@@ -23,7 +23,7 @@ fuzz:
 e2e:
 	go test -count=1 ./e2e/
 
-# The built binary against SIPp, openssl and tshark, and our parser against other implementations.
+# The built binary against SIPp, stunnel, baresip, Kamailio, openssl and tshark, and our parser against other implementations.
 interop:
 	go test -count=1 -tags interop ./e2e/
 	go -C interop test -count=1 ./...
