@@ -63,7 +63,7 @@ type ListenConfig struct {
 	Name      string // for ConnInfo.Listener; unique
 	Transport Transport
 	Addr      netip.AddrPort // port 0 takes a free one
-	TLS       *tls.Config    // for TLS; GetConfigForClient may change it later
+	TLS       *tls.Config    // for TLS; Listener.SetTLS changes it later
 }
 
 // Listener is an open address.
@@ -71,8 +71,9 @@ type Listener struct {
 	cfg  ListenConfig
 	addr netip.AddrPort
 	e    *Endpoint
-	ln   net.Listener // nil on UDP
-	conn *Conn        // the socket on UDP
+	ln   net.Listener               // nil on UDP
+	conn *Conn                      // the socket on UDP
+	tls  atomic.Pointer[tls.Config] // for the next handshakes; nil without TLS
 }
 
 // Listen opens an address and begins to accept.
@@ -110,6 +111,10 @@ func (l *Listener) Addr() netip.AddrPort { return l.addr }
 
 // Conn is the socket of a UDP listener, nil for streams.
 func (l *Listener) Conn() *Conn { return l.conn }
+
+// SetTLS changes the TLS configuration of a TLS listener. Connections accepted
+// from now on have it; those that are there keep theirs.
+func (l *Listener) SetTLS(cfg *tls.Config) { l.tls.Store(cfg) }
 
 // Close stops accepting. Streams that were accepted live on.
 func (l *Listener) Close() {

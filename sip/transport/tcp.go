@@ -10,7 +10,7 @@ import (
 )
 
 func listenTCP(e *Endpoint, cfg ListenConfig) (*Listener, error) {
-	return e.listenStream(cfg, func(nc net.Conn, info ConnInfo) {
+	return e.listenStream(cfg, func(_ *Listener, nc net.Conn, info ConnInfo) {
 		if _, err := e.newStream(nc, nil, nil, info, Key{}); err != nil {
 			e.turnAway(nc, info, err)
 		}
@@ -19,12 +19,13 @@ func listenTCP(e *Endpoint, cfg ListenConfig) (*Listener, error) {
 
 // listenStream accepts connections and hands each admitted one to begin, which
 // must not wait.
-func (e *Endpoint) listenStream(cfg ListenConfig, begin func(net.Conn, ConnInfo)) (*Listener, error) {
+func (e *Endpoint) listenStream(cfg ListenConfig, begin func(*Listener, net.Conn, ConnInfo)) (*Listener, error) {
 	ln, err := e.network.Listen(e.ctx, cfg.Addr)
 	if err != nil {
 		return nil, err
 	}
 	l := &Listener{cfg: cfg, e: e, ln: ln, addr: addrPort(ln.Addr())}
+	l.tls.Store(cfg.TLS)
 	if err := e.add(l, func() { l.accept(begin) }); err != nil {
 		ln.Close()
 		return nil, err
@@ -35,7 +36,7 @@ func (e *Endpoint) listenStream(cfg ListenConfig, begin func(net.Conn, ConnInfo)
 // acceptPause is how long we wait when the system gives no more descriptors.
 const acceptPause = 50 * time.Millisecond
 
-func (l *Listener) accept(begin func(net.Conn, ConnInfo)) {
+func (l *Listener) accept(begin func(*Listener, net.Conn, ConnInfo)) {
 	for {
 		nc, err := l.ln.Accept()
 		switch {
@@ -62,7 +63,7 @@ func (l *Listener) accept(begin func(net.Conn, ConnInfo)) {
 			l.e.hooks.refused(info, err)
 			continue
 		}
-		begin(nc, info)
+		begin(l, nc, info)
 	}
 }
 

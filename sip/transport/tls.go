@@ -12,12 +12,12 @@ func listenTLS(e *Endpoint, cfg ListenConfig) (*Listener, error) {
 	if cfg.TLS == nil {
 		return nil, errors.New("a TLS listener needs a TLS configuration")
 	}
-	return e.listenStream(cfg, func(nc net.Conn, info ConnInfo) {
+	return e.listenStream(cfg, func(l *Listener, nc net.Conn, info ConnInfo) {
 		if err := e.takeSlot(); err != nil {
 			e.turnAway(nc, info, err)
 			return
 		}
-		e.wg.Go(func() { e.serveTLS(nc, info, cfg.TLS) })
+		e.wg.Go(func() { e.serveTLS(nc, info, l.tls.Load()) })
 	})
 }
 
