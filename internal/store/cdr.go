@@ -30,7 +30,7 @@ type State string
 
 // The states of a record.
 const (
-	Open        State = "open"
+	Opened      State = "open"     // no final response yet
 	Answered    State = "answered" // still going on
 	Ended       State = "ended"    // was answered, and has ended
 	Refused     State = "refused"  // a final response other than a 2xx, of a target or ours
@@ -39,7 +39,7 @@ const (
 )
 
 // Over says whether nothing more will happen to a record in that state.
-func (s State) Over() bool { return s != Open && s != Answered }
+func (s State) Over() bool { return s != Opened && s != Answered }
 
 // Cause is why a call ended.
 type Cause struct {
