@@ -28,8 +28,9 @@ type Ways interface {
 	// Connect finds or dials a connection to a peer, under the peer's policy.
 	// done is called in the shard, perhaps before Connect returns.
 	Connect(s *ua.Shard, p *peer.Peer, done func(*ua.Shard, ua.Flow, error))
-	// PeerOf says whose packet it is, nil for a stranger.
-	PeerOf(p *transport.Packet) *peer.Peer
+	// From says whether a packet came from a peer, as the peer was configured
+	// when the call began.
+	From(p *peer.Peer, packet *transport.Packet) bool
 	// Owns says whether the peer is recognised at an address on UDP, so that
 	// its requests may be sent there.
 	Owns(p *peer.Peer, addr netip.AddrPort, listener string) bool

@@ -161,7 +161,7 @@ func (g *Gateway) admit(p *transport.Packet) error {
 	default:
 		<-g.opening
 	}
-	if g.PeerOf(p) != nil {
+	if g.peerOf(p) != nil {
 		return nil
 	}
 	if !p.Msg.IsRequest() || p.Msg.Method() == sip.ACK || !g.strangers.Answer(p.Source.Addr(), p.At) {
@@ -175,8 +175,8 @@ func (g *Gateway) admit(p *transport.Packet) error {
 	return &sip.StatusError{Code: 403}
 }
 
-// PeerOf makes the gateway a b2bua.Ways.
-func (g *Gateway) PeerOf(p *transport.Packet) *peer.Peer {
+// peerOf says whose packet it is, nil for a stranger.
+func (g *Gateway) peerOf(p *transport.Packet) *peer.Peer {
 	snap := g.snapshot.Load()
 	if p.Conn.Transport() != transport.UDP {
 		return snap.peers.Lookup(p.Conn.Identity().Peer)
@@ -186,8 +186,16 @@ func (g *Gateway) PeerOf(p *transport.Packet) *peer.Peer {
 
 // Owns makes the gateway a b2bua.Ways.
 func (g *Gateway) Owns(p *peer.Peer, addr netip.AddrPort, listener string) bool {
-	found := g.snapshot.Load().peers.BySource(peer.Origin{Transport: transport.UDP, Source: addr, Listener: listener})
-	return found != nil && found.Name == p.Name
+	return p.At(peer.Origin{Transport: transport.UDP, Source: addr, Listener: listener})
+}
+
+// From makes the gateway a b2bua.Ways. The configuration of now does not
+// matter: a call goes on under what it began with.
+func (g *Gateway) From(p *peer.Peer, packet *transport.Packet) bool {
+	if packet.Conn.Transport() != transport.UDP {
+		return packet.Conn.Identity().Peer == p.Name
+	}
+	return p.At(peer.Origin{Transport: transport.UDP, Source: packet.Source, Listener: packet.Conn.Info().Listener})
 }
 
 func (g *Gateway) opened(c *transport.Conn) {

@@ -50,7 +50,7 @@ func (g *Gateway) Ack(s *ua.Shard, p *transport.Packet) { g.engine.Ack(s, p) }
 
 // serve is the one switch over requests. What it returns becomes the response.
 func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error {
-	from := g.PeerOf(p)
+	from := g.peerOf(p)
 	if from == nil {
 		return &sip.StatusError{Code: 403} // a reload took the peer away meanwhile
 	}

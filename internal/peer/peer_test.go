@@ -139,6 +139,11 @@ func TestBySource(t *testing.T) {
 		if p != peers.BySource(o) {
 			t.Errorf("%v: BySource got %v", o, peers.BySource(o))
 		}
+		for _, each := range peers.All() {
+			if each.At(o) != (each == p) {
+				t.Errorf("%v: At of %s says %v", o, each.Name, each.At(o))
+			}
+		}
 	}
 }
 
