@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,10 +29,10 @@ var (
 // be called by several goroutines at once, and none waits for the network.
 type Conn struct {
 	info     ConnInfo
-	key      Key // of a connection we dialled
-	identity Identity
 	tls      *tls.ConnectionState
+	start    time.Time // of the handshake
 	opened   time.Time
+	standing atomic.Pointer[standing]
 	link     link
 }
 
@@ -81,17 +82,27 @@ func (c *Conn) Transport() Transport { return c.info.Transport }
 // Info is what was known when the connection was made.
 func (c *Conn) Info() ConnInfo { return c.info }
 
-// Key is the pool's key, the zero value for an inbound connection.
-func (c *Conn) Key() Key { return c.key }
-
-// Identity is what Hooks.Identify found. A UDP socket has none.
-func (c *Conn) Identity() Identity { return c.identity }
-
 // TLS is the state after the handshake, nil on UDP and TCP. It must not be
 // changed.
 func (c *Conn) TLS() *tls.ConnectionState { return c.tls }
 
 // Opened is when the handshake was over.
 func (c *Conn) Opened() time.Time { return c.opened }
+
+// HandshakeStart is when the TLS handshake began: after connecting, and for an
+// inbound connection after it waited for its turn. Without TLS it is Opened.
+func (c *Conn) HandshakeStart() time.Time { return c.start }
+
+// HandshakeTime is how long the TLS handshake took, 0 without TLS.
+func (c *Conn) HandshakeTime() time.Duration { return c.opened.Sub(c.start) }
+
+// ConnectTime is how long it took to connect before any handshake, 0 for a
+// connection that we did not dial.
+func (c *Conn) ConnectTime() time.Duration {
+	if c.info.Inbound {
+		return 0
+	}
+	return c.start.Sub(c.info.Begun)
+}
 
 func (c *Conn) String() string { return c.info.String() }

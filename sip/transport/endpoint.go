@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -39,6 +40,7 @@ type Endpoint struct {
 	mu        sync.Mutex
 	closed    bool
 	listeners []*Listener
+	retired   []*Listener // on UDP: they only serve the dialogs they have
 }
 
 // New returns an endpoint without listeners. Deliver must be set.
@@ -116,14 +118,35 @@ func (l *Listener) Conn() *Conn { return l.conn }
 // from now on have it; those that are there keep theirs.
 func (l *Listener) SetTLS(cfg *tls.Config) { l.tls.Store(cfg) }
 
-// Close stops accepting. Streams that were accepted live on.
+// Retire stops accepting for good, and harms nothing that lives. A stream
+// listener closes; the streams that it accepted live on. A UDP socket stays open
+// for the dialogs on it, but Listeners and Dial do not know it any more and its
+// Conn is Retired; its address is free again after Close.
+func (l *Listener) Retire() {
+	if l.conn == nil {
+		l.Close()
+		return
+	}
+	l.e.mu.Lock()
+	defer l.e.mu.Unlock()
+	if i := slices.Index(l.e.listeners, l); i >= 0 {
+		l.e.listeners = slices.Concat(l.e.listeners[:i], l.e.listeners[i+1:])
+		l.e.retired = append(l.e.retired, l)
+		l.conn.standing.Store(&standing{retired: true})
+	}
+}
+
+// Close stops accepting. Streams that were accepted live on, but a UDP socket is
+// all that its dialogs have: they go on over another UDP listener, if there is
+// one, and a response to what came in over this one is lost.
 func (l *Listener) Close() {
 	l.e.mu.Lock()
-	for i, other := range l.e.listeners {
-		if other == l {
-			l.e.listeners = append(l.e.listeners[:i:i], l.e.listeners[i+1:]...)
-			break
-		}
+	// New slices: Listeners has given the old one away.
+	if i := slices.Index(l.e.listeners, l); i >= 0 {
+		l.e.listeners = slices.Concat(l.e.listeners[:i], l.e.listeners[i+1:])
+	}
+	if i := slices.Index(l.e.retired, l); i >= 0 {
+		l.e.retired = slices.Delete(l.e.retired, i, i+1)
 	}
 	l.e.mu.Unlock()
 	l.stop()
@@ -167,8 +190,8 @@ func (e *Endpoint) Conn(id uint64) *Conn { return e.pool.byID(id) }
 func (e *Endpoint) Close(ctx context.Context) error {
 	e.mu.Lock()
 	e.closed = true
-	listeners := e.listeners
-	e.listeners = nil
+	listeners := slices.Concat(e.listeners, e.retired)
+	e.listeners, e.retired = nil, nil
 	e.mu.Unlock()
 
 	for _, l := range listeners {

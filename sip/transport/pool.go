@@ -30,14 +30,16 @@ type DialConfig struct {
 	Timeout  time.Duration // for connecting and handshake; Limits.DialTimeout when zero
 }
 
-// pool finds connections. A connection that ends leaves it at once.
+// pool finds connections. A connection that ends leaves it at once, a retired
+// one has only its place in conns.
 type pool struct {
-	mu      sync.RWMutex
-	conns   map[uint64]*Conn
-	byKey   map[Key]*Conn
-	byPeer  map[string][]*Conn // in the order in which they opened
-	dialing map[Key]*attempt
-	closed  bool
+	mu         sync.RWMutex
+	conns      map[uint64]*Conn
+	byKey      map[Key]*Conn
+	byPeer     map[string][]*Conn // in the order in which they opened
+	dialing    map[Key]*attempt
+	closed     bool
+	generation int // of what Identify goes by, see Endpoint.Review
 }
 
 // attempt is a dial under way. Its result is read when done is closed.
@@ -54,43 +56,41 @@ func (p *pool) init() {
 	p.dialing = map[Key]*attempt{}
 }
 
-// add makes a connection known, unless the endpoint has closed.
-func (p *pool) add(c *Conn) bool {
+// current is the generation that an identification has to belong to.
+func (p *pool) current() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.generation
+}
+
+// add makes a connection known, unless the endpoint has closed. again says that
+// it has to be identified once more first.
+func (p *pool) add(c *Conn, generation int) (again bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return false
+	switch {
+	case p.closed:
+		return false, ErrShutdown
+	case generation != p.generation:
+		return true, nil
 	}
 	p.conns[c.info.ID] = c
-	if c.key != (Key{}) {
-		p.byKey[c.key] = c
-	}
-	if peer := c.identity.Peer; peer != "" {
-		p.byPeer[peer] = append(p.byPeer[peer], c)
-	}
-	return true
+	p.list(c)
+	return false, nil
 }
 
 // retire makes sure that nobody new finds the connection.
 func (p *pool) retire(c *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.byKey[c.key] == c {
-		delete(p.byKey, c.key)
-	}
-	peer := c.identity.Peer
-	if i := slices.Index(p.byPeer[peer], c); i >= 0 {
-		if p.byPeer[peer] = slices.Delete(p.byPeer[peer], i, i+1); len(p.byPeer[peer]) == 0 {
-			delete(p.byPeer, peer)
-		}
-	}
+	p.unlist(c)
 }
 
 // remove forgets a connection that is over.
 func (p *pool) remove(c *Conn) {
-	p.retire(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.unlist(c)
 	delete(p.conns, c.info.ID)
 }
 

@@ -49,30 +49,24 @@ type stream struct {
 
 // newStream makes the connection of a socket whose handshake is over, and its
 // reader.
-func (e *Endpoint) newStream(nc net.Conn, w *wire, tc *tls.Conn, info ConnInfo, key Key) (*Conn, error) {
-	c := &Conn{info: info, key: key}
-	s := &stream{c: c, e: e, nc: nc, wire: w, tls: tc, silent: make(chan struct{})}
+//
+// h is nil without TLS.
+func (e *Endpoint) newStream(nc net.Conn, h *handshake, info ConnInfo, key Key) (*Conn, error) {
+	c := &Conn{info: info}
+	s := &stream{c: c, e: e, nc: nc, silent: make(chan struct{})}
 	c.link = s
 	s.accepted.Store(true)
-	if tc != nil {
-		st := tc.ConnectionState()
-		c.tls = &st
-		s.sock = w.sock
+	if h != nil {
+		st := h.tls.ConnectionState()
+		c.tls, c.start = &st, h.start
+		s.wire, s.tls, s.sock = h.wire, h.tls, h.wire.sock
 		s.accepted.Store(info.Inbound || st.Version < tls.VersionTLS13)
 	} else {
 		s.sock = newSocket(nc, &e.stats)
 	}
-	id, err := e.hooks.identify(info, c.tls)
-	if err != nil {
-		return nil, fmt.Errorf("identify the other side: %w", err)
-	}
-	c.identity, c.opened = id, time.Now()
 	s.in.framer.Limits = e.limits.Message
-	if tc != nil {
-		w.poll()
-	}
-	if !e.pool.add(c) {
-		return nil, ErrShutdown
+	if err := e.enrol(c, key, s.wire); err != nil {
+		return nil, err
 	}
 	if e.hooks.Opened != nil {
 		e.hooks.Opened(c)
@@ -83,6 +77,30 @@ func (e *Endpoint) newStream(nc net.Conn, w *wire, tc *tls.Conn, info ConnInfo, 
 	// A goroutine of its own: the handshake has made this one's stack large.
 	e.wg.Go(s.read)
 	return c, nil
+}
+
+// enrol identifies the other side and makes the connection known.
+func (e *Endpoint) enrol(c *Conn, key Key, w *wire) error {
+	for again := true; again; {
+		generation := e.pool.current()
+		id, err := e.hooks.identify(c.info, c.tls)
+		if err != nil {
+			return fmt.Errorf("identify the other side: %w", err)
+		}
+		if c.opened.IsZero() {
+			c.opened = time.Now()
+			if w == nil {
+				c.start = c.opened
+			} else {
+				w.poll()
+			}
+		}
+		c.standing.Store(&standing{key: key, identity: id})
+		if again, err = e.pool.add(c, generation); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *stream) alive() bool     { return !s.ending.Load() }
@@ -243,7 +261,7 @@ func (s *stream) broken(err error) {
 }
 
 func (s *stream) pendingLimit() int {
-	if s.c.identity.Peer == "" {
+	if s.c.Identity().Peer == "" {
 		return s.e.limits.Pending
 	}
 	return s.e.limits.PendingPeer
@@ -251,7 +269,7 @@ func (s *stream) pendingLimit() int {
 
 // idleLimit is how long the stream may be at rest; zero is for ever.
 func (s *stream) idleLimit() time.Duration {
-	if s.c.identity.Peer == "" {
+	if s.c.Identity().Peer == "" {
 		return s.e.limits.IdleUnknown
 	}
 	return s.e.limits.Idle

@@ -227,7 +227,7 @@ func (s *stream) lastWord(answered <-chan struct{}) {
 // counted, so that strangers cannot use up what these need.
 func (s *stream) countUnfinished() bool {
 	held := 0
-	if s.c.identity.Peer == "" && !s.in.box.empty() {
+	if s.c.Identity().Peer == "" && !s.in.box.empty() {
 		held = s.in.box.held()
 	}
 	if held == s.in.counted {

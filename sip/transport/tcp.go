@@ -11,7 +11,7 @@ import (
 
 func listenTCP(e *Endpoint, cfg ListenConfig) (*Listener, error) {
 	return e.listenStream(cfg, func(_ *Listener, nc net.Conn, info ConnInfo) {
-		if _, err := e.newStream(nc, nil, nil, info, Key{}); err != nil {
+		if _, err := e.newStream(nc, nil, info, Key{}); err != nil {
 			e.turnAway(nc, info, err)
 		}
 	})
@@ -57,6 +57,7 @@ func (l *Listener) accept(begin func(*Listener, net.Conn, ConnInfo)) {
 			Remote:    addrPort(nc.RemoteAddr()),
 			Inbound:   true,
 			Listener:  l.cfg.Name,
+			Begun:     time.Now(),
 		}
 		if err := l.e.admit(info); err != nil {
 			nc.Close()
@@ -97,7 +98,7 @@ func dialTCP(ctx context.Context, e *Endpoint, cfg DialConfig) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := e.newStream(nc, nil, nil, info, cfg.Key)
+	c, err := e.newStream(nc, nil, info, cfg.Key)
 	if err != nil {
 		e.turnAway(nc, info, err)
 		return nil, err
@@ -114,6 +115,7 @@ func (e *Endpoint) connect(ctx context.Context, cfg DialConfig) (net.Conn, ConnI
 		Local:     cfg.Local,
 		Remote:    cfg.Remote,
 		Peer:      cfg.Peer,
+		Begun:     time.Now(),
 	}
 	var local netip.AddrPort
 	if a := cfg.Local.Addr(); a.IsValid() && !a.IsUnspecified() {

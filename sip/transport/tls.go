@@ -46,7 +46,7 @@ func (e *Endpoint) serveTLS(nc net.Conn, info ConnInfo, cfg *tls.Config) {
 	err := h.run(e.ctx, tls.Server(h.below, cfg))
 	<-e.handshakes
 	if err == nil {
-		_, err = e.newStream(nc, h.wire, h.tls, info, Key{})
+		_, err = e.newStream(nc, h, info, Key{})
 	}
 	if err != nil {
 		h.goodbye()
@@ -65,7 +65,7 @@ func dialTLS(ctx context.Context, e *Endpoint, cfg DialConfig) (*Conn, error) {
 	h := e.newHandshake(nc, info)
 	var c *Conn
 	if err = h.run(ctx, tls.Client(h.below, cfg.TLS)); err == nil {
-		c, err = e.newStream(nc, h.wire, h.tls, info, cfg.Key)
+		c, err = e.newStream(nc, h, info, cfg.Key)
 	}
 	if err != nil {
 		e.wg.Go(func() {
@@ -85,10 +85,11 @@ type handshake struct {
 	wire  *wire
 	below net.Conn // what TLS reads and writes: the wire, perhaps wrapped
 	tls   *tls.Conn
+	start time.Time
 }
 
 func (e *Endpoint) newHandshake(nc net.Conn, info ConnInfo) *handshake {
-	h := &handshake{e: e, info: info, nc: nc, wire: newWire(nc, &e.stats)}
+	h := &handshake{e: e, info: info, nc: nc, wire: newWire(nc, &e.stats), start: time.Now()}
 	h.below = h.wire
 	if e.hooks.WrapConn != nil {
 		h.below = e.hooks.WrapConn(h.wire, info)

@@ -109,8 +109,9 @@ type ConnInfo struct {
 	Local     netip.AddrPort
 	Remote    netip.AddrPort // not valid for a UDP socket
 	Inbound   bool
-	Listener  string // name of the listener, empty for a connection we dialled
-	Peer      string // the peer we dialled, empty for an inbound connection
+	Listener  string    // name of the listener, empty for a connection we dialled
+	Peer      string    // the peer we dialled, empty for an inbound connection
+	Begun     time.Time // when it was accepted, or when we began to connect
 }
 
 func (i ConnInfo) String() string {

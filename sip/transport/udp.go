@@ -73,10 +73,12 @@ func listenUDP(e *Endpoint, cfg ListenConfig) (*Listener, error) {
 		return nil, err
 	}
 	addr := addrPort(pc.LocalAddr())
+	now := time.Now()
 	c := &Conn{
-		info:   ConnInfo{ID: e.lastID.Add(1), Transport: UDP, Local: addr, Inbound: true, Listener: cfg.Name},
-		opened: time.Now(),
+		info:  ConnInfo{ID: e.lastID.Add(1), Transport: UDP, Local: addr, Inbound: true, Listener: cfg.Name, Begun: now},
+		start: now, opened: now,
 	}
+	c.standing.Store(&standing{})
 	d := &datagrams{c: c, e: e, pc: pc, sock: newPacketSocket(pc, &e.stats)}
 	c.link = d
 	l := &Listener{cfg: cfg, e: e, conn: c, addr: addr}
