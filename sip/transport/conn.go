@@ -33,6 +33,7 @@ type Conn struct {
 	start    time.Time // of the handshake
 	opened   time.Time
 	standing atomic.Pointer[standing]
+	used     atomic.Bool
 	link     link
 }
 
@@ -104,5 +105,9 @@ func (c *Conn) ConnectTime() time.Duration {
 	}
 	return c.start.Sub(c.info.Begun)
 }
+
+// First is true for the one who asks first: the call that the connection is new
+// for. For all later ones it is one that was there.
+func (c *Conn) First() bool { return !c.used.Swap(true) }
 
 func (c *Conn) String() string { return c.info.String() }

@@ -262,6 +262,9 @@ func TestTimesOfAConnection(t *testing.T) {
 				t.Errorf("%s: opened %v, handshake from %v", c.name, c.conn.Opened(), c.conn.HandshakeStart())
 			}
 		}
+		if !out.First() || out.First() || !in.First() {
+			t.Error("new for somebody who was not the first, or not for who was")
+		}
 		if got := out.HandshakeStart().Sub(begun); got != hop {
 			t.Errorf("the handshake began %v after the dial, want %v", got, hop)
 		}
