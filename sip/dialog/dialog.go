@@ -170,15 +170,25 @@ func Refreshes(method sip.Method) bool {
 // route set stays in any case. The error is a *sip.StatusError of 400 for a
 // Contact that cannot be a target.
 func (d *Dialog) Refresh(m *sip.Message) error {
+	target, err := Target(m)
+	if target != "" {
+		d.Target = target
+	}
+	return err
+}
+
+// Target returns the remote target that a target refresh request, or the 2xx to
+// one, names; empty when it names none. A request's becomes the dialog's once
+// the request is accepted. The error is that of Refresh.
+func Target(m *sip.Message) (string, error) {
 	if !Refreshes(m.Method()) || !m.Has(sip.HdrContact) || !m.IsRequest() && m.StatusCode()/100 != 2 {
-		return nil
+		return "", nil
 	}
 	target, err := contact(m)
 	if err != nil {
-		return refuse(err)
+		return "", refuse(err)
 	}
-	d.Target = target
-	return nil
+	return target, nil
 }
 
 // Ends says whether a final response to a request of ours inside the dialog,
