@@ -37,15 +37,43 @@ func (a *AdminAddress) set(text string) *fault {
 }
 
 func checkAdmin(c *Config, r *report) {
-	at := c.Admin.Listen.AddrPort
+	a := &c.Admin
+	if a.Identity != "" {
+		checkName(r, "admin", "identity", a.At("identity"), a.Identity, c.Identities)
+	}
+	if a.TokenFile != "" && a.missing("identity") {
+		r.add(a.At("token_file"), "admin: a token over clear HTTP", "whoever sees one request has it",
+			`name the certificate for HTTPS in "identity", or remove "token_file"`)
+	}
+	at := a.Listen.AddrPort
 	if !at.IsValid() {
+		for _, key := range []string{"identity", "token_file"} {
+			if a.Has(key) && a.missing("listen") {
+				r.add(a.At(key), fmt.Sprintf("admin: %q without \"listen\"", key), "there is no API over the network then",
+					`for instance listen: "127.0.0.1:8061"`)
+			}
+		}
 		return
+	}
+	if !at.Addr().IsLoopback() {
+		checkOpenAdmin(a, r)
 	}
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
 		if l.Listen.collides(Address{TCP, at}) {
-			r.add(c.Admin.At("listen"), fmt.Sprintf("admin: %s is already taken", at),
+			r.add(a.At("listen"), fmt.Sprintf("admin: %s is already taken", at),
 				fmt.Sprintf("listener %q listens on %s", l.Name, l.Listen), "give it another port or address")
 		}
+	}
+}
+
+// checkOpenAdmin judges an API that others than this machine reach.
+func checkOpenAdmin(a *Admin, r *report) {
+	why := fmt.Sprintf("%s is no loopback address: whoever reaches it would see every call", a.Listen.AddrPort)
+	if a.Identity == "" && a.missing("identity") {
+		r.add(a.At("listen"), `admin: "identity" is missing`, why, "listen on 127.0.0.1, or name the certificate for HTTPS")
+	}
+	if a.TokenFile == "" && a.missing("token_file") {
+		r.add(a.At("listen"), `admin: "token_file" is missing`, why, "listen on 127.0.0.1, or name a file with a token: openssl rand -hex 32")
 	}
 }

@@ -208,9 +208,10 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, what string) bool {
 		return ok
 	}
 	text, f := textOf(n)
-	if digits, ok := n.(*ast.IntegerNode); ok && f != nil {
-		if _, ok := v.Addr().Interface().(number); ok {
-			text, f = keyText(digits), nil
+	if _, ok := v.Addr().Interface().(number); ok && f != nil {
+		switch n.(type) {
+		case *ast.IntegerNode, *ast.FloatNode:
+			text, f = n.GetToken().Value, nil
 		}
 	}
 	if f == nil {

@@ -153,14 +153,20 @@ func (f *File) needKey() *fault {
 }
 
 func readFile(path string) ([]byte, *fault) {
+	info, err := os.Stat(path) // before it is opened: that would wait for the other end of a pipe, and devices never end
+	switch {
+	case err != nil:
+		return nil, openFault(path, err)
+	case info.IsDir():
+		return nil, &fault{"it is a directory", "", "name a PEM file" + inDirectory(path)}
+	case !info.Mode().IsRegular():
+		return nil, &fault{"it is a pipe or a device", "it would have to be read again at each reload", "name a PEM file"}
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, openFault(path, err)
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && info.IsDir() {
-		return nil, &fault{"it is a directory", "", "name a PEM file" + inDirectory(path)}
-	}
 	data, err := io.ReadAll(io.LimitReader(file, maxPEM+1))
 	switch {
 	case err != nil:

@@ -145,6 +145,16 @@ func (s *side) fingerprint() string {
 	return fingerprint(sum, s.policy.Fingerprint(), s.pins)
 }
 
+// Of returns what the set says about one peer, for whoever needs that longer
+// than the rest.
+func (s *Set) Of(peer string) *Set {
+	only := &Set{peers: map[string]*side{}}
+	if p := s.peers[peer]; p != nil {
+		only.peers[peer] = p
+	}
+	return only
+}
+
 // Identity returns an identity by its name, nil when there is none.
 func (s *Set) Identity(name string) *Identity { return s.identities[name] }
 
@@ -163,6 +173,9 @@ func (s *Set) ListenerIdentity(listener string) *Identity {
 	}
 	return nil
 }
+
+// Certificate returns the identity as a server shows it. It must not be changed.
+func (id *Identity) Certificate() *tls.Certificate { return &id.cert }
 
 // loader is one run of Load.
 type loader struct {
