@@ -24,8 +24,9 @@ e2e:
 	go test -count=1 ./e2e/
 
 # The built binary against SIPp, stunnel, baresip, Kamailio, openssl and tshark, and our parser against other implementations.
+# These tests wait more than they compute, so that eight may run at once.
 interop:
-	go test -count=1 -tags interop ./e2e/
+	go test -count=1 -tags interop -parallel 8 -timeout 15m ./e2e/
 	go -C interop test -count=1 ./...
 
 bench:

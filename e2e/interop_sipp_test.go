@@ -6,10 +6,14 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -20,69 +24,65 @@ const (
 	sippRate  = 50 // calls a second
 )
 
-// SIPp stands on two loopback addresses, so that the gateway can tell the caller from the answerer on TCP, where the
-// port of a source says nothing.
+// Callers and answerers stand on loopback addresses of their own, so that the gateway can tell them apart on TCP, where
+// the port of a source says nothing.
 const (
 	callerHost   = "127.0.0.1"
 	answererHost = "127.0.0.2"
+	secondHost   = "127.0.0.3"
 )
 
 func TestSIPp(t *testing.T) {
+	t.Parallel()
 	need(t, "sipp", "sip-tester")
 	for _, transport := range []string{"udp", "tcp"} {
-		t.Run(transport, func(t *testing.T) { sippThrough(t, transport) })
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, stageOptions{in: transport, out: transport})
+			s.load(t, sippCalls, sippRate)
+		})
 	}
 }
 
-// sippThrough places the calls over one transport on both legs, and wants all of them to have succeeded at both ends.
-func sippThrough(t *testing.T, transport string) {
-	dir := t.TempDir()
-	gatewayPort, admin := freePort(t, callerHost), freePort(t, callerHost)
-	caller, answerer := freePort(t, callerHost), freePort(t, answererHost)
-	accept := fmt.Sprintf("%q", callerHost)
-	if transport == "udp" {
-		accept = fmt.Sprintf("%q", net.JoinHostPort(callerHost, caller))
+// load puts SIPp's built-in calls through the gateway, and wants all of them to have succeeded at both ends.
+func (s *stage) load(t *testing.T, calls, rate int) {
+	t.Helper()
+	uas := s.answerer.sipp(t, sippOptions{name: "uas", builtIn: true, calls: calls})
+	uac := s.caller.sipp(t, sippOptions{name: "uac", builtIn: true, calls: calls, rate: rate})
+	uac.wants(t, calls)
+	if t.Failed() {
+		return // the answerer would wait in vain for calls that never came
 	}
-	config := fmt.Sprintf(`
-listeners:
-  lan-tcp: {listen: "tcp:%[1]s:%[3]s"}
-  lan-udp: {listen: "udp:%[1]s:%[3]s"}
-profiles:
-  lan: {sips: never}
-peers:
-  caller:   {uri: "sip:%[1]s:%[4]s;transport=%[7]s", accept_from: [%[8]s], profile: lan}
-  answerer: {uri: "sip:%[2]s:%[5]s;transport=%[7]s", accept_from: [%[2]q], profile: lan}
-routes:
-  - {from: [caller], number: "+49*", to: [answerer]}
-admin: {listen: "%[1]s:%[6]s"}
-data: ./data
-`, callerHost, answererHost, gatewayPort, caller, answerer, admin, transport, accept)
-	serve(t, dir, config, net.JoinHostPort(callerHost, gatewayPort))
-
-	mode := map[string]string{"udp": "u1", "tcp": "t1"}[transport]
-	uas := sipp(t, dir, "uas", mode, answererHost, answerer)
-	uac := sipp(t, dir, "uac", mode, callerHost, caller, net.JoinHostPort(callerHost, gatewayPort),
-		"-s", "+4930123456", "-r", strconv.Itoa(sippRate))
+	uas.wants(t, calls)
 	for _, p := range []*sippProcess{uac, uas} {
-		if err := p.wait(90 * time.Second); err != nil {
-			t.Errorf("SIPp's %s ended with %v, want status 0:\n%s", p.name, err, p.failures())
-		}
-		if got := p.count(t, "SuccessfulCall(C)"); got != sippCalls {
-			t.Errorf("%s: %d calls succeeded, want %d", p.name, got, sippCalls)
-		}
-		if got := p.count(t, "FailedCall(C)"); got != 0 {
-			t.Errorf("%s: %d calls failed, want none:\n%s", p.name, got, p.failures())
-		}
-		if got := p.count(t, "Retransmissions(C)"); transport == "tcp" && got != 0 {
-			t.Errorf("%s: %d retransmissions on TCP, want none", p.name, got)
-		}
-		if t.Failed() {
-			return // the answerer would wait in vain for calls that never came
+		if got := p.count(t, "Retransmissions(C)"); s.caller.mode == "t1" && got != 0 {
+			t.Errorf("%s: %d retransmissions on a stream, want none", p.name, got)
 		}
 	}
+	s.wantNoCalls(t)
 }
 
-// A sippProcess is a running SIPp with one of its built-in scenarios.
+// A station is where a SIPp stands: a peer of the gateway's.
+type station struct {
+	dir    string
+	mode   string // how SIPp speaks: "u1" on UDP, "t1" on TCP
+	host   string
+	port   string
+	target string // where a caller sends its calls, empty for an answerer
+}
+
+type sippOptions struct {
+	name    string // of the scenario: a file NAME.xml in the directory, or one that is built in
+	builtIn bool
+	calls   int
+	rate    int // calls a second; only for callers
+	more    []string
+}
+
+// sippTime is how long a SIPp may run at most.
+const sippTime = 100 * time.Second
+
+// A sippProcess is a running SIPp.
 type sippProcess struct {
 	name   string
 	dir    string
@@ -91,22 +91,74 @@ type sippProcess struct {
 	exited chan error
 }
 
-func sipp(t *testing.T, dir, scenario, mode, host, port string, more ...string) *sippProcess {
+// sipp starts SIPp at the station. An answerer listens when this returns.
+func (a station) sipp(t *testing.T, o sippOptions) *sippProcess {
 	t.Helper()
-	args := append([]string{
-		"-sn", scenario, "-t", mode, "-i", host, "-p", port, "-bind_local", "-nostdin", "-m", strconv.Itoa(sippCalls),
-		"-timeout", "80", "-timeout_error", "-trace_stat", "-stf", scenario + ".csv", "-fd", "1",
-		"-trace_err", "-error_file", scenario + ".err",
-	}, more...)
-	p := &sippProcess{name: scenario, dir: dir, cmd: exec.Command("sipp", args...), log: &log{}, exited: make(chan error, 1)}
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.log, p.log
+	scenario := []string{"-sf", o.name + ".xml"}
+	if o.builtIn {
+		scenario = []string{"-sn", o.name}
+	}
+	args := append(scenario,
+		"-t", a.mode, "-i", a.host, "-p", a.port, "-mi", a.host, "-bind_local", "-nostdin", "-m", strconv.Itoa(o.calls),
+		"-timeout", strconv.Itoa(int(sippTime/time.Second)), "-timeout_error", "-trace_stat", "-stf", o.name+".csv", "-fd", "1",
+		"-trace_err", "-error_file", o.name+".err", "-s", "+4930123456",
+	)
+	if o.rate > 0 {
+		args = append(args, "-r", strconv.Itoa(o.rate))
+	}
+	args = append(args, o.more...)
+	if a.target != "" {
+		args = append(args, a.target)
+	}
+	p := &sippProcess{name: o.name, dir: a.dir, cmd: exec.Command("sipp", args...), log: &log{}, exited: make(chan error, 1)}
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = a.dir, p.log, p.log
 	p.cmd.Env = append(os.Environ(), "TERM=dumb")
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { p.exited <- p.cmd.Wait() }()
-	t.Cleanup(func() { p.cmd.Process.Kill() })
+	ended := make(chan struct{})
+	go func() {
+		p.exited <- p.cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		<-ended
+	})
+	if a.target == "" {
+		ready := eventually(20*time.Second, func() bool { return len(p.exited) > 0 || bound(a.mode, net.JoinHostPort(a.host, a.port)) })
+		if !ready || len(p.exited) > 0 {
+			t.Fatalf("SIPp's %s does not listen on %s:%s:\n%s", p.name, a.host, a.port, p.failures())
+		}
+	}
 	return p
+}
+
+// bound says whether somebody listens at addr. It asks the kernel: to try would take the port from who wants it.
+func bound(mode, addr string) bool {
+	at := netip.MustParseAddrPort(addr)
+	a := at.Addr().As4()
+	slices.Reverse(a[:]) // the kernel writes addresses as numbers of this machine
+	file, want := "/proc/net/tcp", fmt.Sprintf(" %X:%04X 00000000:0000 0A ", a, at.Port())
+	if mode == "u1" {
+		file, want = "/proc/net/udp", fmt.Sprintf(" %X:%04X ", a, at.Port())
+	}
+	text, err := os.ReadFile(file)
+	return err == nil && strings.Contains(string(text), want)
+}
+
+// wants waits for the end, and wants all the calls to have succeeded.
+func (p *sippProcess) wants(t *testing.T, calls int) {
+	t.Helper()
+	if err := p.wait(sippTime + 10*time.Second); err != nil {
+		t.Errorf("SIPp's %s ended with %v, want status 0:\n%s", p.name, err, p.failures())
+	}
+	if got := p.count(t, "SuccessfulCall(C)"); got != calls {
+		t.Errorf("%s: %d calls succeeded, want %d", p.name, got, calls)
+	}
+	if got := p.count(t, "FailedCall(C)"); got != 0 {
+		t.Errorf("%s: %d calls failed, want none:\n%s", p.name, got, p.failures())
+	}
 }
 
 func (p *sippProcess) wait(limit time.Duration) error {
@@ -151,9 +203,34 @@ func (p *sippProcess) count(t *testing.T, column string) int {
 // failures is what SIPp noted of unexpected messages, at most 4,000 bytes, or else the end of its last screen.
 func (p *sippProcess) failures() string {
 	text, err := os.ReadFile(filepath.Join(p.dir, p.name+".err"))
-	if err == nil {
+	if err == nil && len(text) > 0 {
 		return string(text[:min(len(text), 4000)])
 	}
 	screen := p.log.String()
 	return screen[max(0, len(screen)-2000):]
+}
+
+var lastPort atomic.Uint32
+
+// port returns a port of host that is free on UDP and TCP, and that no other test of this process is given. It lies
+// below those that the system gives to outgoing connections.
+func port(t *testing.T, host string) string {
+	t.Helper()
+	const first, count = 12000, 18000
+	for range count {
+		n := first + (uint32(os.Getpid())*61+lastPort.Add(1))%count
+		addr := net.JoinHostPort(host, strconv.Itoa(int(n)))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		p, err := net.ListenPacket("udp", addr)
+		l.Close()
+		if err == nil {
+			p.Close()
+			return strconv.Itoa(int(n))
+		}
+	}
+	t.Fatalf("no port of %s is free on UDP and TCP", host)
+	return ""
 }

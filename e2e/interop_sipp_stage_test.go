@@ -1,0 +1,126 @@
+//go:build interop
+
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A stage is a gateway with a station for a caller on one side, and one or two for answerers on the other.
+type stage struct {
+	dir      string
+	gateway  *gateway
+	admin    string
+	caller   station
+	answerer station
+	second   station
+}
+
+type stageOptions struct {
+	in, out string // how the caller's and the answerers' hops are: "udp", "tcp", or the version of TLS: "1.2", "1.3"
+	second  bool   // calls go to a second answerer when the first fails
+	more    string // of the configuration
+}
+
+// secure says whether a hop is TLS.
+func secure(hop string) bool { return hop == "1.2" || hop == "1.3" }
+
+// newStage starts the gateway, and what stands before SIPp where a hop is TLS.
+func newStage(t *testing.T, o stageOptions) *stage {
+	t.Helper()
+	s := &stage{dir: t.TempDir(), admin: net.JoinHostPort(callerHost, port(t, callerHost))}
+	entry := map[string]string{}
+	for _, hop := range []string{"udp", "tcp", "tls"} {
+		entry[hop] = net.JoinHostPort(callerHost, port(t, callerHost))
+	}
+	issue(t, s.dir, "gateway", "caller", "answerer", "second")
+	s.caller = newStation(t, s.dir, o.in, callerHost)
+	s.answerer = newStation(t, s.dir, o.out, answererHost)
+	peers := s.asPeer(t, "caller", o.in, s.caller) + s.asPeer(t, "answerer", o.out, s.answerer)
+	to := "answerer"
+	if o.second {
+		s.second = newStation(t, s.dir, o.out, secondHost)
+		peers += s.asPeer(t, "second", o.out, s.second)
+		to = "answerer, second"
+	}
+	s.caller.target = entry[o.in]
+	if secure(o.in) {
+		s.caller.target = tlsClient(t, s.dir, "caller", o.in, callerHost, entry["tls"])
+	}
+	s.gateway = serve(t, s.dir, fmt.Sprintf(`
+listeners:
+  lan-udp: {listen: "udp:%s"}
+  lan-tcp: {listen: "tcp:%s"}
+  outside: {listen: "tls:%s", client_certificates: required}
+identities: {gateway: {certificate: gateway.pem, key: gateway-key.pem}}
+trust: {partners: {files: [ca.pem]}}
+defaults: {identity: gateway, trust: [partners]}
+peers:
+%sroutes:
+  - {from: [caller], number: "+49*", to: [%s]}
+admin: {listen: "%s"}
+data: ./data
+%s`, entry["udp"], entry["tcp"], entry["tls"], peers, to, s.admin, o.more), entry["tcp"])
+	return s
+}
+
+func newStation(t *testing.T, dir, hop, host string) station {
+	t.Helper()
+	mode := "t1"
+	if hop == "udp" {
+		mode = "u1"
+	}
+	return station{dir: dir, mode: mode, host: host, port: port(t, host)}
+}
+
+// asPeer is the station in the gateway's configuration. Where the hop is TLS, it starts the TLS server before it.
+func (s *stage) asPeer(t *testing.T, name, hop string, at station) string {
+	t.Helper()
+	addr := net.JoinHostPort(at.host, at.port)
+	switch {
+	case hop == "udp":
+		return fmt.Sprintf("  %s: {uri: \"sip:%[2]s;transport=udp\", accept_from: [%[2]q]}\n", name, addr)
+	case hop == "tcp":
+		return fmt.Sprintf("  %s: {uri: \"sip:%s;transport=tcp\", accept_from: [%q]}\n", name, addr, at.host)
+	case name != "caller":
+		addr = tlsServer(t, s.dir, name, hop, at.host, addr)
+	}
+	return fmt.Sprintf("  %s: {uri: \"sip:%s;transport=tls\", certificate_names: [%[1]s.example]}\n", name, addr)
+}
+
+// issue makes an authority, and a certificate for each name.
+func issue(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	sallyport(t, dir, "cert", "ca", "--name", "ca", "--out", "ca.pem")
+	for _, name := range names {
+		sallyport(t, dir, "cert", "issue", "--ca", "ca.pem", "--sip", name+".example", "--dns", name+".example", "--out", name+".pem")
+	}
+}
+
+// wantNoCalls waits until the gateway holds no call.
+func (s *stage) wantNoCalls(t *testing.T) {
+	t.Helper()
+	health := ""
+	none := eventually(60*time.Second, func() bool {
+		answer, err := http.Get("http://" + s.admin + "/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		health = string(text)
+		return strings.Contains(health, " 0 calls")
+	})
+	if !none {
+		t.Errorf("the gateway's health is %q, want no calls", health)
+	}
+}

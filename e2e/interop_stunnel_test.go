@@ -1,0 +1,145 @@
+//go:build interop
+
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestStunnel puts SIPp's calls through the gateway over mutual TLS on both hops. SIPp speaks TCP; stunnel stands before
+// the caller as TLS client with a certificate of its own, and before the answerer as TLS server that wants the gateway's.
+func TestStunnel(t *testing.T) {
+	t.Parallel()
+	need(t, "sipp", "sip-tester")
+	need(t, "stunnel", "stunnel4")
+	for _, hops := range []stageOptions{
+		{in: "1.3", out: "1.3"},
+		{in: "1.2", out: "1.2"},
+		{in: "1.3", out: "1.2"},
+	} {
+		t.Run("TLS "+hops.in+" to "+hops.out, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, hops)
+			s.load(t, stunnelCalls, sippRate)
+			s.wantFlows(t, hops, stunnelCalls)
+		})
+	}
+}
+
+const stunnelCalls = 300
+
+// wantFlows wants the calls in the gateway's record, each ended and with TLS on both hops.
+func (s *stage) wantFlows(t *testing.T, hops stageOptions, calls int) {
+	t.Helper()
+	ended := 0
+	for _, c := range flows(t, s.admin) {
+		if c.State != "ended" {
+			t.Errorf("call %s is recorded as %s, want ended", c.ID, c.State)
+			continue
+		}
+		ended++
+		for _, l := range c.Legs {
+			want, name := hops.in, "caller"
+			if l.Direction == "out" {
+				want, name = hops.out, "answerer"
+			}
+			if l.Peer != name || l.Hop.TLS.Version != want {
+				t.Errorf("call %s: a leg with %q over TLS %q, want %s and %s", c.ID, l.Peer, l.Hop.TLS.Version, name, want)
+			}
+		}
+		if len(c.Legs) != 2 {
+			t.Errorf("call %s has %d legs, want 2", c.ID, len(c.Legs))
+		}
+	}
+	if ended != calls {
+		t.Errorf("%d ended calls are recorded, want %d", ended, calls)
+	}
+}
+
+// TestStunnelRefuses shows that the stunnel of these tests does look at the gateway's certificate: with one of a name
+// that it does not know, no call comes through.
+func TestStunnelRefuses(t *testing.T) {
+	t.Parallel()
+	need(t, "sipp", "sip-tester")
+	need(t, "stunnel", "stunnel4")
+	dir := t.TempDir()
+	issue(t, dir, "gateway", "answerer", "stranger")
+	addr := tlsServer(t, dir, "answerer", "1.3", answererHost, net.JoinHostPort(answererHost, port(t, answererHost)))
+	for name, want := range map[string]bool{"gateway": true, "stranger": false, "": false} {
+		args := []string{"s_client", "-connect", addr, "-CAfile", filepath.Join(dir, "ca.pem"), "-verify_return_error",
+			"-verify_hostname", "answerer.example", "-ign_eof"}
+		if name != "" {
+			args = append(args, "-cert", filepath.Join(dir, name+".pem"), "-key", filepath.Join(dir, name+"-key.pem"))
+		}
+		text, _ := output(t, 20*time.Second, "", "openssl", args...)
+		// Behind the stunnel nobody listens, so that it closes in any case; but whom it refuses it sends an alert.
+		if refused := strings.Contains(text, "alert "); refused == want {
+			t.Errorf("certificate of %q: refused: %v, want %v:\n%s", name, refused, !want, text)
+		}
+	}
+}
+
+// tlsServer starts a TLS server on host that passes what it gets on to plain, and returns its address. It lets nobody in
+// but the gateway.
+func tlsServer(t *testing.T, dir, name, version, host, plain string) string {
+	t.Helper()
+	addr := net.JoinHostPort(host, port(t, host))
+	stunnel(t, dir, name, version, fmt.Sprintf("client = no\naccept = %s\nconnect = %s\nrequireCert = yes\n", addr, plain))
+	if !eventually(20*time.Second, func() bool { return bound("t1", addr) }) {
+		t.Fatalf("stunnel does not listen on %s", addr)
+	}
+	return addr
+}
+
+// tlsClient starts a TLS client that passes what it gets on to the gateway, and returns its address.
+func tlsClient(t *testing.T, dir, name, version, host, gateway string) string {
+	t.Helper()
+	addr := net.JoinHostPort(host, port(t, host))
+	stunnel(t, dir, name, version, fmt.Sprintf("client = yes\naccept = %s\nconnect = %s\n", addr, gateway))
+	if !eventually(20*time.Second, func() bool { return bound("t1", addr) }) {
+		t.Fatalf("stunnel does not listen on %s", addr)
+	}
+	return addr
+}
+
+// stunnel runs until the test ends. It believes the test's authority, and of its certificates that of the gateway alone.
+func stunnel(t *testing.T, dir, name, version, service string) {
+	t.Helper()
+	file := filepath.Join(dir, name+".stunnel")
+	config := fmt.Sprintf(`foreground = yes
+pid =
+syslog = no
+debug = info
+[sip]
+%scert = %s
+key = %s
+CAfile = %s
+verifyChain = yes
+checkHost = gateway.example
+sslVersionMin = TLSv%[5]s
+sslVersionMax = TLSv%[5]s
+TIMEOUTclose = 0
+`, service, filepath.Join(dir, name+".pem"), filepath.Join(dir, name+"-key.pem"), filepath.Join(dir, "ca.pem"), version)
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd, out := exec.Command("stunnel", file), &log{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("the stunnel of %s printed:\n%s", name, tail(out.String(), 30))
+		}
+	})
+}
