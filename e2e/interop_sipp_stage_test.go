@@ -34,10 +34,10 @@ func secure(hop string) bool { return hop == "1.2" || hop == "1.3" }
 // newStage starts the gateway, and what stands before SIPp where a hop is TLS.
 func newStage(t *testing.T, o stageOptions) *stage {
 	t.Helper()
-	s := &stage{dir: t.TempDir(), admin: net.JoinHostPort(callerHost, port(t, callerHost))}
+	s := &stage{dir: t.TempDir(), admin: net.JoinHostPort(callerHost, freePort(t, callerHost))}
 	entry := map[string]string{}
 	for _, hop := range []string{"udp", "tcp", "tls"} {
-		entry[hop] = net.JoinHostPort(callerHost, port(t, callerHost))
+		entry[hop] = net.JoinHostPort(callerHost, freePort(t, callerHost))
 	}
 	issue(t, s.dir, "gateway", "caller", "answerer", "second")
 	s.caller = newStation(t, s.dir, o.in, callerHost)
@@ -76,7 +76,7 @@ func newStation(t *testing.T, dir, hop, host string) station {
 	if hop == "udp" {
 		mode = "u1"
 	}
-	return station{dir: dir, mode: mode, host: host, port: port(t, host)}
+	return station{dir: dir, mode: mode, host: host, port: freePort(t, host)}
 }
 
 // asPeer is the station in the gateway's configuration. Where the hop is TLS, it starts the TLS server before it.

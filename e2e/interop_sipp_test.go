@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -208,29 +207,4 @@ func (p *sippProcess) failures() string {
 	}
 	screen := p.log.String()
 	return screen[max(0, len(screen)-2000):]
-}
-
-var lastPort atomic.Uint32
-
-// port returns a port of host that is free on UDP and TCP, and that no other test of this process is given. It lies
-// below those that the system gives to outgoing connections.
-func port(t *testing.T, host string) string {
-	t.Helper()
-	const first, count = 12000, 18000
-	for range count {
-		n := first + (uint32(os.Getpid())*61+lastPort.Add(1))%count
-		addr := net.JoinHostPort(host, strconv.Itoa(int(n)))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		p, err := net.ListenPacket("udp", addr)
-		l.Close()
-		if err == nil {
-			p.Close()
-			return strconv.Itoa(int(n))
-		}
-	}
-	t.Fatalf("no port of %s is free on UDP and TCP", host)
-	return ""
 }

@@ -71,7 +71,7 @@ func TestStunnelRefuses(t *testing.T) {
 	need(t, "stunnel", "stunnel4")
 	dir := t.TempDir()
 	issue(t, dir, "gateway", "answerer", "stranger")
-	addr := tlsServer(t, dir, "answerer", "1.3", answererHost, net.JoinHostPort(answererHost, port(t, answererHost)))
+	addr := tlsServer(t, dir, "answerer", "1.3", answererHost, net.JoinHostPort(answererHost, freePort(t, answererHost)))
 	for name, want := range map[string]bool{"gateway": true, "stranger": false, "": false} {
 		args := []string{"s_client", "-connect", addr, "-CAfile", filepath.Join(dir, "ca.pem"), "-verify_return_error",
 			"-verify_hostname", "answerer.example", "-ign_eof"}
@@ -90,7 +90,7 @@ func TestStunnelRefuses(t *testing.T) {
 // but the gateway.
 func tlsServer(t *testing.T, dir, name, version, host, plain string) string {
 	t.Helper()
-	addr := net.JoinHostPort(host, port(t, host))
+	addr := net.JoinHostPort(host, freePort(t, host))
 	stunnel(t, dir, name, version, fmt.Sprintf("client = no\naccept = %s\nconnect = %s\nrequireCert = yes\n", addr, plain))
 	if !eventually(20*time.Second, func() bool { return bound("t1", addr) }) {
 		t.Fatalf("stunnel does not listen on %s", addr)
@@ -101,7 +101,7 @@ func tlsServer(t *testing.T, dir, name, version, host, plain string) string {
 // tlsClient starts a TLS client that passes what it gets on to the gateway, and returns its address.
 func tlsClient(t *testing.T, dir, name, version, host, gateway string) string {
 	t.Helper()
-	addr := net.JoinHostPort(host, port(t, host))
+	addr := net.JoinHostPort(host, freePort(t, host))
 	stunnel(t, dir, name, version, fmt.Sprintf("client = yes\naccept = %s\nconnect = %s\n", addr, gateway))
 	if !eventually(20*time.Second, func() bool { return bound("t1", addr) }) {
 		t.Fatalf("stunnel does not listen on %s", addr)

@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -132,16 +134,21 @@ func eventually(limit time.Duration, ok func() bool) bool {
 	return ok()
 }
 
-// freePort returns a port of host that is free on UDP and TCP.
+var lastPort atomic.Uint32
+
+// freePort returns a port of host that is free on UDP and TCP, and that no other test of this process is given. It lies
+// below those that the system gives to outgoing connections.
 func freePort(t *testing.T, host string) string {
 	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	const first, count = 12000, 18000
+	for range count {
+		port := strconv.Itoa(int(first + (uint32(os.Getpid())*61+lastPort.Add(1))%count))
+		addr := net.JoinHostPort(host, port)
+		l, err := net.Listen("tcp", addr)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		p, err := net.ListenPacket("udp", net.JoinHostPort(host, port))
+		p, err := net.ListenPacket("udp", addr)
 		l.Close()
 		if err == nil {
 			p.Close()
