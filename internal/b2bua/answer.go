@@ -173,6 +173,7 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	u.final = true
 	u.invite.Release()
 	u.invite = nil
+	c.taken(s, n.code)
 	n.begin(s)
 	if f.left {
 		c.hangUp(s, f, "", "BYE from "+f.leg.peer.Name+", which overtook its 2xx")

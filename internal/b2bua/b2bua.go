@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
@@ -39,6 +40,18 @@ type Ways interface {
 	Place(p *peer.Peer, c *transport.Conn) Place
 	// Record keeps an event of a call for its flow.
 	Record(kind callflow.Kind, call callflow.Call, reason string)
+
+	// NewID names a call for its record.
+	NewID() string
+	// CDR keeps the record of a call, in place of an earlier one with its ID. It
+	// copies what it needs.
+	CDR(r *store.CDR)
+	// CDRDurable does the same and calls done in the shard once the record would
+	// survive a power cut, or cannot for now. Where nobody has asked for that,
+	// done is called before CDRDurable returns.
+	CDRDurable(s *ua.Shard, r *store.CDR, done func(*ua.Shard))
+	// TLS describes the TLS of a connection, nil when it has none.
+	TLS(c *transport.Conn) *callflow.TLS
 }
 
 // Engine makes and holds calls.
@@ -54,13 +67,21 @@ type Engine struct {
 type calls struct {
 	tags map[string]*Leg // by each tag that we gave to a dialog of the leg
 	all  map[*Call]struct{}
+
+	ways  Ways
+	shard *ua.Shard         // set by its first call
+	links map[linkKey]*link // see calls.link
+	row   store.CDR         // see calls.blank
 }
 
 // New returns an engine for a server with that many shards.
 func New(ways Ways, log *slog.Logger, shards int) *Engine {
 	e := &Engine{ways: ways, log: log, shards: make([]*calls, shards)}
 	for i := range e.shards {
-		e.shards[i] = &calls{tags: make(map[string]*Leg), all: make(map[*Call]struct{})}
+		e.shards[i] = &calls{
+			tags: make(map[string]*Leg), all: make(map[*Call]struct{}),
+			ways: ways, links: make(map[linkKey]*link),
+		}
 	}
 	return e
 }

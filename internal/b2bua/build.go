@@ -61,6 +61,7 @@ func (c *Call) newTarget(s *ua.Shard, to *peer.Peer, flow ua.Flow, secure bool) 
 		Remote:     dialog.Party{URI: uriText(l.secure, ruri.User, host(to.URI.Host))},
 		Secure:     l.secure,
 	}
+	l.hop = hop{peer: to.Name, callID: l.callID, sent: s.Now()}
 	l.remember(l.localTag)
 	c.out = l
 	return l

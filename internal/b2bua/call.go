@@ -31,10 +31,12 @@ type Call struct {
 	passing []*exchange // requests inside the dialogs without a final response yet
 	waiting int         // farewells under way: BYE and CANCEL without a final response
 	gone    bool        // not counted any more
+	facts   facts       // for its record
 }
 
 func (e *Engine) newCall(s *ua.Shard) *Call {
 	c := &Call{Number: e.numbers.Add(1), engine: e, calls: e.shards[s.Index()]}
+	c.calls.shard = s
 	c.calls.all[c] = struct{}{}
 	e.live.Add(1)
 	return c

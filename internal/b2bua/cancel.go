@@ -25,6 +25,7 @@ func (u *setup) Cancelled(s *ua.Shard, _ *ua.ServerTx, p *transport.Packet) {
 		return // it crossed our final response, which stands (RFC 3261 §9.2)
 	}
 	c.record(callflow.Noted, c.in, 0, "the caller gave up")
+	c.ended(c.in, 487, reasonOf(p.Msg), "the caller gave up")
 	u.abandon(s, string(p.Msg.First(sip.HdrReason)))
 	u.refuse(s, &sip.StatusError{Code: 487})
 }

@@ -35,7 +35,8 @@ type Invite struct {
 	Targets []*peer.Peer
 	Secure  bool   // the Request-URI is a sips: one
 	Hops    int    // Max-Forwards for the next leg
-	Why     string // the route decision, for the record
+	Route   string // the row of the routes that decided
+	Why     string // the route decision, for the flow
 }
 
 // Start makes a call and tries its first target. The error refuses an INVITE
@@ -54,6 +55,7 @@ func (e *Engine) Start(s *ua.Shard, inv Invite) error {
 		hops: inv.Hops, secure: inv.Secure, targets: inv.Targets,
 	}
 	inv.Tx.User = c.setup
+	c.began(s, inv)
 	c.record(callflow.LegCreated, c.in, 0, "call from "+inv.From.Name)
 	c.record(callflow.RouteDecided, c.in, 0, inv.Why)
 	c.setup.tryNext(s)
@@ -88,6 +90,7 @@ func (u *setup) tryNext(s *ua.Shard) {
 // send sends the INVITE to a target that is connected.
 func (u *setup) send(s *ua.Shard, to *peer.Peer, flow ua.Flow) {
 	l := u.call.newTarget(s, to, flow, u.secure)
+	l.hop.on(u.call.calls, flow)
 	u.call.record(callflow.LegCreated, l, 0, fmt.Sprintf("target %d of %d: %s", u.next, len(u.targets), to.Name))
 	a := &attempt{setup: u, leg: l, branch: s.NewBranch()}
 	u.attempt = a
@@ -102,6 +105,8 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 	if cause.Err != nil {
 		reason = cause.Err.Error()
 	}
+	l.hop.text = reason
+	u.call.facts.given = append(u.call.facts.given, l.hop)
 	u.call.record(callflow.TargetFailed, l, cause.Code, reason)
 	u.call.engine.log.Warn("target failed", "call", u.call.Number, "peer", l.peer.Name, "status", cause.Code, "cause", reason)
 	l.forget()
@@ -117,6 +122,11 @@ func (u *setup) fail(s *ua.Shard) {
 	if cause == nil {
 		cause = &sip.StatusError{Code: 480}
 	}
+	why := "no target is left"
+	if cause.Err != nil {
+		why = cause.Err.Error()
+	}
+	u.call.ended(nil, cause.Code, "", why)
 	u.refuse(s, &sip.StatusError{Code: cause.Code, Reason: cause.Reason, Header: cause.Header})
 }
 
@@ -139,6 +149,7 @@ func (u *setup) finally(s *ua.Shard, code int, b []byte) {
 	s.Respond(u.server, code, b)
 	u.invite.Release()
 	u.invite = nil
+	u.call.ended(nil, code, "", sip.StatusText(code))
 	if code >= 300 {
 		u.call.state = over
 		u.call.finish()
@@ -152,72 +163,6 @@ func (u *setup) ServerDone(s *ua.Shard, _ *ua.ServerTx, err error) {
 	}
 }
 
-// attempt is the INVITE to one target. Owned by the shard.
-type attempt struct {
-	setup  *setup
-	leg    *Leg
-	branch []byte
-	tx     *ua.ClientTx // nil when the transaction is over
-	rang   bool         // a provisional response came, so a CANCEL may go (RFC 3261 §9.1)
-	cancel string       // the Reason of a CANCEL that is due or sent; see cancel.go
-	quit   bool         // nobody waits for this attempt any more
-	sent   bool         // the CANCEL went out
-}
-
-// Response makes the attempt a ua.ClientUser.
-func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
-	code := m.StatusCode()
-	switch {
-	case code < 200:
-		a.rang = true
-		if a.quit {
-			a.sendCancel(s)
-		} else if code > 100 {
-			a.setup.progress(s, a, m)
-		}
-	case code < 300:
-		a.answered(s, m)
-	case !a.quit:
-		a.refused(s, m)
-	}
-}
-
-// ClientDone makes the attempt a ua.ClientUser.
-func (a *attempt) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
-	a.tx = nil
-	c := a.setup.call
-	defer c.finish()
-	if w := a.leg.winner; w != nil {
-		c.dropAnswer(w, inviteCSeq)
-	}
-	if err == nil || a.quit || a.setup.final {
-		return
-	}
-	cause := &sip.StatusError{Code: 503, Err: err}
-	if errors.Is(err, transaction.ErrTimeout) {
-		cause.Code = 408
-		a.quit = true
-		a.sendCancel(s) // timer C: a target that rang and rang may still be ringing
-	}
-	a.setup.lost(s, a.leg, cause)
-}
-
-// refused deals with a final response other than a 2xx.
-func (a *attempt) refused(s *ua.Shard, m *sip.Message) {
-	code := m.StatusCode()
-	cause := &sip.StatusError{Code: code, Reason: string(m.Reason())}
-	switch {
-	case code < 400:
-		cause = &sip.StatusError{Code: 480, Err: fmt.Errorf("redirected with %d, which is not followed", code)}
-	case (code == 503 || code == 408) && a.setup.next < len(a.setup.targets):
-		cause.Err = fmt.Errorf("answered %d %s", code, m.Reason())
-	default:
-		a.setup.reject(s, a, m)
-		return
-	}
-	a.setup.lost(s, a.leg, cause)
-}
-
 // reject passes a target's refusal to the caller. A challenge was meant for us:
 // the caller has no account there.
 func (u *setup) reject(s *ua.Shard, a *attempt, m *sip.Message) {
@@ -226,6 +171,7 @@ func (u *setup) reject(s *ua.Shard, a *attempt, m *sip.Message) {
 		u.call.record(callflow.Noted, a.leg, code, fmt.Sprintf("%s asked for credentials with %d, and none are configured", a.leg.peer.Name, code))
 		code, reason = 403, ""
 	}
+	u.call.ended(a.leg, code, reasonOf(m), fmt.Sprintf("%s answered %d %s", a.leg.peer.Name, m.StatusCode(), m.Reason()))
 	var b sip.Builder
 	u.server.Response(&b, code, reason, u.tagFor(a, m), roomFor(m))
 	copyAcross(&b, m, u.call.in.place)
@@ -253,6 +199,7 @@ func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
 	u.call.in.dialogHeaders(&b, u.invite)
 	copyAcross(&b, m, u.call.in.place)
 	s.Respond(u.server, m.StatusCode(), b.Finish(m.Body()))
+	u.call.in.hop.response(s.Now(), m.StatusCode())
 }
 
 // fork returns the dialog that a response to the INVITE belongs to, and makes

@@ -26,6 +26,7 @@ func (c *Call) bye(s *ua.Shard, f *fork, tx *ua.ServerTx, m *sip.Message) {
 	case f.leg == c.in:
 		// The caller ends an early dialog (RFC 3261 §15): as good as a CANCEL.
 		c.record(callflow.Noted, c.in, 0, "the caller ended the early dialog")
+		c.ended(c.in, 487, reason, "the caller ended the early dialog")
 		c.setup.abandon(s, reason)
 		c.setup.refuse(s, &sip.StatusError{Code: 487})
 	}
@@ -52,6 +53,7 @@ func (c *Call) end(s *ua.Shard, left *fork, why string) {
 	switch c.state {
 	case trying:
 		c.record(callflow.Noted, c.in, 0, why)
+		c.ended(nil, 503, "", why)
 		c.setup.abandon(s, "")
 		c.setup.refuse(s, &sip.StatusError{Code: 503, Header: "Retry-After: 10"})
 	case answered:
@@ -69,6 +71,9 @@ func (c *Call) hangUp(s *ua.Shard, by *fork, reason, why string) {
 	leg := c.in
 	if by != nil {
 		leg = by.leg
+		c.ended(leg, 200, reason, why)
+	} else {
+		c.ended(nil, 200, reason, why)
 	}
 	c.record(callflow.Noted, leg, 0, why)
 	for len(c.passing) > 0 {

@@ -53,6 +53,8 @@ type Gateway struct {
 	places    map[string]b2bua.Place // by listener; written while opening
 	opening   chan struct{}          // closed when every listener is open
 	closing   atomic.Bool            // new calls are refused
+	records   records                // nil: calls are not recorded
+	nameless  atomic.Uint64          // IDs of calls that are not
 }
 
 // New compiles a configuration. Problems mean that there is no gateway; they

@@ -48,6 +48,14 @@ func (r *Recorder) Opened(c *transport.Conn) {
 	r.add(k, &callflow.Event{At: c.Opened(), Kind: callflow.Ready})
 }
 
+// TLS describes what the handshake of an open connection agreed, nil without TLS. It must not be changed.
+func (r *Recorder) TLS(c *transport.Conn) *callflow.TLS {
+	if c.TLS() == nil {
+		return nil
+	}
+	return r.conn(c.Info()).link.Load().TLS
+}
+
 // confirmedNow reports whether the peer's verdict is known together with ours: always, but for a TLS 1.3 client.
 func (k *conn) confirmedNow(c *transport.Conn) bool {
 	return k.info.Inbound || c.TLS().Version < tls.VersionTLS13

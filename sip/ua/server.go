@@ -166,6 +166,10 @@ func (srv *Server) Do(i int, f func(*Shard)) bool {
 	}
 }
 
+// Post has f run in the shard with the number i and does not wait. False means
+// that the server has ended and f is not run.
+func (srv *Server) Post(i int, f func(*Shard)) bool { return srv.shards[i].box.post(f) }
+
 // Close ends the server: connections are closed with their close_notify,
 // shards end, and every goroutine that the server started is waited for. ctx
 // bounds how long connections may take to send what they hold.

@@ -1,0 +1,303 @@
+package b2bua
+
+import (
+	"bytes"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/store"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// facts are what the record of a call says and the call itself does not need.
+// Owned by the shard.
+type facts struct {
+	id       string
+	began    time.Time // the INVITE was read
+	answered time.Time // zero until then
+	caller   string
+	called   string
+	route    string
+	given    []hop // targets that were given up, in order
+	over     bool  // the last record is written
+}
+
+// hop is what the record says of one leg.
+type hop struct {
+	peer   string
+	callID string
+	link   *link     // nil while there is no connection
+	fresh  bool      // the leg is the first on its connection
+	sent   time.Time // the INVITE, or when it was read
+	code   int
+	text   string
+
+	to100, to180, to200 time.Duration
+}
+
+// response takes note of a response to the leg's INVITE.
+func (h *hop) response(now time.Time, code int) {
+	after := max(now.Sub(h.sent), 1) // 0 says that none came
+	switch {
+	case code == 100 && h.to100 == 0:
+		h.to100 = after
+	case code > 100 && code < 200 && h.to180 == 0:
+		h.to180 = after
+	case code >= 200 && h.code == 0:
+		h.code = code
+		if code < 300 {
+			h.to200 = after
+		}
+	}
+}
+
+// began opens the record of a call.
+func (c *Call) began(s *ua.Shard, inv Invite) {
+	m := inv.Packet.Msg
+	c.facts = facts{id: c.engine.ways.NewID(), began: inv.Packet.At, route: inv.Route, caller: callerOf(m), called: calledOf(m)}
+	c.in.hop = hop{peer: c.in.peer.Name, callID: c.in.callID, sent: inv.Packet.At}
+	c.in.hop.on(c.calls, c.in.flow)
+	c.in.hop.response(s.Now(), 100) // which the transaction has sent
+	c.put()
+}
+
+// on takes note of the connection that the leg's INVITE travels on.
+func (h *hop) on(c *calls, f ua.Flow) {
+	if f.Conn == nil {
+		return
+	}
+	h.link = c.link(f)
+	h.fresh = f.Conn.First()
+}
+
+// taken takes note of the 2xx that goes to the caller.
+func (c *Call) taken(s *ua.Shard, code int) {
+	c.facts.answered = s.Now()
+	c.in.hop.response(s.Now(), code)
+	c.put()
+}
+
+// ended closes the record of a call, once; what is said later does not count.
+// by is the leg whose side ended it, nil when that was the gateway. status is
+// the code of the final response to the INVITE, 200 after an answer. reason is
+// the value of a Reason header, perhaps empty (RFC 3326), and why tells the same
+// to a person.
+func (c *Call) ended(by *Leg, status int, reason, why string) {
+	if c.facts.over {
+		return
+	}
+	c.facts.over = true
+	if c.facts.answered.IsZero() {
+		c.in.hop.code = status
+	}
+	r := c.row()
+	r.Ended = c.calls.shard.Now()
+	r.Cause = store.Cause{SIP: status, Q850: q850(reason), Reason: reason, Text: why}
+	switch {
+	case !c.facts.answered.IsZero():
+		r.State = store.Ended
+	case by != nil && by == c.in:
+		r.State = store.Cancelled
+	default:
+		r.State = store.Refused
+	}
+	switch {
+	case by == nil:
+		r.EndedBy = "gateway"
+	case by.out:
+		r.EndedBy = "callee"
+	default:
+		r.EndedBy = "caller"
+	}
+	c.engine.ways.CDR(r)
+}
+
+// put writes the record of a call that goes on.
+func (c *Call) put() { c.engine.ways.CDR(c.row()) }
+
+// row makes the record of a call. It is valid until the shard makes another.
+func (c *Call) row() *store.CDR {
+	f, r := &c.facts, c.calls.blank()
+	r.ID, r.Call, r.State = f.id, c.Number, store.Opened
+	r.Caller, r.Called, r.Route = f.caller, f.called, f.route
+	r.Began, r.Answered = f.began, f.answered
+	if !f.answered.IsZero() {
+		r.State = store.Answered
+	}
+	c.in.hop.leg(&r.In)
+	secure := c.in.hop.secure()
+	hops := 1
+	for i := range f.given {
+		r.Out = append(r.Out, store.Leg{})
+		f.given[i].leg(&r.Out[i])
+	}
+	if c.out != nil && !c.out.hop.given(f.given) {
+		r.Out = append(r.Out, store.Leg{})
+		c.out.hop.leg(&r.Out[len(r.Out)-1])
+		secure += c.out.hop.secure()
+		hops = 2
+	}
+	r.Verdict = verdict(secure, hops)
+	return r
+}
+
+// given says whether the hop is the last of those that were given up.
+func (h *hop) given(up []hop) bool { return len(up) > 0 && up[len(up)-1].callID == h.callID }
+
+// verdict says how the signalling was protected.
+func verdict(secure, hops int) string {
+	switch {
+	case secure == 0:
+		return "clear"
+	case secure == 2 && hops == 2:
+		return "tls on both hops"
+	}
+	return "tls on one hop"
+}
+
+// secure is 1 for a leg over TLS.
+func (h *hop) secure() int {
+	if h.link != nil && h.link.tls != nil {
+		return 1
+	}
+	return 0
+}
+
+// leg writes the hop into a record.
+func (h *hop) leg(l *store.Leg) {
+	*l = store.Leg{
+		Peer: h.peer, CallID: h.callID, New: h.fresh, Code: h.code, Text: h.text,
+		To100: h.to100, To180: h.to180, To200: h.to200,
+	}
+	if k := h.link; k != nil {
+		l.Connection, l.Transport, l.Remote, l.TLS = k.id, k.transport, k.remote, k.tls
+	}
+}
+
+// blank returns the record that the shard makes all its records in.
+func (c *calls) blank() *store.CDR {
+	c.row = store.CDR{Out: c.row.Out[:0]}
+	return &c.row
+}
+
+// Refused writes the record of an INVITE from a peer that was refused before it
+// became a call. route is the row that decided, if one did.
+func (e *Engine) Refused(s *ua.Shard, p *transport.Packet, from *peer.Peer, route string, status *sip.StatusError) {
+	c := e.shards[s.Index()]
+	r := c.blank()
+	h := hop{peer: from.Name, callID: string(p.Msg.CallID()), sent: p.At, code: status.Code}
+	h.on(c, ua.Flow{Conn: p.Conn, Addr: p.Source})
+	r.ID, r.State, r.EndedBy = e.ways.NewID(), store.Refused, "gateway"
+	r.Caller, r.Called, r.Route = callerOf(p.Msg), calledOf(p.Msg), route
+	r.Began, r.Ended = p.At, s.Now()
+	r.Cause = store.Cause{SIP: status.Code, Text: status.Phrase()}
+	if status.Err != nil {
+		r.Cause.Text = status.Err.Error()
+	}
+	h.leg(&r.In)
+	r.Verdict = verdict(h.secure(), 1)
+	e.ways.CDR(r)
+}
+
+// callerOf is the user of From, or the whole URI when it has none.
+func callerOf(m *sip.Message) string {
+	from, err := m.From()
+	if err != nil {
+		return ""
+	}
+	uri, err := from.URI()
+	if err != nil || len(uri.User) == 0 {
+		return string(from.RawURI)
+	}
+	return string(uri.User)
+}
+
+// calledOf is the user of the Request-URI, or all of it when it has none.
+func calledOf(m *sip.Message) string {
+	uri, err := sip.ParseURI(m.RequestURI())
+	if err != nil || len(uri.User) == 0 {
+		return string(m.RequestURI())
+	}
+	return string(uri.User)
+}
+
+// q850 finds the cause of the protocol Q.850 in the values of a Reason header
+// (RFC 3326 §2), 0 when there is none.
+func q850(reason string) int {
+	for value := range strings.SplitSeq(reason, ",") {
+		protocol, params, _ := strings.Cut(value, ";")
+		if !strings.EqualFold(strings.TrimSpace(protocol), "Q.850") {
+			continue
+		}
+		for param := range strings.SplitSeq(params, ";") {
+			name, text, _ := strings.Cut(param, "=")
+			if strings.EqualFold(strings.TrimSpace(name), "cause") {
+				n, _ := strconv.ParseUint(strings.TrimSpace(text), 10, 7)
+				return int(n)
+			}
+		}
+	}
+	return 0
+}
+
+// reasonOf is the value of a message's Reason headers, as one.
+func reasonOf(m *sip.Message) string {
+	var all [][]byte
+	for v := range m.Values(sip.HdrReason) {
+		all = append(all, v)
+	}
+	return string(bytes.Join(all, []byte(", ")))
+}
+
+// link describes a connection for the records of all calls on it.
+type link struct {
+	id        uint64
+	transport string
+	remote    string
+	tls       *store.TLS
+}
+
+// linkKey names one: on UDP one socket reaches many.
+type linkKey struct {
+	id     uint64
+	remote netip.AddrPort
+}
+
+// maxLinks is how many descriptions a shard keeps at hand.
+const maxLinks = 1024
+
+// link describes the connection of a flow. The words are made once, not for
+// each call.
+func (c *calls) link(f ua.Flow) *link {
+	info := f.Conn.Info()
+	key := linkKey{info.ID, info.Remote}
+	if !info.Transport.Reliable() {
+		key.remote = f.Addr
+	}
+	if l := c.links[key]; l != nil {
+		return l
+	}
+	l := &link{id: info.ID, transport: info.Transport.String(), remote: key.remote.String(), tls: c.security(f.Conn)}
+	if len(c.links) >= maxLinks {
+		clear(c.links)
+	}
+	c.links[key] = l
+	return l
+}
+
+// security describes the TLS of a connection, nil when it has none.
+func (c *calls) security(conn *transport.Conn) *store.TLS {
+	t := c.ways.TLS(conn)
+	if t == nil {
+		return nil
+	}
+	return &store.TLS{
+		Version: t.Version, Suite: t.Suite, Group: t.Group, Resumed: t.Resumed, Mutual: t.Mutual,
+		Identity: t.PeerNames, Handshake: conn.HandshakeTime(),
+	}
+}
