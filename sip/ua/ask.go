@@ -2,6 +2,7 @@ package ua
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sallyport-sip/sallyport/sip"
@@ -77,7 +78,9 @@ type question struct {
 	seq    uint32
 	login  extras
 	ack    *ack // to the 2xx of a re-INVITE; its b is nil until it could be sent
-	tell   func(*Shard, *sip.Message, error)
+
+	repeated bool // see repeat
+	tell     func(*Shard, *sip.Message, error)
 }
 
 // ask sends a request in the call's dialog. tell is called once, with the final
@@ -108,6 +111,27 @@ func (c *Call) ask(s *Shard, method sip.Method, x *extras, tell func(*Shard, *si
 		q.tx = s.Request(f, method, branch, b, q)
 	})
 	return q
+}
+
+// repeat sends a request again, as it is, whose connection went before anything
+// came back: the call outlives the connection, and if the request did arrive
+// this is a retransmission.
+func (q *question) repeat(s *Shard) {
+	q.repeated = true
+	q.call.reach(s, func(s *Shard, f Flow, err error) {
+		switch {
+		case err == nil && q.call.state == over:
+			err = ErrNoCall
+		case err == nil && q.call.dialog.Secure && !f.Conn.Transport().Secure():
+			err = Target{Transport: f.Conn.Transport()}.fits(q.call.dialog.Target)
+		}
+		if err != nil {
+			q.ClientDone(s, nil, err)
+			return
+		}
+		q.flow = f
+		q.tx = s.Request(f, q.method, q.branch, q.invite, q)
+	})
 }
 
 // write writes a request or ACK of the dialog.
@@ -196,6 +220,10 @@ func (q *question) good(s *Shard, m *sip.Message) {
 func (q *question) ClientDone(s *Shard, _ *ClientTx, err error) {
 	if err == nil {
 		err = transaction.ErrTimeout
+	}
+	if q.tell != nil && !q.repeated && !q.ringing && errors.Is(err, transaction.ErrTransport) && !q.flow.Conn.Alive() {
+		q.repeat(s)
+		return
 	}
 	unanswered := q.tell != nil
 	q.finish(s, nil, err)

@@ -271,18 +271,28 @@ const minute = time.Minute
 
 // reach gives the flow for the next request of the dialog: the connection that
 // it lives on, whatever port a Route names; when that has gone another one of
-// the same peer or, if we called, a new one to the target that was called.
+// the same peer, else a new one: to the target that was called, or what
+// Server.Reconnect makes.
 func (c *Call) reach(s *Shard, done func(*Shard, Flow, error)) {
 	if c.flow.Conn.Alive() {
 		done(s, c.ss.srv.nextHop(c.flow, c.dialog.NextHop()), nil)
 		return
 	}
-	if peer := c.flow.Conn.Identity().Peer; peer != "" {
-		if conn := c.ss.srv.endpoint.PeerConn(peer); conn != nil {
+	if conn := c.ss.srv.Instead(c.flow.Conn); conn != nil {
+		c.flow = Flow{Conn: conn}
+		done(s, c.flow, nil)
+		return
+	}
+	if peer := c.conn.Identity().Peer; c.target == nil && peer != "" && c.ss.srv.Reconnect != nil {
+		c.ss.srv.Reconnect(s, peer, func(s *Shard, conn *transport.Conn) {
+			if conn == nil {
+				done(s, Flow{}, transport.ErrClosed)
+				return
+			}
 			c.flow = Flow{Conn: conn}
 			done(s, c.flow, nil)
-			return
-		}
+		})
+		return
 	}
 	if c.target == nil {
 		done(s, Flow{}, transport.ErrClosed)

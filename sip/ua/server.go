@@ -36,9 +36,9 @@ type Server struct {
 	// the message.
 	AdmitMessage func(p *transport.Packet) error
 	// Reconnect dials a peer again whose connection has gone while a response
-	// to it is due, at its configured address and under its policy. It runs in
-	// the shard and must not block; deliver is called in the shard, with nil
-	// when there is no connection.
+	// to it is due, or while there is a call that it placed, at its configured
+	// address and under its policy. It runs in the shard and must not block;
+	// deliver is called in the shard, with nil when there is no connection.
 	Reconnect func(s *Shard, peer string, deliver func(*Shard, *transport.Conn))
 
 	// What follows is for Handler and the client; the shard level writes its own.
@@ -208,18 +208,30 @@ func (srv *Server) connClosed(c *transport.Conn, why transport.CloseReason) {
 	}
 }
 
+// Instead returns the newest stream that can take the place of one that has
+// gone: of the same peer, and over TLS if that was; nil when there is none. It is
+// never a retired one.
+func (srv *Server) Instead(old *transport.Conn) *transport.Conn {
+	peer := old.Identity().Peer
+	if peer == "" {
+		return nil
+	}
+	for _, c := range srv.endpoint.PeerConns(peer) {
+		if c != old && c.Transport().Secure() == old.Transport().Secure() {
+			return c
+		}
+	}
+	return nil
+}
+
 // reroute sends a response whose connection has gone: on another connection of
 // the same peer, or on a new one to the peer's configured address (RFC 3261
 // §18.2.2, but never to a place named in a Via). What came over TLS goes back
 // over TLS or not at all.
 func (srv *Server) reroute(s *Shard, old *transport.Conn, b []byte) {
 	peer, secure := old.Identity().Peer, old.Transport().Secure()
-	if peer != "" {
-		for _, c := range srv.endpoint.PeerConns(peer) {
-			if c.Transport().Secure() == secure && s.transmit(Flow{Conn: c}, b) == nil {
-				return
-			}
-		}
+	if c := srv.Instead(old); c != nil && s.transmit(Flow{Conn: c}, b) == nil {
+		return
 	}
 	if peer == "" || srv.Reconnect == nil {
 		srv.stats.lostResponses.Add(1)
