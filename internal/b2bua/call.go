@@ -62,6 +62,7 @@ func (c *Call) request(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packe
 		s.Reply(tx, err)
 		return
 	}
+	f.leg.follow(p)
 	switch {
 	case p.Msg.Method() == sip.BYE:
 		c.bye(s, f, tx, p.Msg)

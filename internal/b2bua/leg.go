@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
+	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
@@ -79,7 +80,8 @@ func (f *fork) received(m *sip.Message) *sip.StatusError {
 // reach gives the flow for the next request in a dialog of the leg: the
 // connection that the dialog lives on, or when that has gone a new one to the
 // peer's configured address, under its names and policy. What waits for a new
-// one leaves in order.
+// one leaves in order. A connection by which the peer itself has come back will
+// do as well: it proved the same names.
 func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) {
 	if l.flow.Conn.Alive() {
 		flow := l.flow
@@ -87,6 +89,13 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 			flow.Addr = l.address(f)
 		}
 		done(s, flow, nil)
+		return
+	}
+	old := l.flow.Conn
+	if conn := s.Server().Instead(old); conn != nil && old.Info().Inbound && conn.Info().Inbound {
+		// Who connects to us, and has come back, may be out of our reach otherwise.
+		l.flow = ua.Flow{Conn: conn}
+		done(s, l.flow, nil)
 		return
 	}
 	if l.secure && !l.peer.Secure() {
@@ -97,6 +106,11 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 		return
 	}
 	l.call.engine.ways.Connect(s, l.peer, func(s *ua.Shard, flow ua.Flow, err error) {
+		if err != nil {
+			if conn := s.Server().Instead(old); conn != nil {
+				flow, err = ua.Flow{Conn: conn}, nil
+			}
+		}
 		if err == nil {
 			l.flow = flow
 		}
@@ -106,6 +120,14 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 			done(s, flow, err)
 		}
 	})
+}
+
+// follow moves the leg to the connection of a request in its dialog when its own
+// has gone: the peer has come back. From TLS it does not move to anything less.
+func (l *Leg) follow(p *transport.Packet) {
+	if !l.flow.Conn.Alive() && (p.Conn.Transport().Secure() || !l.flow.Conn.Transport().Secure()) {
+		l.flow = ua.Flow{Conn: p.Conn, Addr: p.Source}
+	}
 }
 
 // lost says whether a request failed because the leg's connection has gone, so

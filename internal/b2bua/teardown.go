@@ -133,6 +133,7 @@ func (w *bye) send(s *ua.Shard) {
 	w.fork.leg.reach(s, w.fork, func(s *ua.Shard, flow ua.Flow, err error) {
 		if err != nil {
 			w.call.record(callflow.TargetFailed, w.fork.leg, 503, "BYE not sent: "+err.Error())
+			w.call.engine.log.Warn("BYE not sent: the call ends at our side only", "call", w.call.Number, "peer", w.fork.leg.peer.Name, "cause", err)
 			w.farewell.ClientDone(s, nil, err)
 			return
 		}
