@@ -60,7 +60,7 @@ func checkAdmin(c *Config, r *report) {
 	}
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
-		if l.Listen.collides(Address{TCP, at}) {
+		if l.Listen.Collides(Address{TCP, at}) {
 			r.add(a.At("listen"), fmt.Sprintf("admin: %s is already taken", at),
 				fmt.Sprintf("listener %q listens on %s", l.Name, l.Listen), "give it another port or address")
 		}

@@ -77,7 +77,7 @@ func checkListeners(c *Config, r *report) {
 		l := &c.Listeners[i]
 		checkListener(c, r, l)
 		for j := range c.Listeners[:i] {
-			if first := &c.Listeners[j]; first.Listen.collides(l.Listen) {
+			if first := &c.Listeners[j]; first.Listen.Collides(l.Listen) {
 				r.add(l.At("listen"), fmt.Sprintf("listener %q: %s is already taken", l.Name, l.Listen),
 					fmt.Sprintf("listener %q listens on %s", first.Name, first.Listen), "give it another port or address")
 				break
@@ -172,9 +172,9 @@ func (a *Address) set(text string) *fault {
 	return nil
 }
 
-// collides says whether two sockets cannot be open at once. TCP and TLS share
+// Collides says whether two sockets cannot be open at once. TCP and TLS share
 // the ports of TCP.
-func (a Address) collides(b Address) bool {
+func (a Address) Collides(b Address) bool {
 	if a.Transport == "" || b.Transport == "" || (a.Transport == UDP) != (b.Transport == UDP) {
 		return false
 	}

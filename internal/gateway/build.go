@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/route"
@@ -16,28 +17,44 @@ type snapshot struct {
 	peers  *peer.Table
 	routes *route.Table
 	trust  *trust.Set
+	admin  Admin
+	places map[string]b2bua.Place // by listener, also of those that a reload closed; nil until they are open
+	former []former
 }
 
 // Check returns everything that is wrong with a configuration whose shape has
 // been judged by config.Load: files, peers that could be taken for one another,
-// routes that can never work. Start does all that and opens sockets.
+// routes that can never work, a data directory that cannot be. Start does all
+// that and opens sockets.
 func Check(cfg *config.Config) []config.Problem {
-	_, problems := build(cfg, trust.Options{})
+	_, problems := build(cfg, trust.Options{}, nil)
+	problems = append(problems, checkData(cfg)...)
+	config.SortProblems(problems)
 	return problems
 }
 
-// build compiles a configuration, or says all that is wrong with it.
-func build(cfg *config.Config, o trust.Options) (*snapshot, []config.Problem) {
+// build compiles a configuration, or says all that is wrong with it. before is
+// the one that it follows, nil for the first.
+func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []config.Problem) {
 	set, problems := o.Load(cfg)
 	problems = append(problems, peer.Check(cfg)...)
 	problems = append(problems, route.Check(cfg)...)
 	problems = append(problems, checkPlaces(cfg)...)
+	admin, bad := loadAdmin(cfg, set)
+	problems = append(problems, bad...)
 	if len(problems) > 0 {
 		config.SortProblems(problems)
 		return nil, problems
 	}
-	peers := peer.Compile(cfg, nil)
-	return &snapshot{config: cfg, peers: peers, routes: route.Compile(cfg, peers), trust: set}, nil
+	snap := &snapshot{config: cfg, trust: set, admin: admin}
+	if before == nil {
+		snap.peers = peer.Compile(cfg, nil)
+	} else {
+		snap.peers = peer.Compile(cfg, before.peers)
+		snap.former = formerPeers(before, snap.peers)
+	}
+	snap.routes = route.Compile(cfg, snap.peers)
+	return snap, nil
 }
 
 // checkPlaces finds peers to which we could not say where we are reached: Via

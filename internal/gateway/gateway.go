@@ -1,18 +1,22 @@
 // Package gateway puts the parts together: it is the composition root.
 //
 // Its main type is Gateway. Reading starts at New, which compiles a
-// configuration into one immutable snapshot (build.go); run.go opens and closes
-// it, serve.go has the one switch over requests, and ways.go reaches peers. The
-// gateway's goroutines are those of its ua.Server, which Close waits for.
+// configuration into one immutable snapshot (build.go); run.go opens, drains and
+// closes it, reload.go puts another snapshot in its place, serve.go has the one
+// switch over requests, and ways.go reaches peers. Most goroutines of the gateway
+// are those of its ua.Server; Close waits for all.
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/callflow"
@@ -20,6 +24,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/guard"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/recorder"
+	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/resolve"
@@ -50,11 +55,24 @@ type Gateway struct {
 	engine    *b2bua.Engine
 	recorder  *recorder.Recorder
 	strangers *guard.Strangers
-	places    map[string]b2bua.Place // by listener; written while opening
-	opening   chan struct{}          // closed when every listener is open
-	closing   atomic.Bool            // new calls are refused
-	records   records                // nil: calls are not recorded
-	nameless  atomic.Uint64          // IDs of calls that are not
+	alarms    *alarms
+	opening   chan struct{} // closed when every listener is open
+	closing   atomic.Bool   // new calls are refused
+	store     *store.Store  // nil: calls are not recorded
+	records   records       // the store; nil likewise
+	nameless  atomic.Uint64 // IDs of calls that are not recorded
+
+	stopping context.Context // ends when calls have had their time
+	stop     context.CancelFunc
+	work     sync.WaitGroup // goroutines beside the server's
+
+	reloading     sync.Mutex // held for the whole of a reload: they are made one after the other
+	started       time.Time  // guarded by reloading, as what follows
+	sockets       []socket   // open listeners
+	leaving       []socket   // on UDP: gone, and still open for the calls that live on them
+	history       history
+	followers     []Follower // written before Start
+	reloadsFailed atomic.Uint64
 }
 
 // New compiles a configuration. Problems mean that there is no gateway; they
@@ -63,12 +81,14 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	rec := recorder.New(o.Recorder)
+	o.TLS.KeyLog = rec.KeyLog
 	g := &Gateway{
-		log: o.Log, options: o, recorder: recorder.New(o.Recorder), strangers: guard.NewStrangers(),
+		log: o.Log, options: o, recorder: rec, strangers: guard.NewStrangers(), alarms: newAlarms(o.Log),
 		opening: make(chan struct{}),
 	}
-	o.TLS.KeyLog = g.recorder.KeyLog
-	snap, problems := build(cfg, o.TLS)
+	g.stopping, g.stop = context.WithCancel(context.Background())
+	snap, problems := build(cfg, o.TLS, nil)
 	if len(problems) > 0 {
 		return nil, problems
 	}
@@ -119,7 +139,7 @@ func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (tr
 	if !info.Inbound {
 		id := transport.Identity{Peer: info.Peer}
 		if st != nil {
-			verified, err := snap.trust.VerifyPeer(info.Peer, chain, trust.Server)
+			verified, err := snap.trustOf(info.Peer).VerifyPeer(info.Peer, chain, trust.Server)
 			if err != nil {
 				return id, err
 			}
@@ -127,8 +147,7 @@ func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (tr
 		}
 		return id, nil
 	}
-	origin := peer.Origin{Transport: info.Transport, Source: info.Remote, Listener: info.Listener}
-	p, names, err := snap.peers.Identify(origin, chain, snap.verifyCaller)
+	p, names, err := snap.recognise(info, chain)
 	if err != nil {
 		g.log.Warn("connection of a stranger", "connection", info.ID, "source", info.Remote, "listener", info.Listener, "cause", err)
 		return transport.Identity{}, nil
@@ -163,7 +182,7 @@ func (g *Gateway) admit(p *transport.Packet) error {
 	default:
 		<-g.opening
 	}
-	if g.peerOf(p) != nil {
+	if g.peerOf(p) != nil || g.snapshot.Load().wasPeer(p) {
 		return nil
 	}
 	if !p.Msg.IsRequest() || p.Msg.Method() == sip.ACK || !g.strangers.Answer(p.Source.Addr(), p.At) {

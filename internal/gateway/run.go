@@ -1,111 +1,150 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"os"
-	"strconv"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/config"
-	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
-// Start opens every listener. When one cannot be opened, all are closed again
-// and the error names it. Messages that come before the last one is open wait.
+// Start opens the store of records and every listener. When one cannot be
+// opened, all are closed again and the error names it. Messages that come before
+// the last one is open wait.
 func (g *Gateway) Start() error {
 	cfg := g.snapshot.Load().config
 	if err := writable(cfg.Data); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	if err := g.server.Start(); err != nil {
+	if err := g.openStore(cfg); err != nil {
 		return err
 	}
+	if err := g.server.Start(); err != nil {
+		return errors.Join(err, g.closeStore())
+	}
 	g.engine = b2bua.New(g, g.log, g.server.NumShards())
-	err := g.listenAll(cfg)
+	err := g.listenAll()
 	close(g.opening)
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		g.server.Close(ctx)
+		return errors.Join(err, g.closeStore())
 	}
-	return err
-}
-
-func (g *Gateway) listenAll(cfg *config.Config) error {
-	g.places = make(map[string]b2bua.Place)
-	for i := range cfg.Listeners {
-		if err := g.listen(&cfg.Listeners[i]); err != nil {
-			return err
-		}
-	}
+	g.reloading.Lock()
+	g.started = time.Now()
+	g.history.loaded = g.started
+	g.reloading.Unlock()
 	return nil
 }
 
-// writable makes a directory, and a file in it, which it removes again.
-func writable(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".writable-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
-}
-
-func (g *Gateway) listen(l *config.Listener) error {
-	t, _ := transport.ParseTransport(string(l.Listen.Transport))
-	open, err := g.server.Listen(transport.ListenConfig{
-		Name: l.Name, Transport: t, Addr: l.Listen.AddrPort,
-		TLS: g.snapshot.Load().trust.ServerConfig(l.Name),
-	})
-	if err != nil {
+func (g *Gateway) listenAll() error {
+	next := *g.snapshot.Load()
+	c := g.plan(&next)
+	if l, err := c.open(); err != nil {
 		return fmt.Errorf("listener %s: %w", l.Name, err)
 	}
-	g.places[l.Name] = placeOf(l, open.Addr())
-	g.log.Info("listening", "listener", l.Name, "transport", t, "address", open.Addr())
+	next.places = c.places()
+	g.snapshot.Store(&next)
+	c.commit()
 	return nil
 }
 
-// placeOf is what a listener advertises, with the real port where the file
-// leaves it to the system.
-func placeOf(l *config.Listener, addr netip.AddrPort) b2bua.Place {
-	at := l.Advertised()
-	if at.Port == 0 {
-		at.Port = addr.Port()
+func (g *Gateway) openStore(cfg *config.Config) error {
+	if cfg.CDR == config.CDROff || g.records != nil {
+		return nil
 	}
-	host := at.Host
-	if a, err := netip.ParseAddr(host); err == nil && a.Is6() {
-		host = "[" + host + "]"
+	s, err := store.Open(cfg.Data, store.Options{Log: g.log, Keep: cfg.CDRKeep.Duration, Alarm: func(err error) {
+		if err == nil {
+			g.alarms.clear("records")
+			return
+		}
+		g.alarms.raise("records", fmt.Sprintf("records of calls cannot be written: %v", err), "make room on the disk of "+cfg.Data)
+	}})
+	if err != nil {
+		return fmt.Errorf("records of calls: %w", err)
 	}
-	return b2bua.Place{Host: host, HostPort: net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port)))}
+	g.store, g.records = s, s
+	return nil
 }
 
-// farewell is how long calls have to answer their BYE when the gateway stops.
-const farewell = 2 * time.Second
+func (g *Gateway) closeStore() error {
+	if g.store == nil {
+		return nil
+	}
+	if err := g.store.Close(); err != nil {
+		return fmt.Errorf("records of calls: %w", err)
+	}
+	return nil
+}
+
+const (
+	// farewell is how long calls have to answer their BYE when the gateway stops.
+	farewell = 2 * time.Second
+	// newsEvery is how often a gateway that waits for its calls says how many are
+	// left.
+	newsEvery = 10 * time.Second
+)
+
+// Drain refuses new calls and waits until the last one has ended by itself, at
+// most for as long as the configuration's drain says, or until ctx ends. It
+// returns how many calls are left, which Close will end.
+func (g *Gateway) Drain(ctx context.Context) (left int) {
+	g.closing.Store(true)
+	patience := g.snapshot.Load().config.Drain.Duration
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if n := g.Calls(); n > 0 && patience > 0 {
+		g.log.Info("draining: new calls are refused, calls may end by themselves", "calls", n, "for", patience.String())
+	}
+	news := time.NewTicker(newsEvery)
+	defer news.Stop()
+	for g.waitForCalls(ctx, news.C) {
+		g.log.Info("draining", "calls", g.Calls())
+	}
+	return g.Calls()
+}
+
+// waitForCalls waits for the last call to end. True means that there is news to
+// tell meanwhile.
+func (g *Gateway) waitForCalls(ctx context.Context, news <-chan time.Time) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for g.engine.Live() > 0 && ctx.Err() == nil {
+		select {
+		case <-tick.C:
+		case <-news:
+			return true
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// Draining says whether new calls are refused because the gateway is told to
+// stop.
+func (g *Gateway) Draining() bool { return g.closing.Load() }
 
 // Close refuses new calls, ends every call, then every connection, and waits for
-// all goroutines. ctx bounds how long that may take.
+// all goroutines. Last, the records of the calls are put on the disk. ctx bounds
+// how long that may take.
 func (g *Gateway) Close(ctx context.Context) error {
 	g.closing.Store(true)
+	g.reloading.Lock() // none is under way any more, and the next is refused
+	g.reloading.Unlock()
 	for i := range g.server.NumShards() {
 		g.server.Do(i, func(s *ua.Shard) { g.engine.Shutdown(s) })
 	}
 	patience, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for g.engine.Live() > 0 && patience.Err() == nil {
-		select {
-		case <-tick.C:
-		case <-patience.Done():
-		}
-	}
-	return g.server.Close(ctx)
+	g.waitForCalls(patience, nil)
+	g.stop()
+	err := g.server.Close(ctx)
+	g.work.Wait()
+	return cmp.Or(err, g.closeStore())
 }

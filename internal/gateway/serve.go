@@ -50,10 +50,6 @@ func (g *Gateway) Ack(s *ua.Shard, p *transport.Packet) { g.engine.Ack(s, p) }
 
 // serve is the one switch over requests. What it returns becomes the response.
 func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error {
-	from := g.peerOf(p)
-	if from == nil {
-		return &sip.StatusError{Code: 403} // a reload took the peer away meanwhile
-	}
 	to, err := p.Msg.To()
 	if err != nil {
 		return err
@@ -61,6 +57,13 @@ func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error
 	if to.Tag() != nil {
 		g.engine.InDialog(s, tx, p)
 		return nil
+	}
+	from := g.peerOf(p)
+	switch {
+	case from == nil:
+		return &sip.StatusError{Code: 403, Err: errors.New("the peer is gone since a reload")}
+	case p.Conn.Retired():
+		return &sip.StatusError{Code: 403, Err: errors.New("the connection only serves the calls it has, since a reload")}
 	}
 	switch tx.Method() {
 	case sip.INVITE:
@@ -75,10 +78,13 @@ func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error
 	return &sip.StatusError{Code: 501, Header: allow}
 }
 
+// errStopping refuses calls while the gateway stops. It may be back soon.
+var errStopping = &sip.StatusError{Code: 503, Header: "Retry-After: 10", Err: errors.New("the gateway stops")}
+
 // invite begins a call.
 func (g *Gateway) invite(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from *peer.Peer) error {
 	if g.closing.Load() {
-		return &sip.StatusError{Code: 503, Header: "Retry-After: 10", Err: errors.New("the gateway stops")}
+		return errStopping
 	}
 	hops := 70 // RFC 3261 §8.1.1.6
 	if n, ok := p.Msg.MaxForwards(); ok {
@@ -144,6 +150,9 @@ func (g *Gateway) aboutUs(p *transport.Packet) error {
 	}
 	if len(uri.User) > 0 && !g.isUs(string(uri.HostName()), uri.Port) {
 		return &sip.StatusError{Code: 404, Err: fmt.Errorf("OPTIONS for %s, which is not the gateway", p.Msg.RequestURI())}
+	}
+	if g.closing.Load() {
+		return errStopping // whoever asks whether we take calls shall see that we do not
 	}
 	return &sip.StatusError{Code: 200, Header: allow + "\r\nAccept: application/sdp"}
 }

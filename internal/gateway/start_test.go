@@ -28,6 +28,7 @@ peers:
   acme: {uri: "sip:192.0.2.20:5081;transport=udp"}
 routes:
   - {from: [office], to: [acme]}
+cdr: off
 `
 
 // opened makes a gateway of a file in a directory.

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
-	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/transport"
@@ -69,24 +68,20 @@ func (g *Gateway) dialConfig(p *peer.Peer, to netip.AddrPort) transport.DialConf
 		}
 	}
 	if p.Transport == transport.TLS {
-		cfg.TLS = snap.trust.ClientConfig(p.Name)
-		cfg.Identity, cfg.Policy = p.Identity, snap.trust.Fingerprint(p.Name)
+		set := snap.trustOf(p.Name)
+		cfg.TLS = set.ClientConfig(p.Name)
+		cfg.Identity, cfg.Policy = p.Identity, set.Fingerprint(p.Name)
 	}
 	return cfg
 }
 
-func (snap *snapshot) listener(name string) *config.Listener {
-	for i := range snap.config.Listeners {
-		if l := &snap.config.Listeners[i]; l.Name == name {
-			return l
-		}
-	}
-	return nil
-}
-
 // reconnect makes a connection for a response whose own has gone.
 func (g *Gateway) reconnect(s *ua.Shard, name string, deliver func(*ua.Shard, *transport.Conn)) {
-	p := g.snapshot.Load().peers.Lookup(name)
+	snap := g.snapshot.Load()
+	p := snap.peers.Lookup(name)
+	if f := snap.lookupFormer(name); p == nil && f != nil {
+		p = f.Peer
+	}
 	if p == nil || !p.Transport.Reliable() {
 		deliver(s, nil)
 		return
@@ -112,7 +107,8 @@ func (g *Gateway) Place(p *peer.Peer, c *transport.Conn) b2bua.Place {
 	if c != nil {
 		place.Transport = c.Transport()
 	}
-	if at := g.places[name]; at.Host != "" {
+	places := g.snapshot.Load().places
+	if at := places[name]; at.Host != "" {
 		place.Host, place.HostPort = at.Host, at.HostPort
 	}
 	return place

@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"cmp"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Alarm is something that a person should see to. It lasts until it is over.
+type Alarm struct {
+	Name   string    // what it is about, for example "records"; one at a time has it
+	Since  time.Time // when it was raised
+	Text   string    // what is wrong, in plain words
+	Remedy string    // what to do
+}
+
+// alarms are those that last. Safe for any goroutine.
+type alarms struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	named map[string]Alarm // guarded by mu
+}
+
+func newAlarms(log *slog.Logger) *alarms {
+	return &alarms{log: log, named: make(map[string]Alarm)}
+}
+
+// raise raises an alarm, or gives one that lasts other words.
+func (a *alarms) raise(name, text, remedy string) {
+	a.mu.Lock()
+	old, lasts := a.named[name]
+	alarm := Alarm{name, old.Since, text, remedy}
+	if !lasts {
+		alarm.Since = time.Now()
+	}
+	a.named[name] = alarm
+	a.mu.Unlock()
+	if !lasts {
+		a.log.Error("alarm", "alarm", name, "cause", text, "remedy", remedy)
+	}
+}
+
+// clear ends an alarm, if there is one of that name.
+func (a *alarms) clear(name string) {
+	a.mu.Lock()
+	_, lasted := a.named[name]
+	delete(a.named, name)
+	a.mu.Unlock()
+	if lasted {
+		a.log.Info("alarm is over", "alarm", name)
+	}
+}
+
+// all returns the alarms, the oldest first.
+func (a *alarms) all() []Alarm {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := make([]Alarm, 0, len(a.named))
+	for _, alarm := range a.named {
+		list = append(list, alarm)
+	}
+	slices.SortFunc(list, func(x, y Alarm) int {
+		return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Name, y.Name))
+	})
+	return list
+}

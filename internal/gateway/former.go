@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"reflect"
+
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/trust"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+)
+
+// former is a peer as it was before a reload that took it away, or that
+// recognises it in another way, while calls with it go on: they end as they
+// began. It begins nothing new.
+type former struct {
+	*peer.Peer
+	trust *trust.Set // of this peer alone
+}
+
+// formerPeers returns those of before that are still needed.
+func formerPeers(before *snapshot, now *peer.Table) []former {
+	var all []former
+	for _, f := range before.former {
+		if f.State.Calls() > 0 {
+			all = append(all, f)
+		}
+	}
+	for _, p := range before.peers.All() {
+		if p.State.Calls() > 0 && !sameWay(p, now.Lookup(p.Name)) {
+			all = append(all, former{p, before.trust.Of(p.Name)})
+		}
+	}
+	return all
+}
+
+// sameWay says whether a peer is reached and recognised as before, apart from
+// its certificates.
+func sameWay(a, b *peer.Peer) bool {
+	return b != nil && a.URI == b.URI && a.Listener == b.Listener && a.Pinned == b.Pinned &&
+		reflect.DeepEqual(a.AcceptFrom, b.AcceptFrom) && (len(a.CertNames) > 0) == (len(b.CertNames) > 0)
+}
+
+// wasPeer says whether a packet came from a former peer.
+func (snap *snapshot) wasPeer(p *transport.Packet) bool {
+	for _, f := range snap.former {
+		if f.State.Calls() == 0 {
+			continue
+		}
+		if p.Conn.Transport() != transport.UDP {
+			if p.Conn.Identity().Peer == f.Name {
+				return true
+			}
+		} else if f.At(peer.Origin{Transport: transport.UDP, Source: p.Source, Listener: p.Conn.Info().Listener}) {
+			return true
+		}
+	}
+	return false
+}
+
+// trustOf returns the set that judges a peer: that of now, or for a peer that is
+// gone the last it had.
+func (snap *snapshot) trustOf(name string) *trust.Set {
+	if snap.peers.Lookup(name) == nil {
+		if f := snap.lookupFormer(name); f != nil {
+			return f.trust
+		}
+	}
+	return snap.trust
+}
+
+// lookupFormer returns the latest of a name, nil when there is none.
+func (snap *snapshot) lookupFormer(name string) *former {
+	for i := len(snap.former) - 1; i >= 0; i-- {
+		if f := &snap.former[i]; f.Name == name && f.State.Calls() > 0 {
+			return f
+		}
+	}
+	return nil
+}

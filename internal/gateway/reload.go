@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
+)
+
+// Reload is one attempt to take a new configuration.
+type Reload struct {
+	At       time.Time
+	Version  string           // of the configuration that is in force afterwards
+	Problems []config.Problem // why it was refused; none: it was taken
+	Notes    []string         // what it says and only a restart brings
+}
+
+// Loaded is what is known of the configuration in force.
+type Loaded struct {
+	File    string
+	Version string    // config.Config.Version
+	At      time.Time // when it came into force
+	Notes   []string  // what only a restart brings
+	Reloads int       // how often another one was taken since the start
+	Refused *Reload   // the last one that was not, nil when the last one was taken
+}
+
+// history is what became of each configuration. Guarded by Gateway.reloading.
+type history struct {
+	loaded  time.Time
+	notes   []string
+	reloads int
+	refused *Reload
+}
+
+// Loaded returns what is known of the configuration in force.
+func (g *Gateway) Loaded() Loaded {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	cfg := g.snapshot.Load().config
+	return Loaded{File: cfg.File, Version: cfg.Version, At: g.history.loaded, Notes: g.history.notes, Reloads: g.history.reloads, Refused: g.history.refused}
+}
+
+// Reload reads the file again, and all files that it names, and takes what it
+// says. With problems everything stays as it is. Calls and connections live on
+// in any case. Several at once are made one after the other.
+func (g *Gateway) Reload() Reload {
+	file := g.snapshot.Load().config.File
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return g.reloaded(nil, []config.Problem{{File: file, What: "it is no ordinary file any more", Why: "reading it could wait for ever",
+			Remedy: "put an ordinary file there, or restart the gateway"}})
+	}
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	cfg, problems := config.Load(file)
+	if len(problems) > 0 {
+		if problems[0].Line > 0 { // the shape is wrong; say at once what else is
+			_, more := build(cfg, g.options.TLS, nil)
+			problems = append(problems, more...)
+		}
+		return g.note(nil, problems)
+	}
+	return g.apply(cfg)
+}
+
+// Apply takes a configuration without problems of its own, as Reload does.
+func (g *Gateway) Apply(cfg *config.Config) Reload {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	return g.apply(cfg)
+}
+
+func (g *Gateway) reloaded(notes []string, problems []config.Problem) Reload {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	return g.note(notes, problems)
+}
+
+// apply makes the change. The caller holds reloading.
+func (g *Gateway) apply(cfg *config.Config) Reload {
+	before := g.snapshot.Load()
+	if g.closing.Load() {
+		return g.note(nil, []config.Problem{{File: cfg.File, What: "the gateway stops", Why: "no configuration is taken any more", Remedy: "start it again"}})
+	}
+	next, problems := build(cfg, g.options.TLS, before)
+	if len(problems) > 0 {
+		return g.note(nil, problems)
+	}
+	follow, problems := g.follow(cfg, next.admin)
+	if len(problems) > 0 {
+		return g.note(nil, problems)
+	}
+	sockets := g.plan(next)
+	if l, err := sockets.open(); err != nil {
+		follow(false)
+		return g.note(nil, []config.Problem{cfg.Problem(l.At("listen"), fmt.Sprintf("listener %q cannot be opened", l.Name), err.Error(), "choose another address, or free this one")})
+	}
+	next.places = sockets.places()
+	g.snapshot.Store(next)
+	sockets.commit()
+	follow(true)
+	g.review(before, next)
+	return g.note(restartOnly(before.config, cfg), nil)
+}
+
+// restartOnly says what differs and stays as it was until the gateway starts
+// again.
+func restartOnly(running, cfg *config.Config) []string {
+	var notes []string
+	for _, k := range []struct {
+		key      string
+		was, now string
+	}{
+		{"data", running.Data, cfg.Data},
+		{"cdr", onOff(running.CDR), onOff(cfg.CDR)},
+		{"cdr_keep", running.CDRKeep.String(), cfg.CDRKeep.String()},
+	} {
+		if k.was != k.now {
+			notes = append(notes, fmt.Sprintf("%s is still %s: that changes only with a restart", k.key, k.was))
+		}
+	}
+	return notes
+}
+
+// onOff is the part of cdr that a reload cannot change.
+func onOff(m config.CDRMode) string {
+	if m == config.CDROff {
+		return "off"
+	}
+	return "on"
+}
+
+// note keeps and says what became of an attempt. The caller holds reloading.
+func (g *Gateway) note(notes []string, problems []config.Problem) Reload {
+	cfg := g.snapshot.Load().config
+	r := Reload{At: time.Now(), Version: cfg.Version, Problems: problems, Notes: notes}
+	if len(problems) > 0 {
+		g.history.refused = &r
+		g.reloadsFailed.Add(1)
+		config.SortProblems(problems)
+		for _, p := range problems {
+			g.log.Error("configuration refused", "problem", p.String())
+		}
+		g.log.Error("the configuration stays as it was", "problems", len(problems))
+		return r
+	}
+	h := &g.history
+	h.loaded, h.reloads, h.refused = r.At, h.reloads+1, nil
+	h.notes = notes
+	for _, n := range notes {
+		g.log.Warn("needs a restart", "setting", n)
+	}
+	g.log.Info("configuration taken", "configuration", cfg.File, "version", short(cfg.Version))
+	return r
+}
+
+// short is as much of a version as one can compare by eye.
+func short(version string) string { return version[:min(12, len(version))] }
+
+// Follow has f asked about each new configuration before it comes into force: a
+// problem refuses the reload. done says whether it did come into force. Follow
+// is called before Start.
+func (g *Gateway) Follow(f Follower) { g.followers = append(g.followers, f) }
+
+// A Follower changes with the configuration, as the API does.
+type Follower func(cfg *config.Config, a Admin) (done func(inForce bool), problems []config.Problem)
+
+func (g *Gateway) follow(cfg *config.Config, a Admin) (done func(bool), problems []config.Problem) {
+	var asked []func(bool)
+	done = func(inForce bool) {
+		for _, f := range slices.Backward(asked) {
+			f(inForce)
+		}
+	}
+	for _, f := range g.followers {
+		one, problems := f(cfg, a)
+		if len(problems) > 0 {
+			done(false)
+			return nil, problems
+		}
+		asked = append(asked, one)
+	}
+	return done, nil
+}

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/trust"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+)
+
+// review judges the live connections by a new configuration. Nothing is closed:
+// one that passes goes on under the new policy, one that fails serves the
+// dialogs that live on it.
+func (g *Gateway) review(before, now *snapshot) {
+	for c := range g.server.Endpoint().Review() {
+		why := g.judge(c, before, now)
+		if why != nil && !c.Retired() {
+			g.log.Warn("connection only serves the calls it has: the new configuration would refuse it",
+				"connection", c.ID(), "peer", c.Identity().Peer, "cause", why)
+			g.server.Endpoint().Retire(c)
+		}
+	}
+}
+
+// judge says why a connection may begin nothing new, nil when it may.
+func (g *Gateway) judge(c *transport.Conn, before, now *snapshot) error {
+	name := c.Identity().Peer
+	if name != "" && now.peers.Lookup(name) == nil {
+		return errors.New("the peer is gone")
+	}
+	if c.Info().Inbound {
+		return g.judgeInbound(c, name, before, now)
+	}
+	key := c.Key()
+	if c.Transport() != transport.TLS {
+		return nil
+	}
+	if key.Policy == now.trust.Fingerprint(name) && !c.Retired() {
+		return nil
+	}
+	if p := now.peers.Lookup(name); key.Identity != p.Identity {
+		return fmt.Errorf("it shows our identity %q, and the peer now gets %q", key.Identity, p.Identity)
+	}
+	if now.trust.ClientConfig(name) == nil {
+		return errors.New("the peer is not called over TLS any more")
+	}
+	if _, err := now.trust.VerifyPeer(name, c.TLS().PeerCertificates, trust.Server); err != nil {
+		return err
+	}
+	key.Policy = now.trust.Fingerprint(name)
+	g.server.Endpoint().Rekey(c, key)
+	return nil
+}
+
+// judgeInbound finds out again who has called us. Somebody unknown may turn out
+// to be a peer that was not in the file before.
+func (g *Gateway) judgeInbound(c *transport.Conn, name string, before, now *snapshot) error {
+	if name != "" && !c.Retired() && sameWay(before.peers.Lookup(name), now.peers.Lookup(name)) &&
+		before.trust.Fingerprint(name) == now.trust.Fingerprint(name) && before.sameListener(now, c) {
+		return nil
+	}
+	var chain []*x509.Certificate
+	if st := c.TLS(); st != nil {
+		chain = st.PeerCertificates
+	}
+	p, names, err := now.recognise(c.Info(), chain)
+	switch {
+	case err == nil && name != "" && p.Name != name:
+		return fmt.Errorf("it would be peer %q", p.Name)
+	case err == nil && g.server.Endpoint().Recognise(c, transport.Identity{Peer: p.Name, Names: names}):
+		g.server.Endpoint().Rekey(c, transport.Key{})
+		if name == "" {
+			g.log.Info("connection of a stranger is a peer's now", "connection", c.ID(), "peer", p.Name)
+		}
+	case err != nil && name != "":
+		return err
+	}
+	return nil
+}
+
+// sameListener says whether the listener that a connection came to judges
+// certificates as before. One that is gone judges nothing any more.
+func (snap *snapshot) sameListener(now *snapshot, c *transport.Conn) bool {
+	name := c.Info().Listener
+	return now.listener(name) == nil || snap.trust.ListenerFingerprint(name) == now.trust.ListenerFingerprint(name)
+}
+
+// recognise says who has made an inbound connection.
+func (snap *snapshot) recognise(info transport.ConnInfo, chain []*x509.Certificate) (*peer.Peer, []string, error) {
+	origin := peer.Origin{Transport: info.Transport, Source: info.Remote, Listener: info.Listener}
+	return snap.peers.Identify(origin, chain, snap.verifyCaller)
+}
