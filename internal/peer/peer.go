@@ -2,6 +2,7 @@ package peer
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/sip/transport"
@@ -22,6 +23,14 @@ type Peer struct {
 
 	Identity string   // our certificate on the way to it; empty: none
 	Trust    []string // whose word we take for its certificate
+
+	// From its profile.
+	ResponseTimeout time.Duration // how long it may be silent while there is another target
+	AnswerTimeout   time.Duration // how long it may ring
+	DownFor         time.Duration // how long it is not asked after a failure
+	KeepAlive       time.Duration // how often its calls are asked for; 0: never
+
+	Limits config.Limits
 
 	State *State
 }
@@ -75,15 +84,22 @@ func Compile(cfg *config.Config, before *Table) *Table {
 }
 
 func compile(cfg *config.Config, from *config.Peer) *Peer {
+	profile := cfg.ProfileOf(from)
 	p := &Peer{
 		Name:       from.Name,
 		URI:        from.URI,
-		SIPS:       cfg.ProfileOf(from).SIPS,
+		SIPS:       profile.SIPS,
 		CertNames:  slices.Clone(from.CertificateNames),
 		AcceptFrom: slices.Clone(from.AcceptFrom),
 		Pinned:     from.Listener != "",
 		Identity:   from.Identity,
 		Trust:      slices.Clone(from.Trust),
+
+		ResponseTimeout: profile.ResponseTimeout.Duration,
+		AnswerTimeout:   profile.AnswerTimeout.Duration,
+		DownFor:         profile.DownFor.Duration,
+		KeepAlive:       profile.KeepAlive.Duration,
+		Limits:          from.Limits,
 	}
 	p.Transport, _ = transport.ParseTransport(string(from.URI.Transport))
 	if l := cfg.ListenerFor(from); l != nil {

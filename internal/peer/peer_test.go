@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -196,25 +197,16 @@ func TestByCertificate(t *testing.T) {
 
 func TestStateSurvivesReloadByName(t *testing.T) {
 	before := table(t)
-	before.Lookup("acme").State.SetUp(false)
-	before.Lookup("acme").State.Began()
+	now := time.Now()
+	before.Lookup("acme").State.Failed(now, now, now.Add(time.Minute), "silent")
+	before.Lookup("acme").State.In.Begin(now, 0, 0)
 	cfg, _ := config.Parse("peers.yaml", []byte(strings.ReplaceAll(file, "host:", "guest:")))
 	after := Compile(cfg, before)
-	if s := after.Lookup("acme").State; s != before.Lookup("acme").State || s.Up() || s.Calls() != 1 {
-		t.Errorf("got another state: up %v, calls %d", s.Up(), s.Calls())
+	if s := after.Lookup("acme").State; s != before.Lookup("acme").State || s.Up() || s.In.Calls() != 1 {
+		t.Errorf("got another state: up %v, calls %d", s.Up(), s.In.Calls())
 	}
-	if s := after.Lookup("guest").State; !s.Up() || s.Calls() != 0 {
-		t.Errorf("new peer: up %v, calls %d", s.Up(), s.Calls())
-	}
-}
-
-func TestState(t *testing.T) {
-	var s State
-	if !s.Up() || s.SetUp(true) || !s.SetUp(false) || s.Up() || s.SetUp(false) || !s.SetUp(true) || !s.Up() {
-		t.Error("SetUp does not tell news from repetition")
-	}
-	if s.Began() != 1 || s.Began() != 2 || s.Ended() != 1 || s.Calls() != 1 {
-		t.Error("calls are counted wrongly")
+	if s := after.Lookup("guest").State; !s.Up() || s.In.Calls() != 0 {
+		t.Errorf("new peer: up %v, calls %d", s.Up(), s.In.Calls())
 	}
 }
 
