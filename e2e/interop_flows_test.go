@@ -15,10 +15,11 @@ type document struct {
 }
 
 type call struct {
-	ID     string  `json:"id"`
-	State  string  `json:"state"`
-	Legs   []leg   `json:"legs"`
-	Events []event `json:"events"`
+	ID       string  `json:"id"`
+	State    string  `json:"state"`
+	Sentence string  `json:"sentence"`
+	Legs     []leg   `json:"legs"`
+	Events   []event `json:"events"`
 }
 
 type event struct {
@@ -37,7 +38,9 @@ type leg struct {
 		Local  string `json:"local"`
 		Remote string `json:"remote"`
 		TLS    struct {
-			Version string `json:"version"`
+			Version   string   `json:"version"`
+			Mutual    bool     `json:"mutual"`
+			PeerNames []string `json:"peer_names"`
 		} `json:"tls"`
 		Handshake []struct {
 			From      string `json:"from"`
