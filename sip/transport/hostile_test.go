@@ -219,6 +219,7 @@ func TestPeerMayRestForEver(t *testing.T) {
 		client := newNode(t, network, nil)
 		cred := credentialsOf(ca, tls.VersionTLS13)
 		c := client.dial(TLS, server.listen(TLS, cred.server), cred.client)
+		time.Sleep(time.Hour) // it may also have nothing to say at first
 		send(t, c, message(1, ""))
 		server.wantText(message(1, ""))
 		time.Sleep(24 * time.Hour)

@@ -30,12 +30,15 @@ type Limits struct {
 	HandshakeTimeout, DialTimeout time.Duration
 
 	// FirstMessage is the time from connecting to the first whole message or
-	// keep-alive of an inbound stream, WholeMessage from the first byte of a
+	// keep-alive of an inbound stream; but a peer that proved over TLS who it is may
+	// connect only to be reached. WholeMessage is the time from the first byte of a
 	// message to its last.
 	FirstMessage, WholeMessage time.Duration
 
 	// Idle is the time without a byte in either direction after which the stream
-	// of a known peer ends; zero is never. IdleUnknown is that for everybody else.
+	// of a known peer ends; zero is never, and the default: there may be calls on
+	// it that have nothing to say for hours, and what has died without a word is
+	// found by the keep-alive of TCP. IdleUnknown is that for everybody else.
 	Idle, IdleUnknown time.Duration
 
 	// Pending is how many bytes may wait to be sent to somebody unknown on one

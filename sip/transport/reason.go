@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/sallyport-sip/sallyport/sip"
 )
@@ -38,8 +39,14 @@ type CloseReason struct {
 	// BeforeData says that a TLS 1.3 server ended before its first record: that is
 	// where a client learns that its certificate was refused.
 	BeforeData bool
-	// Unfinished is the number of bytes of a message that was not complete.
+	// Unfinished is the number of bytes of a message that was not complete, and
+	// MidRecord says that a TLS record was not.
 	Unfinished int
+	MidRecord  bool
+	// Idle is how long nothing had passed in either direction before the end.
+	Idle time.Duration
+
+	secure bool // TLS
 }
 
 func (r CloseReason) String() string { return r.Text }
@@ -55,6 +62,21 @@ func (r CloseReason) Notify() string {
 		return "received, none sent"
 	}
 	return "missing"
+}
+
+// Ordinary says that the other side ended the connection as it should: between
+// two messages and on TLS with close_notify, which says that nothing was cut off
+// (RFC 8446 §6.1).
+func (r CloseReason) Ordinary() bool {
+	return !r.Local && !r.CutShort() && (r.NotifyReceived || !r.secure)
+}
+
+// CutShort says that something may have been lost: the connection was reset,
+// ended by an error alert, or in the middle of a message or TLS record. A stream
+// that ends between two messages without close_notify is neither that nor
+// ordinary: many TLS stacks leave it out, and SIP knows where a message ends.
+func (r CloseReason) CutShort() bool {
+	return r.Reset || r.Alert != 0 || r.Unfinished > 0 || r.MidRecord
 }
 
 // AlertOf returns the TLS alert of the other side that an error stands for.
@@ -100,13 +122,27 @@ func (r *CloseReason) explain(err error) {
 	}
 }
 
+// longRest is how long nothing passes before an end of which we say that the
+// connection was idle. Two minutes are usual among peers that clean up.
+const longRest = 10 * time.Second
+
 // complete adds what belongs to any end of a stream.
 func (r *CloseReason) complete(secure bool) {
-	if r.Unfinished > 0 && !r.Local {
-		r.Text += fmt.Sprintf(" in the middle of a message, %d bytes of it had come", r.Unfinished)
+	r.secure = secure
+	if r.Local {
+		return
 	}
-	if secure && r.Ended && !r.NotifyReceived && !r.Local {
+	switch {
+	case r.Unfinished > 0:
+		r.Text += fmt.Sprintf(" in the middle of a message, %d bytes of it had come", r.Unfinished)
+	case r.MidRecord:
+		r.Text += " in the middle of a TLS record"
+	}
+	if secure && r.Ended && !r.NotifyReceived {
 		r.Text += " without close_notify"
+	}
+	if r.Idle >= longRest && !r.CutShort() {
+		r.Text += fmt.Sprintf(" after %v idle", r.Idle.Round(time.Second))
 	}
 }
 

@@ -284,9 +284,10 @@ type streamIn struct {
 	crlf   bool // the last thing was a single CRLF
 	ping   bool // a pong is pending
 
-	spoke   bool      // a whole message or keep-alive has come
-	begun   time.Time // when an unfinished message began; zero when none is
-	last    time.Time // when bytes came
-	by      time.Time // the read deadline that is set
-	counted int       // bytes of Endpoint.unfinished that are ours
+	spoke   bool          // a whole message or keep-alive has come
+	begun   time.Time     // when an unfinished message began; zero when none is
+	last    time.Time     // when bytes came
+	rested  time.Duration // how long nothing had passed when the last read returned, 0 when it gave a message
+	by      time.Time     // the read deadline that is set
+	counted int           // bytes of Endpoint.unfinished that are ours
 }

@@ -45,6 +45,7 @@ func (s *stream) readAll() error {
 		s.arm()
 		err := s.fill()
 		now := time.Now()
+		s.in.rested = now.Sub(s.lastBytes())
 		switch {
 		case s.ending.Load():
 			return nil
@@ -186,7 +187,7 @@ func (s *stream) frame(now time.Time) error {
 func (s *stream) packet(now time.Time, err error) {
 	in := &s.in
 	m := in.msg
-	in.msg = nil
+	in.msg, in.rested = nil, 0
 	s.e.stats.MessagesIn.Add(1)
 	s.e.stats.BytesIn.Add(uint64(len(m.Bytes())))
 	s.e.hooks.tap(s.c, false, s.c.info.Remote, now, m.Bytes())
@@ -243,20 +244,24 @@ func (s *stream) countUnfinished() bool {
 // deadlines returns when the stream is overdue: for its first message, the rest
 // of a message, or any byte at all. Zero is never.
 func (s *stream) deadlines() (first, whole, idle time.Time) {
-	if s.c.info.Inbound && !s.in.spoke {
+	if s.c.info.Inbound && !s.in.spoke && (s.tls == nil || s.c.Identity().Peer == "") {
 		first = s.c.opened.Add(s.e.limits.FirstMessage)
 	}
 	if !s.in.begun.IsZero() {
 		whole = s.in.begun.Add(s.e.limits.WholeMessage)
 	}
 	if rest := s.idleLimit(); rest > 0 {
-		last := s.in.last
-		if written := time.Unix(0, s.active.Load()); written.After(last) {
-			last = written
-		}
-		idle = last.Add(rest)
+		idle = s.lastBytes().Add(rest)
 	}
 	return first, whole, idle
+}
+
+// lastBytes is when something last passed in either direction.
+func (s *stream) lastBytes() time.Time {
+	if written := time.Unix(0, s.active.Load()); written.After(s.in.last) {
+		return written
+	}
+	return s.in.last
 }
 
 // arm sets the read deadline. One that is too early is left alone: waking up
@@ -304,6 +309,8 @@ func (s *stream) overdue(now time.Time) error {
 func (s *stream) otherEnd(err error) {
 	s.mu.Lock()
 	s.why.Unfinished = len(s.in.box.bytes())
+	s.why.MidRecord = s.wire != nil && s.wire.midRecord()
+	s.why.Idle = s.in.rested
 	s.noteEnd(err)
 	start := false
 	if !s.closing && !s.cut {

@@ -300,3 +300,77 @@ func TestTicketAndEndTogetherAreNoRefusal(t *testing.T) {
 		<-done
 	})
 }
+
+// ends are the ways in which the other side of a TLS connection ends it, after
+// two minutes without a byte.
+var ends = []struct {
+	name     string
+	end      func(tc *tls.Conn, nc net.Conn)
+	text     string
+	ordinary bool
+	cut      bool
+}{
+	{"close_notify", func(tc *tls.Conn, nc net.Conn) { tc.Close() },
+		"the other side closed the connection after 2m0s idle", true, false},
+	{"no close_notify", func(_ *tls.Conn, nc net.Conn) { nc.Close() },
+		"the other side closed the connection without close_notify after 2m0s idle", false, false},
+	{"in a record", func(_ *tls.Conn, nc net.Conn) { nc.Write([]byte{23, 3, 3, 0, 100, 1, 2}); nc.Close() },
+		"the other side closed the connection in the middle of a TLS record without close_notify", false, true},
+	{"reset", func(_ *tls.Conn, nc net.Conn) { nc.(*memnet.Conn).Reset() },
+		"the other side reset the connection", false, true},
+}
+
+func TestEndOfAnIdleConnection(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, e := range ends {
+			t.Run(tls.VersionName(version)+", "+e.name, func(t *testing.T) {
+				bubble(t, func(t *testing.T, network *memnet.Network, ca *testca.CA) {
+					n := newNode(t, network, nil)
+					tc, nc := foreign(t, n, network, credentialsOf(ca, version))
+					time.Sleep(2 * time.Minute)
+					e.end(tc, nc)
+					why := n.wantClosed("the other side")
+					if why.Text != e.text || why.Ordinary() != e.ordinary || why.CutShort() != e.cut || why.Err != nil && e.ordinary {
+						t.Errorf("%q, ordinary: %v, cut short: %v, %+v", why, why.Ordinary(), why.CutShort(), why)
+					}
+					if why.Idle != 2*time.Minute && !why.MidRecord {
+						t.Errorf("idle for %v, want two minutes", why.Idle)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What the last read brought ends the rest; so does what we wrote.
+func TestBusyConnectionWasNotIdle(t *testing.T) {
+	for _, ours := range []bool{true, false} {
+		bubble(t, func(t *testing.T, network *memnet.Network, ca *testca.CA) {
+			n := newNode(t, network, nil)
+			tc, _ := foreign(t, n, network, credentialsOf(ca, tls.VersionTLS13))
+			time.Sleep(2 * time.Minute)
+			if ours {
+				send(t, want(t, n.opened, "the connection"), message(2, ""))
+			} else {
+				write(t, tc, message(2, ""))
+				n.wantText(message(2, ""))
+			}
+			time.Sleep(time.Second)
+			tc.Close()
+			if why := n.wantClosed("the other side"); why.Idle != time.Second || why.Text != "the other side closed the connection" || !why.Ordinary() {
+				t.Errorf("%q, idle for %v, ordinary: %v", why, why.Idle, why.Ordinary())
+			}
+		})
+	}
+}
+
+func TestOurCloseIsNotTheOtherSides(t *testing.T) {
+	bubble(t, func(t *testing.T, network *memnet.Network, ca *testca.CA) {
+		n := newNode(t, network, nil)
+		foreign(t, n, network, credentialsOf(ca, tls.VersionTLS13))
+		want(t, n.opened, "the connection").Close(errors.New("enough"))
+		if why := n.wantClosed("enough"); why.Ordinary() || why.CutShort() || why.Text != "enough" {
+			t.Errorf("%+v", why)
+		}
+	})
+}
