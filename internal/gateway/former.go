@@ -16,16 +16,18 @@ type former struct {
 	trust *trust.Set // of this peer alone
 }
 
+func inCalls(p *peer.Peer) bool { return p.State.In.Calls() > 0 || p.State.Out.Calls() > 0 }
+
 // formerPeers returns those of before that are still needed.
 func formerPeers(before *snapshot, now *peer.Table) []former {
 	var all []former
 	for _, f := range before.former {
-		if f.State.Calls() > 0 {
+		if inCalls(f.Peer) {
 			all = append(all, f)
 		}
 	}
 	for _, p := range before.peers.All() {
-		if p.State.Calls() > 0 && !sameWay(p, now.Lookup(p.Name)) {
+		if inCalls(p) && !sameWay(p, now.Lookup(p.Name)) {
 			all = append(all, former{p, before.trust.Of(p.Name)})
 		}
 	}
@@ -42,7 +44,7 @@ func sameWay(a, b *peer.Peer) bool {
 // wasPeer says whether a packet came from a former peer.
 func (snap *snapshot) wasPeer(p *transport.Packet) bool {
 	for _, f := range snap.former {
-		if f.State.Calls() == 0 {
+		if !inCalls(f.Peer) {
 			continue
 		}
 		if p.Conn.Transport() != transport.UDP {
@@ -70,7 +72,7 @@ func (snap *snapshot) trustOf(name string) *trust.Set {
 // lookupFormer returns the latest of a name, nil when there is none.
 func (snap *snapshot) lookupFormer(name string) *former {
 	for i := len(snap.former) - 1; i >= 0; i-- {
-		if f := &snap.former[i]; f.Name == name && f.State.Calls() > 0 {
+		if f := &snap.former[i]; f.Name == name && inCalls(f.Peer) {
 			return f
 		}
 	}
