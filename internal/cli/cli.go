@@ -26,6 +26,7 @@ var commands = []struct {
 	build func(*app) *cobra.Command
 }{
 	{"demo", demo},
+	{"init", initCommand},
 	{"serve", serve},
 	{"check", check},
 	{"cert", cert},

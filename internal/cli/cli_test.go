@@ -107,7 +107,7 @@ func checkHelp(t *testing.T, c *cobra.Command) {
 		t.Errorf("short text %q: want a sentence without a full stop", c.Short)
 	}
 	examples := 0
-	for line := range strings.Lines(c.Example) {
+	for line := range strings.Lines(strings.ReplaceAll(c.Example, "\\\n", "")) {
 		_, line, ok := strings.Cut(line, "sallyport ")
 		if !ok {
 			continue
