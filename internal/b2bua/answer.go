@@ -29,7 +29,7 @@ type answer struct {
 	lasts    time.Time // when it is given up
 	acked    bool      // the near leg's ACK came, or is not waited for any more
 	ack      []byte    // the ACK on the far leg, once it was sent
-	bye      *string   // the Reason of a BYE on the near leg that waits for its ACK
+	bye      *parting  // the BYE on the near leg that waits for its ACK
 }
 
 // begin sends the 2xx to the near leg and waits for its ACK.
@@ -64,7 +64,7 @@ func (n *answer) unacknowledged(s *ua.Shard) {
 	n.call.record(callflow.TimedOut, n.near.leg, 0, "no ACK to the 2xx")
 	n.settled(s)
 	n.acknowledge(s, nil)
-	n.call.end(s, nil, "no ACK came from "+n.near.leg.peer.Name)
+	n.call.endFor(s, nil, 408, "no ACK came from "+n.near.leg.peer.Name)
 }
 
 // acknowledged deals with the ACK to a 2xx.
@@ -87,10 +87,10 @@ func (c *Call) acknowledged(s *ua.Shard, f *fork, m *sip.Message) {
 func (n *answer) settled(s *ua.Shard) {
 	s.Stop(&n.timer)
 	n.acked, n.ok = true, nil
-	if reason := n.bye; reason != nil {
+	if p := n.bye; p != nil {
 		n.bye = nil
 		n.call.waiting--
-		n.call.sayBye(s, n.near, *reason)
+		n.call.sayBye(s, n.near, *p)
 	}
 }
 
@@ -99,8 +99,9 @@ func (n *answer) settled(s *ua.Shard) {
 // sending its 2xx.
 func (n *answer) acknowledge(s *ua.Shard, m *sip.Message) {
 	if n.ack == nil {
-		n.ack, _ = n.far.request(s, sip.ACK, n.farSeq, m, nil)
+		n.ack, _ = n.far.request(s, draft{method: sip.ACK, seq: n.farSeq, across: m})
 		n.far.transmit(s, n.ack)
+		n.far.offering = false // its offer in the 2xx, if it made one
 	}
 }
 
@@ -125,7 +126,7 @@ func (c *Call) again(s *ua.Shard, far *fork, seq uint32) {
 			return
 		}
 	}
-	ack, _ := far.request(s, sip.ACK, seq, nil, nil)
+	ack, _ := far.request(s, draft{method: sip.ACK, seq: seq})
 	far.transmit(s, ack)
 }
 
@@ -157,6 +158,13 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 		u.lost(s, a.leg, &sip.StatusError{Code: 502, Err: errNoDialog})
 		return
 	}
+	if f.left {
+		// One side has ended this dialog meanwhile, and the 2xx has ended the others:
+		// who forked the INVITE cancels them.
+		a.decline(s, m)
+		u.desert(s, a.leg, "")
+		return
+	}
 	cseq, _ := u.invite.CSeq()
 	n := &answer{
 		call: c, near: f.joined, far: f, server: u.server,
@@ -167,17 +175,20 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	c.in.dialogHeaders(&b, u.invite)
 	copyAcross(&b, m, c.in.place)
 	n.ok = b.Finish(m.Body())
+	f.joined.responded(sip.INVITE, m)
 	c.state = answered
 	f.joined.dialog.Confirm()
 	c.in.winner, c.out.winner = f.joined, f
+	for _, lost := range c.in.forks {
+		if lost != f.joined {
+			lost.joined = nil // what comes in it from now on gets 481
+		}
+	}
 	u.final = true
 	u.invite.Release()
 	u.invite = nil
 	c.taken(s, n.code)
 	n.begin(s)
-	if f.left {
-		c.hangUp(s, f, "", "BYE from "+f.leg.peer.Name+", which overtook its 2xx")
-	}
 }
 
 // decline ends the dialog of a 2xx that nobody waits for: it gets its ACK each
@@ -194,6 +205,6 @@ func (a *attempt) decline(s *ua.Shard, m *sip.Message) {
 	}
 	a.leg.call.again(s, f, inviteCSeq)
 	if !f.left {
-		a.leg.call.sayBye(s, f, a.cancel)
+		a.leg.call.sayBye(s, f, parting{reason: a.cancel})
 	}
 }

@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"errors"
 	"net/netip"
 
 	"github.com/sallyport-sip/sallyport/internal/peer"
@@ -28,6 +29,12 @@ func roomFor(m *sip.Message) int { return len(m.Bytes()) }
 // newCaller makes the leg of the peer that called, with its first dialog.
 func newCaller(s *ua.Shard, c *Call, inv Invite) (*Leg, error) {
 	p := inv.Packet
+	if p.Msg.Has(sip.HdrReplaces) || p.Msg.Has(sip.HdrJoin) {
+		// "If no match is found, the UAS rejects the INVITE with a 481" (RFC 3891 §3).
+		// It names a dialog on the other side of the caller, of which nothing is known
+		// here, and to call the target all the same would ring somebody who is busy.
+		return nil, &sip.StatusError{Code: 481, Err: errors.New("it is to replace or join a dialog, and the gateway knows none that it may")}
+	}
 	l := &Leg{
 		call: c, peer: inv.From, secure: inv.Secure,
 		place:    c.engine.ways.Place(inv.From, p.Conn),
@@ -61,6 +68,8 @@ func (c *Call) newTarget(s *ua.Shard, to *peer.Peer, flow ua.Flow, secure bool) 
 		Remote:     dialog.Party{URI: uriText(l.secure, ruri.User, host(to.URI.Host))},
 		Secure:     l.secure,
 	}
+	cseq, _ := c.setup.invite.CSeq()
+	l.round = round{cseq.Seq, inviteCSeq}
 	l.hop = hop{peer: to.Name, callID: l.callID, sent: s.Now()}
 	l.remember(l.localTag)
 	c.out = l
@@ -140,37 +149,45 @@ func (a *attempt) invite(m *sip.Message) []byte {
 	return b.Finish(m.Body())
 }
 
-// request writes a request in a dialog of the leg, with the headers and the
-// body of the one that crosses, if any, and returns it with its branch.
-func (f *fork) request(s *ua.Shard, method sip.Method, seq uint32, across *sip.Message, extra func(*sip.Builder)) (b, branch []byte) {
-	l := f.leg
-	l.settle()
-	size := 768
-	if across != nil {
-		size += len(across.Bytes())
-	}
-	w := newBuilder(size)
-	f.dialog.Start(&w, method)
-	branch = s.NewBranch()
-	l.place.via(&w, branch)
-	w.HeaderInt("Max-Forwards", int64(hopsOf(across)))
-	f.dialog.Headers(&w, method, seq)
-	if dialog.Refreshes(method) {
-		l.place.contact(&w, l.secure)
-	}
-	if extra != nil {
-		extra(&w)
-	}
-	if across == nil {
-		return w.Finish(nil), branch
-	}
-	copyAcross(&w, across, l.place)
-	return w.Finish(across.Body()), branch
+// draft is what a request has besides what its dialog says.
+type draft struct {
+	method sip.Method
+	seq    uint32       // CSeq number
+	across *sip.Message // its headers and its body cross; nil for a request of our own
+	fields []byte       // further header lines, with their line ends
+	but    sip.HeaderID // one that does not cross because fields has it
 }
 
-// hopsOf is one less than what a request that crosses had left.
+// request writes a request in a dialog of the leg and returns it with its
+// branch.
+func (f *fork) request(s *ua.Shard, d draft) (b, branch []byte) {
+	l := f.leg
+	l.settle()
+	size := 768 + len(d.fields)
+	if d.across != nil {
+		size += len(d.across.Bytes())
+	}
+	w := newBuilder(size)
+	f.dialog.Start(&w, d.method)
+	branch = s.NewBranch()
+	l.place.via(&w, branch)
+	w.HeaderInt("Max-Forwards", int64(hopsOf(d.across)))
+	f.dialog.Headers(&w, d.method, d.seq)
+	if dialog.Refreshes(d.method) {
+		l.place.contact(&w, l.secure)
+	}
+	w.Raw(d.fields)
+	if d.across == nil {
+		return w.Finish(nil), branch
+	}
+	copyAcross(&w, d.across, l.place, d.but)
+	return w.Finish(d.across.Body()), branch
+}
+
+// hopsOf is one less than what a request that crosses had left. A BYE has been
+// answered on its own leg already, and must not get lost on the other.
 func hopsOf(m *sip.Message) int {
-	if m == nil {
+	if m == nil || m.Method() == sip.BYE {
 		return 70
 	}
 	if n, ok := m.MaxForwards(); ok {
@@ -199,7 +216,7 @@ func (l *Leg) counterpart(s *ua.Shard, far *fork) *fork {
 		d.ID.LocalTag = string(s.NewTag())
 		l.remember(d.ID.LocalTag)
 	}
-	f := &fork{leg: l, dialog: &d, joined: far}
+	f := &fork{leg: l, dialog: &d, joined: far, offering: describes(l.call.setup.invite)}
 	l.forks = append(l.forks, f)
 	return f
 }

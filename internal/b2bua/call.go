@@ -1,8 +1,11 @@
 package b2bua
 
 import (
+	"time"
+
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transaction"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
@@ -29,9 +32,12 @@ type Call struct {
 	setup   *setup      // the INVITE that began the call
 	answers []*answer   // INVITEs answered with a 2xx whose ACK may still come or be owed
 	passing []*exchange // requests inside the dialogs without a final response yet
-	waiting int         // farewells under way: BYE and CANCEL without a final response
-	gone    bool        // not counted any more
-	facts   facts       // for its record
+	usages  []*subscription
+	waiting int               // farewells under way: BYE and CANCEL without a final response
+	gone    bool              // not counted any more
+	lingers time.Time         // until then a call that is over is kept for what comes late
+	timer   transaction.Timer // for that
+	facts   facts             // for its record
 }
 
 func (e *Engine) newCall(s *ua.Shard) *Call {
@@ -66,7 +72,7 @@ func (c *Call) request(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packe
 	switch {
 	case p.Msg.Method() == sip.BYE:
 		c.bye(s, f, tx, p.Msg)
-	case c.state == over:
+	case c.state != over && f.left, c.state == over && !c.outlives(f, p.Msg):
 		s.Reply(tx, &sip.StatusError{Code: 481})
 	default:
 		c.cross(s, f, tx, p)
@@ -81,19 +87,47 @@ func (c *Call) uncount() {
 	}
 }
 
-// finish lets go of a call that is over once its last farewell is answered. Its
-// tags are forgotten then: until that, a BYE that crosses ours gets its 200.
+// finish lets go of a call that is over, once its last farewell is answered, no
+// 2xx can come any more and no subscription is left. Its tags are forgotten then:
+// until that, a BYE that crosses ours gets its 200.
 func (c *Call) finish() {
 	if c.state != over || c.waiting > 0 {
 		return
+	}
+	now := c.calls.shard.Now()
+	if !c.gone {
+		c.lingers = now.Add(c.late())
 	}
 	c.uncount()
 	if !c.setup.done() {
 		return // a 2xx may still come, or come again
 	}
+	c.expire(now)
+	until := c.subscribed()
+	if until.Before(c.lingers) {
+		until = c.lingers
+	}
+	if until.After(now) {
+		c.timer.Owner = c
+		c.timer.Fire = func(owner any, _ time.Time) { owner.(*Call).finish() }
+		c.calls.shard.Schedule(&c.timer, until.Sub(now))
+		return
+	}
+	c.calls.shard.Stop(&c.timer)
 	delete(c.calls.all, c)
 	c.in.forget()
 	if c.out != nil {
 		c.out.forget()
 	}
+}
+
+// late is for how long a message may come that was sent before the call was
+// over: T4, where datagrams overtake one another (RFC 3261 §17.1.2.2).
+func (c *Call) late() time.Duration {
+	for _, l := range [...]*Leg{c.in, c.out} {
+		if l != nil && l.flow.Conn != nil && !l.flow.Conn.Transport().Reliable() {
+			return c.calls.shard.Server().Timers.T4
+		}
+	}
+	return 0
 }

@@ -26,8 +26,20 @@ func (u *setup) Cancelled(s *ua.Shard, _ *ua.ServerTx, p *transport.Packet) {
 	}
 	c.record(callflow.Noted, c.in, 0, "the caller gave up")
 	c.ended(c.in, 487, reasonOf(p.Msg), "the caller gave up")
-	u.abandon(s, string(p.Msg.First(sip.HdrReason)))
+	u.abandon(s, reasonOf(p.Msg))
 	u.refuse(s, &sip.StatusError{Code: 487})
+}
+
+// desert ends a call whose last early dialog one side has left with a BYE.
+func (u *setup) desert(s *ua.Shard, by *Leg, reason string) {
+	code, why := 487, "the caller ended the early dialog"
+	if by.out {
+		code, why = 480, "the callee ended its early dialog"
+	}
+	u.call.record(callflow.Noted, by, 0, why)
+	u.call.ended(by, code, reason, why)
+	u.abandon(s, reason)
+	u.refuse(s, &sip.StatusError{Code: code})
 }
 
 // abandon stops the attempt under way. reason is the value of the Reason header

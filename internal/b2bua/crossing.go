@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -29,16 +30,24 @@ type exchange struct {
 	repeated      bool   // it was sent once more, on a new connection
 
 	nearSeq, farSeq uint32
-	cancelled       bool
-	rang            bool
-	cancelSent      bool
-	final           bool // the near leg has a final response
+	target          string // where the near side moves to when the request is accepted
+
+	usage   *subscription // that it belongs to, if any
+	last    bool          // of a NOTIFY: the subscription ends with it
+	expires time.Duration // of a NOTIFY: how long the subscription lasts
+
+	reason     string // the Reason of the CANCEL that is due
+	cancelled  bool
+	rang       bool
+	cancelSent bool
+	final      bool // the near leg has a final response
 }
 
 // cross passes a request on to the other leg.
 func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet) {
 	m := p.Msg
-	if f.joined == nil {
+	far := f.partner()
+	if far == nil {
 		s.Reply(tx, &sip.StatusError{Code: 481})
 		return
 	}
@@ -46,11 +55,9 @@ func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet)
 		s.Reply(tx, &sip.StatusError{Code: 483})
 		return
 	}
-	if m.Method() == sip.INVITE {
-		if err := c.glare(f); err != nil {
-			s.Reply(tx, err)
-			return
-		}
+	if err := c.glare(f, m); err != nil {
+		s.Reply(tx, err)
+		return
 	}
 	if m.Method() == sip.REFER && bytes.Contains(bytes.ToLower(m.First(sip.HdrReferTo)), []byte("replaces=")) {
 		// It names a dialog that only this leg's side knows.
@@ -58,13 +65,37 @@ func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet)
 		return
 	}
 	cseq, _ := m.CSeq()
-	x := &exchange{
-		call: c, near: f, far: f.joined, method: m.Method(), server: tx,
-		nearSeq: cseq.Seq, farSeq: f.joined.dialog.NextSeq(),
+	x := &exchange{call: c, near: f, far: far, method: m.Method(), server: tx, nearSeq: cseq.Seq}
+	d := draft{method: x.method, across: m}
+	switch x.method {
+	case sip.PRACK:
+		rack, err := far.leg.rack(m)
+		if err != nil {
+			s.Reply(tx, err)
+			return
+		}
+		d.fields = rack
+	case sip.NOTIFY:
+		x.usage = c.subscriptionOf(far, f, m)
+		x.last, x.expires = notice(m)
+		d.fields = x.usage.eventAcross(m)
+	case sip.SUBSCRIBE:
+		d.fields = c.subscriptionOf(f, far, m).eventAcross(m)
 	}
+	if d.fields != nil {
+		d.but = sip.HdrEvent
+	}
+	x.farSeq = far.dialog.NextSeq()
+	x.target, _ = dialog.Target(m)
+	if x.method == sip.INVITE {
+		far.leg.round = round{x.nearSeq, x.farSeq}
+	}
+	c.subscribe(s, x, m)
+	f.requested(m)
 	tx.User = x
 	c.passing = append(c.passing, x)
-	x.bytes, x.branch = x.far.request(s, x.method, x.farSeq, m, x.rack(m))
+	d.seq = x.farSeq
+	x.bytes, x.branch = far.request(s, d)
 	x.send(s)
 }
 
@@ -82,51 +113,20 @@ func (x *exchange) send(s *ua.Shard) {
 	})
 }
 
-// glare refuses an INVITE in a dialog while another is under way. "A UAS that
-// receives a second INVITE before it sends the final response to a first INVITE
-// ... on the same dialog MUST return a 500 ... and MUST include a Retry-After
-// header field with a randomly chosen value of between 0 and 10 seconds." "A
-// UAS that receives an INVITE on a dialog while an INVITE it had sent on that
-// dialog is in progress MUST return a 491" (RFC 3261 §14.2); the same while one
-// was answered and has no ACK yet.
-func (c *Call) glare(f *fork) *sip.StatusError {
-	second := &sip.StatusError{Code: 500, Header: fmt.Sprintf("Retry-After: %d", rand.IntN(11))}
-	if c.state == trying && f.leg == c.in {
-		return second
+// rack writes the RAck of a PRACK to the leg: the response number is the far
+// side's own and passes, the INVITE's CSeq number is the leg's (RFC 3262 §7.2).
+// One that names no INVITE that the leg has seen has nothing to acknowledge.
+func (l *Leg) rack(m *sip.Message) ([]byte, *sip.StatusError) {
+	number, rest, ok := bytes.Cut(bytes.TrimSpace(m.First(sip.HdrRAck)), []byte(" "))
+	seq, _, _ := bytes.Cut(bytes.TrimLeft(rest, " "), []byte(" "))
+	n, err := strconv.ParseUint(string(seq), 10, 32)
+	switch {
+	case !ok || err != nil:
+		return nil, &sip.StatusError{Code: 400, Reason: "Bad Request: RAck"}
+	case uint32(n) != l.round.nearSeq:
+		return nil, &sip.StatusError{Code: 481}
 	}
-	for _, x := range c.passing {
-		if x.method == sip.INVITE && x.near == f {
-			return second
-		} else if x.method == sip.INVITE {
-			return &sip.StatusError{Code: 491}
-		}
-	}
-	if c.state == trying || slices.ContainsFunc(c.answers, func(n *answer) bool { return !n.acked }) {
-		return &sip.StatusError{Code: 491}
-	}
-	return nil
-}
-
-// rack writes the RAck of a PRACK: the response number is the target's own and
-// passes, the INVITE's CSeq number is that of the far leg (RFC 3262 §7.2).
-func (x *exchange) rack(m *sip.Message) func(*sip.Builder) {
-	value := m.First(sip.HdrRAck)
-	if value == nil {
-		return nil
-	}
-	number, _, _ := bytes.Cut(value, []byte(" "))
-	seq := x.call.inviteSeq(x.far.leg)
-	return func(b *sip.Builder) { b.Header("RAck", string(number), fmt.Sprintf(" %d INVITE", seq)) }
-}
-
-// inviteSeq is the CSeq number of the INVITE under way towards a leg.
-func (c *Call) inviteSeq(l *Leg) uint32 {
-	for _, x := range c.passing {
-		if x.method == sip.INVITE && x.far.leg == l {
-			return x.farSeq
-		}
-	}
-	return inviteCSeq
+	return fmt.Appendf(nil, "RAck: %s %d INVITE\r\n", number, l.round.farSeq), nil
 }
 
 // Response makes the exchange a ua.ClientUser.
@@ -147,26 +147,50 @@ func (x *exchange) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 		}
 		return
 	}
-	if code >= 200 && code < 300 {
-		x.far.dialog.Refresh(m)
-	}
+	x.accept(m)
+	x.near.responded(x.method, m)
 	x.pass(s, m)
+	if code < 200 {
+		return
+	}
+	x.call.notified(s, x, code, m)
 	if x.fatal(code) {
 		var left *fork
 		if code == 481 {
 			left = x.far // who does not know the dialog needs no BYE
 		}
-		x.call.end(s, left, fmt.Sprintf("%s answered %d to %s", x.far.leg.peer.Name, code, x.method))
+		x.call.endFor(s, left, code, fmt.Sprintf("%s answered %d to %s", x.far.leg.peer.Name, code, x.method))
 	}
 }
 
-// fatal says whether a final response means that the call is over at the far
-// leg. A 481 to another method ends another usage of the dialog (RFC 5057 §5.1),
-// that to a PRACK none at all: it only knew no such 1xx (RFC 3262 §3).
+// accept moves the remote targets of both dialogs when a target refresh request
+// is accepted: by a 2xx, or an INVITE by a reliable 1xx. One that is refused
+// changes nothing (RFC 3261 §14.1).
+func (x *exchange) accept(m *sip.Message) {
+	code := m.StatusCode()
+	if code >= 300 || code < 200 && !m.Has(sip.HdrRSeq) {
+		return
+	}
+	if x.target != "" {
+		x.near.dialog.Target = x.target
+	}
+	x.far.dialog.Refresh(m) // that of the 2xx; one that is no target is as good as none
+}
+
+// fatal says whether a final response, a 408 standing for none, means that the
+// session is over at the far leg. Those of another usage do not, nor any to a
+// PRACK, whose 481 only says that there was no such 1xx (RFC 3262 §3), nor to a
+// MESSAGE or OPTIONS: that one request was not for this side. An INFO is of the
+// session, but its contents may be refused in any words.
 func (x *exchange) fatal(code int) bool {
+	if x.far != x.far.leg.winner {
+		return false
+	}
 	switch x.method {
-	case sip.INVITE, sip.UPDATE, sip.INFO:
-		return dialog.Ends(code) && x.far == x.far.leg.winner
+	case sip.INVITE, sip.UPDATE:
+		return dialog.EndsSession(code)
+	case sip.INFO:
+		return dialog.Ends(code)
 	}
 	return false
 }
@@ -203,6 +227,7 @@ func (x *exchange) pass(s *ua.Shard, m *sip.Message) {
 // fail answers the near leg ourselves.
 func (x *exchange) fail(s *ua.Shard, code int) {
 	if !x.final {
+		x.near.void(x.method)
 		x.close()
 		s.Reply(x.server, &sip.StatusError{Code: code})
 	}
@@ -225,11 +250,11 @@ func (x *exchange) MayCancel(_ *ua.Shard, _ *ua.ServerTx, p *transport.Packet) b
 // Cancelled makes the exchange a ua.ServerUser: a re-INVITE is given up, and
 // what the far leg then answers crosses as usual. "A CANCEL request has no impact
 // on the processing of transactions with any other method" (RFC 3261 §9.2).
-func (x *exchange) Cancelled(s *ua.Shard, _ *ua.ServerTx, _ *transport.Packet) {
+func (x *exchange) Cancelled(s *ua.Shard, _ *ua.ServerTx, p *transport.Packet) {
 	if x.method != sip.INVITE {
 		return
 	}
-	x.cancelled = true
+	x.cancelled, x.reason = true, reasonOf(p.Msg)
 	if x.rang {
 		x.sendCancel(s)
 	}
@@ -246,6 +271,9 @@ func (x *exchange) sendCancel(s *ua.Shard) {
 	l.place.via(&b, x.branch)
 	b.HeaderInt("Max-Forwards", 70)
 	d.Headers(&b, sip.CANCEL, x.farSeq)
+	if x.reason != "" {
+		b.Header("Reason", x.reason)
+	}
 	x.call.waiting++
 	s.Request(x.client.Flow(), sip.CANCEL, x.branch, b.Finish(nil), &farewell{call: x.call})
 	s.CancelSent(x.client)
@@ -273,7 +301,8 @@ func (x *exchange) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 	}
 	x.call.record(callflow.TimedOut, x.far.leg, code, fmt.Sprintf("no answer to %s: %v", x.method, err))
 	x.fail(s, code)
+	x.call.notified(s, x, code, nil)
 	if x.fatal(code) {
-		x.call.end(s, nil, fmt.Sprintf("%s did not answer %s", x.far.leg.peer.Name, x.method))
+		x.call.endFor(s, nil, code, fmt.Sprintf("%s did not answer %s", x.far.leg.peer.Name, x.method))
 	}
 }

@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/sallyport-sip/sallyport/sip"
 )
@@ -35,10 +36,11 @@ var stays = func() (t [256]bool) {
 	return t
 }()
 
-// copyAcross writes the headers of m that cross to the other leg.
-func copyAcross(b *sip.Builder, m *sip.Message, place Place) {
+// copyAcross writes the headers of m that cross to the other leg, all but
+// those of a known header that is written in another way.
+func copyAcross(b *sip.Builder, m *sip.Message, place Place, but ...sip.HeaderID) {
 	for f := range m.Fields() {
-		if !stays[f.ID] {
+		if !stays[f.ID] && (f.ID == sip.HdrOther || !slices.Contains(but, f.ID)) {
 			b.Field(f)
 		}
 	}

@@ -27,6 +27,7 @@ type Leg struct {
 	localTag string // of the first dialog; a leg out has no other
 	forks    []*fork
 	winner   *fork // the dialog that was answered
+	round    round // the last INVITE that crossed to the leg
 
 	first *dialog.Dialog // of a caller: what each of its dialogs begins as a copy of
 	uac   *dialog.UAC    // of a target: its INVITE, and the dialogs that it made
@@ -41,6 +42,18 @@ type fork struct {
 	dialog *dialog.Dialog
 	joined *fork // the dialog on the other leg that it is joined with; nil when there is none any more
 	left   bool  // a BYE was sent or received
+
+	offering  bool // its peer's offer crossed and has no answer yet; see glare.go
+	described bool // a response to its INVITE has had a description
+}
+
+// partner is the dialog on the other leg that a request goes to; nil when
+// either of the two is over.
+func (f *fork) partner() *fork {
+	if f.joined == nil || f.joined.joined != f {
+		return nil
+	}
+	return f.joined
 }
 
 // fork returns the dialog with these tags, nil when there is none.
@@ -64,12 +77,17 @@ func (l *Leg) forget() {
 	}
 }
 
+// round is an INVITE that crossed: its CSeq numbers on the leg that it came from
+// and on the one that it went to. A PRACK names it by the first (RFC 3262 §7.2).
+type round struct{ nearSeq, farSeq uint32 }
+
 // received takes note of a request in the dialog: its CSeq must be higher than
-// the last one's (RFC 3261 §12.2.2), and it may move the remote target.
+// the last one's (RFC 3261 §12.2.2), and its Contact such that it can become the
+// remote target.
 func (f *fork) received(m *sip.Message) *sip.StatusError {
 	err := f.dialog.Receive(m)
 	if err == nil {
-		err = f.dialog.Refresh(m)
+		_, err = dialog.Target(m)
 	}
 	if status, ok := errors.AsType[*sip.StatusError](err); ok {
 		return status

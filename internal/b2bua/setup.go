@@ -192,7 +192,11 @@ func (u *setup) tagFor(a *attempt, m *sip.Message) []byte {
 func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
 	tag := u.call.in.localTag
 	if f := u.fork(s, a, m); f != nil {
+		if f.left {
+			return // the caller has ended that dialog
+		}
 		tag = f.joined.dialog.ID.LocalTag
+		f.joined.responded(sip.INVITE, m)
 	}
 	var b sip.Builder
 	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(tag), roomFor(m))

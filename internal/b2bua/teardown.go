@@ -11,27 +11,69 @@ import (
 
 var errNoDialog = errors.New("its 2xx has no To tag or no Contact that could be used")
 
+// parting is what a BYE of ours says besides its dialog: what crosses of the
+// other leg's, or why the gateway ends the call.
+type parting struct {
+	across *sip.Message // the other leg's BYE; nil when there was none
+	reason string       // the value of Reason, empty when there is none (RFC 3326)
+}
+
+func partingOf(m *sip.Message) parting { return parting{m, reasonOf(m)} }
+
+// kept is the parting for a BYE that is sent later.
+func (p parting) kept() *parting {
+	if p.across != nil {
+		p.across = p.across.Clone()
+	}
+	return &p
+}
+
 // bye is a BYE from one leg: it is answered at once, and the other leg gets one.
 func (c *Call) bye(s *ua.Shard, f *fork, tx *ua.ServerTx, m *sip.Message) {
 	s.Reply(tx, &sip.StatusError{Code: 200})
-	f.left = true // also if early: its 2xx may have been overtaken
-	reason := string(m.First(sip.HdrReason))
+	again := f.left
+	f.left = true
 	switch {
 	case c.state == over:
 		c.spare(s, f)
+	case again:
 	case c.state == answered:
 		if f == c.in.winner || f == c.out.winner {
-			c.hangUp(s, f, reason, "BYE from "+f.leg.peer.Name)
+			c.hangUp(s, f, partingOf(m), "BYE from "+f.leg.peer.Name)
 		}
-	case f.leg == c.in:
-		// The caller ends an early dialog (RFC 3261 §15): as good as a CANCEL.
-		c.record(callflow.Noted, c.in, 0, "the caller ended the early dialog")
-		c.ended(c.in, 487, reason, "the caller ended the early dialog")
-		c.setup.abandon(s, reason)
-		c.setup.refuse(s, &sip.StatusError{Code: 487})
+	default:
+		c.early(s, f, m)
 	}
-	// The callee "MUST NOT send a BYE on early dialogs" (RFC 3261 §15): the INVITE
-	// of one that does still needs a final response.
+}
+
+// early is a BYE on an early dialog. The caller may end one of several so: then
+// that fork alone is told, and the others go on ringing. With the last one the
+// call is over: as good as a CANCEL (RFC 3261 §15). The callee "MUST NOT send a
+// BYE on early dialogs"; of one that does no answer is waited for, and its INVITE
+// is cancelled.
+func (c *Call) early(s *ua.Shard, f *fork, m *sip.Message) {
+	far := f.partner()
+	if far == nil {
+		return // it was over already
+	}
+	far.left = true
+	switch {
+	case !c.setup.attempt.ringing():
+		c.setup.desert(s, f.leg, reasonOf(m))
+	case f.leg == c.in:
+		c.record(callflow.Noted, c.in, 0, "the caller ended one of several early dialogs")
+		c.sayBye(s, far, partingOf(m))
+	}
+}
+
+// ringing says whether one of the attempt's early dialogs is left.
+func (a *attempt) ringing() bool {
+	for _, f := range a.leg.forks {
+		if !f.left {
+			return true
+		}
+	}
+	return false
 }
 
 // spare takes back the BYE that waits for the ACK of a side which has sent its
@@ -47,43 +89,41 @@ func (c *Call) spare(s *ua.Shard, f *fork) {
 	c.finish()
 }
 
-// end ends an answered call or gives one up that is not, for a reason of ours.
-// left is the dialog that needs no BYE, if any.
-func (c *Call) end(s *ua.Shard, left *fork, why string) {
+// end ends an answered call, or gives one up that is not, because the gateway
+// has to.
+func (c *Call) end(s *ua.Shard, left *fork, why string) { c.endFor(s, left, 503, why) }
+
+// endFor ends an answered call or gives one up that is not, for a reason of ours
+// that status names. left is the dialog that needs no BYE, if any.
+func (c *Call) endFor(s *ua.Shard, left *fork, status int, why string) {
+	reason := reasonFor(status)
 	switch c.state {
 	case trying:
 		c.record(callflow.Noted, c.in, 0, why)
-		c.ended(nil, 503, "", why)
-		c.setup.abandon(s, "")
+		c.ended(nil, 503, reason, why)
+		c.setup.abandon(s, reason)
 		c.setup.refuse(s, &sip.StatusError{Code: 503, Header: "Retry-After: 10"})
 	case answered:
 		if left != nil {
 			left.left = true
 		}
-		c.hangUp(s, nil, "", why)
+		c.hangUp(s, nil, parting{reason: reason}, why)
 	}
 }
 
 // hangUp sends BYE to each leg of an answered call that has not left by itself,
 // and gives up what still crosses between them.
-func (c *Call) hangUp(s *ua.Shard, by *fork, reason, why string) {
+func (c *Call) hangUp(s *ua.Shard, by *fork, p parting, why string) {
 	c.state = over
 	leg := c.in
 	if by != nil {
 		leg = by.leg
-		c.ended(leg, 200, reason, why)
+		c.ended(leg, 200, p.reason, why)
 	} else {
-		c.ended(nil, 200, reason, why)
+		c.ended(nil, 200, p.reason, why)
 	}
 	c.record(callflow.Noted, leg, 0, why)
-	for len(c.passing) > 0 {
-		x := c.passing[0]
-		if x.method == sip.INVITE {
-			x.fail(s, 487)
-		} else {
-			x.fail(s, 481)
-		}
-	}
+	c.interrupt(s)
 	for _, n := range slices.Clone(c.answers) {
 		n.acknowledge(s, nil)
 		switch {
@@ -95,28 +135,41 @@ func (c *Call) hangUp(s *ua.Shard, by *fork, reason, why string) {
 			// received an ACK for its 2xx response or until the server transaction times
 			// out" (RFC 3261 §15).
 			n.near.left = true
-			n.bye = &reason
+			n.bye = p.kept()
 			c.waiting++
 		}
 	}
 	for _, f := range [...]*fork{c.in.winner, c.out.winner} {
 		if !f.left {
-			c.sayBye(s, f, reason)
+			c.sayBye(s, f, p)
 		}
 	}
 	c.finish()
 }
 
-// sayBye sends a BYE, with the Reason of the other leg's if that had one
-// (RFC 3326).
-func (c *Call) sayBye(s *ua.Shard, f *fork, reason string) {
-	f.left = true
-	var extra func(*sip.Builder)
-	if reason != "" {
-		extra = func(b *sip.Builder) { b.Header("Reason", reason) }
+// interrupt answers what still crosses when the session ends: "The UAS MUST still
+// respond to any pending requests received for that dialog. It is RECOMMENDED
+// that a 487 (Request Terminated) response be generated to those pending
+// requests" (RFC 3261 §15.1.2). Requests of a subscription go on.
+func (c *Call) interrupt(s *ua.Shard) {
+	for _, x := range slices.Clone(c.passing) {
+		switch x.method {
+		case sip.REFER, sip.SUBSCRIBE, sip.NOTIFY:
+		default:
+			x.fail(s, 487)
+		}
 	}
+}
+
+// sayBye sends a BYE.
+func (c *Call) sayBye(s *ua.Shard, f *fork, p parting) {
+	f.left = true
 	w := &bye{farewell: farewell{call: c}, fork: f}
-	w.bytes, w.branch = f.request(s, sip.BYE, f.dialog.NextSeq(), nil, extra)
+	d := draft{method: sip.BYE, seq: f.dialog.NextSeq(), across: p.across}
+	if p.across == nil && p.reason != "" {
+		d.fields = []byte("Reason: " + p.reason + "\r\n")
+	}
+	w.bytes, w.branch = f.request(s, d)
 	c.waiting++
 	w.send(s)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -195,23 +196,74 @@ func TestByeOnAnEarlyDialogEndsTheCall(t *testing.T) {
 	})
 }
 
-// A BYE of the callee that overtakes its 200 on UDP: the call is made, so that
-// it can be ended.
-func TestByeOvertakes200(t *testing.T) {
-	run(t, plain, func(r *rig) {
+// The callee "MUST NOT send a BYE on early dialogs" (RFC 3261 §15): one that does
+// wants no call. Its INVITE is cancelled, the caller is not left ringing, and a
+// 200 that comes all the same is acknowledged.
+func TestByeOfTheCalleeOnAnEarlyDialog(t *testing.T) {
+	hops(t, func(r *rig) {
 		r.invite()
 		invite := r.acme.WantRequest(sip.INVITE)
 		r.acme.Reply(invite, 180)
 		r.office.Want(180)
-		r.acme.Send(r.acme.InDialog(sip.BYE))
+		r.acme.Send(r.acme.InDialog(sip.BYE, siptest.Set("Reason", "Q.850;cause=16")))
 		r.acme.Want(200)
-		r.office.WantSilence(time.Second)
+		cancel := r.acme.WantRequest(sip.CANCEL)
+		r.refused(480)
+		r.acme.Reply(cancel, 200)
 		r.acme.Reply(invite, 200)
 		r.acme.WantRequest(sip.ACK)
-		ok := r.office.Want(200)
-		r.office.Send(r.office.Ack(ok))
-		r.office.Reply(r.office.WantRequest(sip.BYE), 200)
-		r.acme.WantSilence(lifetime)
+		r.acme.WantSilence(time.Second)
+	})
+}
+
+// With several early dialogs the caller may end one: its fork gets a BYE, and
+// the others go on ringing.
+func TestByeOnOneOfSeveralEarlyDialogs(t *testing.T) {
+	hops(t, func(r *rig) {
+		r.invite()
+		invite := r.acme.WantRequest(sip.INVITE)
+		to := string(invite.First(sip.HdrTo))
+		r.acme.Reply(invite, 180, siptest.Set("To", to+";tag=one"))
+		first := string(r.office.Want(180).First(sip.HdrTo))
+		r.acme.Reply(invite, 183, siptest.Set("To", to+";tag=two"))
+		r.office.Want(183)
+		r.office.Send(r.office.InDialog(sip.BYE, siptest.Set("To", first), siptest.Set("X-Any", "as it is")))
+		r.office.Want(200)
+		bye := r.acme.WantRequest(sip.BYE)
+		if got, _ := bye.To(); string(got.Tag()) != "one" || !strings.Contains(string(bye.Bytes()), "\r\nX-Any: as it is\r\n") {
+			r.Errorf("the BYE of the first fork is\n%s", bye.Bytes())
+		}
+		r.acme.Reply(bye, 200)
+		r.office.Send(r.office.InDialog(sip.UPDATE, siptest.Set("To", first)))
+		r.office.Want(481)
+		r.acme.Reply(invite, 200, siptest.Set("To", to+";tag=two"))
+		r.office.Send(r.office.Ack(r.office.Want(200)))
+		r.acme.WantRequest(sip.ACK)
+		r.hangUp(r.office, r.acme)
+	})
+}
+
+// The fork that the caller has left answers at the same moment: whoever forked
+// the INVITE cancels the others now, so there is nobody left to answer.
+func TestForkThatTheCallerLeftAnswers(t *testing.T) {
+	hops(t, func(r *rig) {
+		r.invite()
+		invite := r.acme.WantRequest(sip.INVITE)
+		to := string(invite.First(sip.HdrTo))
+		r.acme.Reply(invite, 180, siptest.Set("To", to+";tag=one"))
+		first := string(r.office.Want(180).First(sip.HdrTo))
+		r.acme.Reply(invite, 180, siptest.Set("To", to+";tag=two"))
+		r.office.Want(180)
+		r.office.Send(r.office.InDialog(sip.BYE, siptest.Set("To", first)))
+		r.office.Want(200)
+		bye := r.acme.WantRequest(sip.BYE)
+		r.acme.Reply(invite, 200, siptest.Set("To", to+";tag=one"))
+		r.acme.WantRequest(sip.ACK)
+		r.acme.Reply(bye, 200)
+		r.refused(480)
+		if m := r.acme.Next(); m.Method() == sip.CANCEL {
+			r.acme.Reply(m, 481) // its transaction has ended
+		}
 	})
 }
 

@@ -54,8 +54,6 @@ func (w *witness) secrets() []siptest.Option {
 		`Security-Server: tls;q=0.1;alg=%[1]s`,
 		`Security-Verify: tls;q=0.1;alg=%[1]s`,
 		`In-Reply-To: 1@%[1]s`,
-		`Replaces: 1@%[1]s;to-tag=1;from-tag=2`,
-		`Join: 1@%[1]s;to-tag=1;from-tag=2`,
 		`Target-Dialog: 1@%[1]s;local-tag=1;remote-tag=2`,
 		`Proxy-Require: %[1]s`,
 	} {
