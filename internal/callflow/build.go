@@ -108,6 +108,7 @@ type conn struct {
 	opened  *Event
 	ready   *Event
 	refused *Event
+	closed  *Event
 	judged  []*Verdict
 }
 
@@ -199,6 +200,8 @@ func (w *walk) connection(e *Event) {
 		if c.opened == nil {
 			w.dialled(c)
 		}
+	case Closed:
+		c.closed = e
 	case Judged:
 		c.judged = append(c.judged, e.Verdict)
 	}

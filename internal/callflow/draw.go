@@ -24,6 +24,7 @@ func (w *walk) draw(k *call) *Flow {
 			k.rows = append(k.rows, w.connRows(k, c)...)
 		}
 	}
+	k.rows = append(k.rows, k.lostRows()...)
 	k.rows = slices.DeleteFunc(k.rows, func(d draft) bool {
 		return d.weak && (d.leg.invite.code >= 300 || d.leg.conn != nil && d.leg.conn.owner == k && d.leg.conn.refused != nil)
 	})

@@ -259,6 +259,28 @@ func (w *walk) closeRows(c *conn, e *Event, arrow func(*Event, bool, Row), words
 	}
 }
 
+// lostRows tell of connections that ended under the call and are drawn elsewhere, because another call had opened them.
+func (k *call) lostRows() []draft {
+	var last uint64 // of its messages
+	for _, d := range k.rows {
+		if d.sip != nil {
+			last = max(last, d.Seq)
+		}
+	}
+	up := slices.ContainsFunc(k.legs, func(l *leg) bool { return l.invite.code/100 == 2 && !l.invite.bye })
+	var rows []draft
+	for _, l := range k.legs {
+		c := l.conn
+		if c == nil || c.owner == k || c.closed == nil || c.refused != nil || c.closed.Seq < l.created || c.closed.Seq > last && !up {
+			continue
+		}
+		rows = append(rows, draft{leg: l, note: true, Row: Row{
+			Kind: RowTCP, Seq: c.closed.Seq, At: c.closed.At, Label: closedWords("hop "+l.Name+" closed", c.closed.Reason),
+		}})
+	}
+	return rows
+}
+
 func closedWords(what, reason string) string {
 	if reason == "" {
 		return what

@@ -325,3 +325,45 @@ func TestCallsFollowACallerThatComesBack(t *testing.T) {
 		})
 	}
 }
+
+// Two minutes without a call end many a connection. That is ordinary when TLS
+// says so with close_notify, noted when it does not, a warning when the connection
+// was cut, and never the end of a call.
+func TestEndOfAnIdleConnectionUnderCalls(t *testing.T) {
+	for how, want := range map[string]struct{ level, words string }{
+		"closed in order":            {"INFO", "the other side closed the connection after 2m0s idle"},
+		"ended without close_notify": {"INFO", "the other side closed the connection without close_notify after 2m0s idle"},
+		"cut off":                    {"WARN", "the other side reset the connection"},
+	} {
+		t.Run(how, func(t *testing.T) {
+			boxes(t, 1, func(r *rig, office, acme *box) {
+				ours, theirs := talk(office, acme, 3)
+				time.Sleep(2 * time.Minute)
+				deaths[how](acme)
+				synctest.Wait()
+				if r.Calls() != 3 {
+					t.Fatalf("%d calls live, want all three", r.Calls())
+				}
+				var told string
+				for line := range strings.Lines(r.log.String()) {
+					if strings.Contains(line, "connection closed") && strings.Contains(line, "peer=acme") {
+						told += line
+					}
+				}
+				if !strings.Contains(told, "level="+want.level) || !strings.Contains(told, want.words) || strings.Count(told, "\n") != 1 {
+					t.Errorf("the log says\n%swant one line of %s with %q", told, want.level, want.words)
+				}
+				for _, f := range r.recorder.Flows() {
+					found := false
+					for _, row := range f.Rows {
+						found = found || strings.Contains(row.Label+row.Note, want.words)
+					}
+					if !found {
+						t.Errorf("the flow of call %s does not say %q", f.ID, want.words)
+					}
+				}
+				r.byes(ours, theirs)
+			})
+		})
+	}
+}

@@ -232,5 +232,9 @@ func (g *Gateway) refused(info transport.ConnInfo, err error) {
 
 func (g *Gateway) closed(c *transport.Conn, why transport.CloseReason) {
 	g.recorder.Closed(c, why)
-	g.log.Info("connection closed", "connection", c.ID(), "peer", c.Identity().Peer, "cause", why.Text)
+	level := slog.LevelInfo
+	if why.CutShort() && !why.Local {
+		level = slog.LevelWarn
+	}
+	g.log.Log(context.Background(), level, "connection closed", "connection", c.ID(), "peer", c.Identity().Peer, "cause", why.Text)
 }
