@@ -54,7 +54,7 @@ func (e *Engine) Start(s *ua.Shard, inv Invite) error {
 		call: c, server: inv.Tx, invite: inv.Packet.Msg.Clone(),
 		hops: inv.Hops, secure: inv.Secure, targets: inv.Targets,
 	}
-	inv.Tx.User = c.setup
+	inv.Tx.User, inv.Tx.Tag = c.setup, []byte(in.localTag)
 	c.began(s, inv)
 	c.record(callflow.LegCreated, c.in, 0, "call from "+inv.From.Name)
 	c.record(callflow.RouteDecided, c.in, 0, inv.Why)

@@ -22,6 +22,7 @@ func (r *rig) cancel(options ...siptest.Option) {
 		r.Fatalf("the 200 is for %s, want CANCEL", cseq.Method)
 	}
 	m := r.office.Want(487)
+	r.header(m, sip.HdrTo, string(ok.First(sip.HdrTo))) // the same tag (RFC 3261 §9.2)
 	r.office.Send(r.office.Ack(m))
 }
 

@@ -239,10 +239,14 @@ func TestCancelGets200ThenTheInvite487(t *testing.T) {
 		p.Send(p.Request(sip.INVITE, bob))
 		p.Want(180)
 		p.Send(p.Cancel())
-		if ok := p.Want(200); ok.Method() != sip.CANCEL {
+		ok := p.Want(200)
+		if ok.Method() != sip.CANCEL {
 			t.Errorf("200 to %s", ok.Method())
 		}
 		gone := p.Want(487)
+		if string(ok.First(sip.HdrTo)) != string(gone.First(sip.HdrTo)) {
+			t.Errorf("To of the CANCEL's 200 is %s, of the 487 %s", ok.First(sip.HdrTo), gone.First(sip.HdrTo))
+		}
 		if gone.Method() != sip.INVITE {
 			t.Errorf("487 to %s", gone.Method())
 		}

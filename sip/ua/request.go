@@ -38,6 +38,7 @@ type Request struct {
 // dialog cannot be made.
 func newRequest(ss *sessions, s *Shard, tx *ServerTx, p *transport.Packet, inside *Call) (r *Request, refusal *sip.StatusError) {
 	r = &Request{ss: ss, shard: s, tx: tx, method: p.Msg.Method(), inside: inside, tag: s.NewTag()}
+	tx.Tag = r.tag
 	parent := ss.ctx
 	switch {
 	case inside != nil:

@@ -27,6 +27,11 @@ type ServerUser interface {
 // to be used after ServerDone.
 type ServerTx struct {
 	User ServerUser
+	// Tag is our To tag for a request that has none, set by the user who gives
+	// responses their tag. It is the tag of the response to a CANCEL too: "the To
+	// tag of the response to the CANCEL and the To tag in the response to the
+	// original request SHOULD be the same" (RFC 3261 §9.2).
+	Tag []byte
 
 	tx     *transaction.Server
 	method sip.Method
@@ -79,6 +84,7 @@ func (s *Shard) cancel(tx *ServerTx, invite *transaction.Server, p *transport.Pa
 		return
 	}
 	target := invite.Owner.(*ServerTx)
+	tx.Tag = target.Tag
 	switch {
 	case target.User == nil && target.source == tx.source:
 		s.Reply(tx, &sip.StatusError{Code: 200}) // it was refused at once: the CANCEL has no effect
@@ -151,8 +157,11 @@ func (s *Shard) Respond(tx *ServerTx, code int, b []byte) bool {
 // Reply answers with a response that has no body and an own To tag. The
 // error's cause stays with us; its code, phrase and header go out.
 func (s *Shard) Reply(tx *ServerTx, e *sip.StatusError) {
+	if tx.Tag == nil {
+		tx.Tag = s.NewTag()
+	}
 	var b sip.Builder
-	tx.Response(&b, e.Code, e.Phrase(), s.NewTag(), len(e.Header)+2)
+	tx.Response(&b, e.Code, e.Phrase(), tx.Tag, len(e.Header)+2)
 	if e.Header != "" {
 		b.Raw([]byte(e.Header + "\r\n"))
 	}
