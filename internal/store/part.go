@@ -1,0 +1,193 @@
+package store
+
+import (
+	"database/sql/driver"
+	"math"
+	"slices"
+)
+
+// The table of calls has no index on numbers, Call-IDs and peers: those are random, and keeping three such indexes costs
+// ten times as much as the row itself. Instead the table is looked at as parts of about a thousand calls, in order of
+// their IDs, and each part has a Bloom filter of the numbers, Call-IDs and peers in it, and the first and last time at
+// which one of its calls began. A search reads the filters, eight bytes a call, and then only parts that may hold what
+// is wanted: of those that do not, one in 400 is read in vain.
+const (
+	partCalls = 1024
+	bloomSize = 8192 // bytes: 16 bits for each of four keys a call
+)
+
+// A part is a row of the table parts.
+type part struct {
+	first int64 // ID; the part goes up to the next one's first
+	last  int64 // greatest ID in it
+	calls int64
+	from  int64 // when its calls began, in milliseconds
+	to    int64
+	bloom []byte
+
+	changed bool
+}
+
+func newPart(first int64) *part {
+	return &part{first: first, from: math.MaxInt64, to: math.MinInt64, bloom: make([]byte, bloomSize)}
+}
+
+// add enters a call.
+func (p *part) add(id int64, c *CDR) {
+	if id > p.last {
+		p.last = id
+		p.calls++
+		p.changed = true
+	}
+	began := c.Began.UnixMilli()
+	if began < p.from || began > p.to {
+		p.from, p.to = min(p.from, began), max(p.to, began)
+		p.changed = true
+	}
+	p.set(keyNumber, c.Caller)
+	p.set(keyNumber, c.Called)
+	p.leg(&c.In)
+	for i := range c.Out {
+		p.leg(&c.Out[i])
+	}
+}
+
+func (p *part) leg(l *Leg) {
+	p.set(keyCallID, l.CallID)
+	p.set(keyPeer, l.Peer)
+}
+
+func (p *part) set(kind byte, key string) {
+	if key == "" {
+		return
+	}
+	h := hash(kind, key)
+	for range 4 {
+		at, bit := h>>3&(bloomSize-1), byte(1)<<(h&7)
+		if p.bloom[at]&bit == 0 {
+			p.bloom[at] |= bit
+			p.changed = true
+		}
+		h >>= 16
+	}
+}
+
+// may says whether the part can hold a call with that key.
+func (p *part) may(kind byte, key string) bool {
+	h := hash(kind, key)
+	for range 4 {
+		if p.bloom[h>>3&(bloomSize-1)]&(1<<(h&7)) == 0 {
+			return false
+		}
+		h >>= 16
+	}
+	return true
+}
+
+// Kinds of keys.
+const (
+	keyNumber = 'n'
+	keyCallID = 'c'
+	keyPeer   = 'p'
+)
+
+// hash is FNV-1a with a last mixing step, so that each of its four 16-bit parts is even. It is part of the file's form.
+func hash(kind byte, key string) uint64 {
+	const prime = 1099511628211
+	h := uint64(14695981039346656037)
+	h = (h ^ uint64(kind)) * prime
+	for i := range len(key) {
+		h = (h ^ uint64(key[i])) * prime
+	}
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+const partColumns = "SELECT first, last, calls, began_from, began_to, bloom FROM parts"
+
+func scanPart(row []driver.Value) *part {
+	n := func(i int) int64 { v, _ := row[i].(int64); return v }
+	p := &part{first: n(0), last: n(1), calls: n(2), from: n(3), to: n(4)}
+	bloom, _ := row[5].([]byte)
+	p.bloom = append(make([]byte, 0, bloomSize), bloom...)
+	if len(p.bloom) != bloomSize { // never written so: then it says nothing
+		p.bloom = slices.Repeat([]byte{0xff}, bloomSize)
+	}
+	return p
+}
+
+// parts are those of the table, as its only writer knows them.
+type parts struct {
+	firsts []int64         // of all, in order
+	known  map[int64]*part // some of them, by first
+}
+
+// readParts reads what there is.
+func readParts(d *db) (*parts, error) {
+	p := &parts{known: map[int64]*part{}}
+	err := d.each("SELECT first FROM parts ORDER BY first", func(row []driver.Value) (bool, error) {
+		first, _ := row[0].(int64)
+		p.firsts = append(p.firsts, first)
+		return true, nil
+	})
+	return p, err
+}
+
+// of returns the part for a call, a new one when the newest is full.
+func (p *parts) of(d *db, id int64) (*part, error) {
+	i, exact := slices.BinarySearch(p.firsts, id)
+	if !exact {
+		i--
+	}
+	if i < 0 { // the table is empty: the first part holds whatever comes before it, too
+		p.firsts = []int64{0}
+		p.known[0] = newPart(0)
+		return p.known[0], nil
+	}
+	first := p.firsts[i]
+	found := p.known[first]
+	if found == nil {
+		err := d.each(partColumns+" WHERE first = ?", func(row []driver.Value) (bool, error) {
+			found = scanPart(row)
+			return false, nil
+		}, first)
+		if err != nil {
+			return nil, err
+		}
+		if found == nil {
+			found = newPart(first)
+		}
+		p.known[first] = found
+	}
+	if i == len(p.firsts)-1 && found.calls >= partCalls && id > found.last {
+		found = newPart(id)
+		p.firsts = append(p.firsts, id)
+		p.known[id] = found
+	}
+	return found, nil
+}
+
+// write writes those that changed.
+func (p *parts) write(put *stmt) error {
+	for _, one := range p.known {
+		if !one.changed {
+			continue
+		}
+		if err := put.exec(one.first, one.last, one.calls, one.from, one.to, one.bloom); err != nil {
+			return err
+		}
+		one.changed = false
+	}
+	if len(p.known) > 64 {
+		newest := p.firsts[len(p.firsts)-1]
+		for first := range p.known {
+			if first != newest {
+				delete(p.known, first)
+			}
+		}
+	}
+	return nil
+}
