@@ -1,103 +1,169 @@
-// Package api is the gateway's HTTP interface: what the page, the terminal and
-// scripts read.
+// Package api is the gateway's HTTP interface: what the page, the terminal, the
+// commands of this program and scripts read.
 //
-// Reading starts at Start and the table routes. The server's goroutines end
-// with Server.Close.
+// Reading starts at Start and the table routes; admit.go has who may ask,
+// types.go the documents. The API is served on a socket in the data directory
+// (local.go), which only the user of the gateway can open, and on the address of
+// the configuration's admin section if it has one (listen.go). The server's
+// goroutines end with Server.Close.
 package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
+	"log/slog"
 	"net/http"
-	"net/netip"
+	"sync"
 	"time"
 
-	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 	"github.com/sallyport-sip/sallyport/internal/gateway"
 )
 
 // routes is every call of the API.
 var routes = []struct {
 	pattern string
-	handler func(*gateway.Gateway, http.ResponseWriter, *http.Request)
+	handler func(*Server, http.ResponseWriter, *http.Request)
 }{
-	{"GET /healthz", health},
-	{"GET /api/v1/flows", flows},
+	{"GET /healthz", (*Server).health},
+	{"GET /metrics", (*Server).metrics},
+	{"GET /api/v1/status", (*Server).status},
+	{"GET /api/v1/calls", (*Server).listCalls},
+	{"GET /api/v1/peers", (*Server).listPeers},
+	{"GET /api/v1/connections", (*Server).listConnections},
+	{"GET /api/v1/flows", (*Server).flows},
+	{"POST /api/v1/reload", (*Server).reload},
+}
+
+// Options are what a Server takes besides its gateway.
+type Options struct {
+	Version string       // of the program
+	Log     *slog.Logger // nil: nothing is logged
 }
 
 // Server serves the API of one gateway.
 type Server struct {
-	http     *http.Server
-	listener net.Listener
-	done     chan error
+	gateway *gateway.Gateway
+	version string
+	log     *slog.Logger
+	pages   http.Handler   // the metrics
+	local   *listener      // nil: none
+	leaving sync.WaitGroup // addresses that are being closed
+
+	mu    sync.Mutex // guards admin
+	admin *listener  // nil: off
 }
 
-// Start serves on addr until Close. An addr that is not valid means that no API
-// is wanted; the Server is then nil, which Addr and Close accept.
-func Start(addr netip.AddrPort, g *gateway.Gateway) (*Server, error) {
-	if !addr.IsValid() {
-		return nil, nil
+// Start serves until Close: on the socket in the data directory, and where the
+// configuration says. The gateway runs already. A reload that changes the
+// address of the admin section moves the API.
+func Start(g *gateway.Gateway, o Options) (*Server, error) {
+	s := newServer(g, o)
+	if at := g.Config().Admin.Listen.AddrPort; at.IsValid() {
+		l, err := s.listen(at)
+		if err != nil {
+			return nil, err
+		}
+		s.move(l)
+		s.serve(l, s.Handler(false))
 	}
-	network := "tcp"
-	if addr.Addr().Is4() {
-		network = "tcp4" // with "tcp", 0.0.0.0 would take IPv6 too
-	}
-	l, err := net.Listen(network, addr.String())
-	if err != nil {
-		return nil, fmt.Errorf("admin: %w", err)
-	}
-	s := &Server{
-		http:     &http.Server{Handler: Handler(g), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10},
-		listener: l,
-		done:     make(chan error, 1),
-	}
-	go func() { s.done <- s.http.Serve(l) }()
+	s.openLocal(g.Config().Data)
+	g.Follow(s.follow)
 	return s, nil
 }
 
-// Handler returns the API as an http.Handler.
-func Handler(g *gateway.Gateway) http.Handler {
+func newServer(g *gateway.Gateway, o Options) *Server {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{gateway: g, version: o.Version, log: o.Log}
+	s.pages = s.newMetrics()
+	return s
+}
+
+// Handler returns the API as an http.Handler. Who asks on the local socket has
+// proved who it is by opening it.
+func (s *Server) Handler(local bool) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Cache-Control", "no-store")
 			w.Header().Set("X-Content-Type-Options", "nosniff")
-			r.handler(g, w, req)
+			r.handler(s, w, req)
 		})
 	}
-	return mux
+	h := http.MaxBytesHandler(mux, maxBody)
+	if local {
+		return h
+	}
+	return s.admit(h)
 }
 
-// Addr is where the API is served, "off" when it is not.
+// Addr is where the API is served, "off" when it is only on the local socket.
 func (s *Server) Addr() string {
 	if s == nil {
 		return "off"
 	}
-	return s.listener.Addr().String()
+	if l := s.open(); l != nil {
+		return l.Addr().String()
+	}
+	return "off"
+}
+
+// open returns where the API is served.
+func (s *Server) open() *listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.admin
+}
+
+// move serves the API elsewhere from now on, and returns where it was.
+func (s *Server) move(to *listener) (from *listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from, s.admin = s.admin, to
+	return from
 }
 
 // Close ends the server after the requests under way, at the latest when ctx
-// ends.
+// ends. A nil Server is closed already.
 func (s *Server) Close(ctx context.Context) error {
 	if s == nil {
 		return nil
 	}
-	err := s.http.Shutdown(ctx)
-	if serving := <-s.done; !errors.Is(serving, http.ErrServerClosed) {
-		err = errors.Join(err, serving)
-	}
+	err := errors.Join(s.move(nil).close(ctx), s.local.close(ctx))
+	s.leaving.Wait()
 	return err
 }
 
-// health says that the gateway runs.
-func health(g *gateway.Gateway, w http.ResponseWriter, _ *http.Request) {
-	fmt.Fprintf(w, "ok, %d calls\n", g.Calls())
+// health says that the gateway runs: 200, or 503 while it takes no new calls.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	if s.gateway.Draining() {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "draining")
+		return
+	}
+	fmt.Fprintln(w, "ok")
 }
 
-// flows returns what is recorded, as the document of "demo --json".
-func flows(g *gateway.Gateway, w http.ResponseWriter, _ *http.Request) {
+// metrics is GET /metrics.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) { s.pages.ServeHTTP(w, r) }
+
+// writeJSON writes one document.
+func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	export.JSON(w, g.Recorder().Flows(), export.Options{})
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.Encode(v) // an error means that the reader has gone
 }
+
+const (
+	maxBody    = 64 << 10 // bytes of a request
+	maxHeader  = 16 << 10
+	readWithin = 10 * time.Second
+	// writeWithin is how long a reader may take for a whole answer.
+	writeWithin = 2 * time.Minute
+	idleWithin  = 2 * time.Minute
+)

@@ -29,6 +29,8 @@ var commands = []struct {
 	{"init", initCommand},
 	{"serve", serve},
 	{"check", check},
+	{"status", status},
+	{"reload", reload},
 	{"cert", cert},
 	{"cert ca", certCA},
 	{"cert issue", certIssue},

@@ -62,7 +62,7 @@ func (a *app) openDemoStage(o demoOptions, keys io.Writer) (*demoStage, error) {
 		return s, err
 	}
 	s.gateway = g
-	if s.admin, err = api.Start(cfg.Admin.Listen.AddrPort, g); err != nil {
+	if s.admin, err = api.Start(g, api.Options{}); err != nil {
 		return s, err
 	}
 	s.peers, err = startDemoPeers(s.site, o.version)

@@ -9,9 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"runtime"
-	"sync"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -22,16 +21,19 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/gateway"
 )
 
-// stopWithin bounds how long a gateway takes to end.
+// stopWithin bounds how long a gateway takes to end, once its calls have had
+// their time.
 const stopWithin = 10 * time.Second
 
 func serve(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve [--config FILE]",
 		Short: "Run the gateway",
-		Long: "Serve runs the gateway until it gets SIGTERM or Ctrl-C; calls are then ended\n" +
-			"with BYE. It logs to standard error. Without --config the file is the first\n" +
-			"there is of $SALLYPORT_CONFIG, ./sallyport.yaml, /etc/sallyport/sallyport.yaml.",
+		Long: "Serve runs the gateway until it gets SIGTERM or Ctrl-C. Then it takes no new\n" +
+			"calls, and ends those that are left after the time that \"drain\" says; a second\n" +
+			"signal ends them at once. SIGHUP has it read its configuration again. It logs\n" +
+			"to standard error. Without --config the file is the first there is of\n" +
+			"$SALLYPORT_CONFIG, ./sallyport.yaml, /etc/sallyport/sallyport.yaml.",
 		Example: "  sallyport serve --config sallyport.yaml\n  sallyport serve --config sallyport.yaml --log-format json",
 		Args:    noArgs,
 	}
@@ -46,7 +48,8 @@ func serve(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer outlive(log)()
+		signals := newSignals()
+		defer signals.close()
 		path, err := a.configFile(*file)
 		if err != nil {
 			return err
@@ -60,58 +63,37 @@ func serve(a *app) *cobra.Command {
 		if len(problems) > 0 {
 			return a.report(problems)
 		}
-		return serveUntilDone(c.Context(), g, cfg, log)
+		return serveUntilDone(c.Context(), g, signals, log)
 	}
 	return c
 }
 
-// serveUntilDone serves until the context ends.
-func serveUntilDone(ctx context.Context, g *gateway.Gateway, cfg *config.Config, log *slog.Logger) error {
+// serveUntilDone serves until the context ends, and then until calls have ended.
+func serveUntilDone(ctx context.Context, g *gateway.Gateway, signals *signals, log *slog.Logger) error {
+	file := g.Config().File
 	if err := g.Start(); err != nil {
-		return remedied(err, cfg.File)
+		return remedied(err, file)
 	}
-	admin, err := api.Start(cfg.Admin.Listen.AddrPort, g)
+	info, _ := debug.ReadBuildInfo()
+	admin, err := api.Start(g, api.Options{Version: buildOf(info).Version, Log: log})
 	if err != nil {
-		err = remedied(err, cfg.File)
+		err = remedied(err, file)
 	} else {
-		if at := cfg.Admin.Listen.Addr(); at.IsValid() && !at.IsLoopback() {
-			log.Warn("the API is open to the network: whoever reaches it sees every call", "admin", admin.Addr())
-		}
-		log.Info("serving", "configuration", cfg.File, "cores", runtime.GOMAXPROCS(0), "admin", admin.Addr())
-		<-ctx.Done()
+		log.Info("serving", "configuration", file, "cores", runtime.GOMAXPROCS(0), "admin", admin.Addr())
+		signals.reloadUntil(ctx, func() { g.Reload() })
 		log.Info("stopping", "calls", g.Calls())
+		atOnce, cancel := signals.next()
+		left := g.Drain(atOnce)
+		cancel()
+		if left > 0 {
+			log.Info("ending the calls that are left", "calls", left)
+		}
 	}
 	within, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
 	err = errors.Join(err, admin.Close(within), g.Close(within))
 	log.Info("stopped")
 	return err
-}
-
-// outlive keeps a gateway alive through what ends other programs: the hang-up
-// of the terminal it was started from, and a reader of its log that is gone. The
-// function that it returns undoes that.
-func outlive(log *slog.Logger) (undo func()) {
-	signal.Ignore(syscall.SIGPIPE)
-	hangups, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
-	var listening sync.WaitGroup
-	listening.Go(func() {
-		for {
-			select {
-			case <-hangups:
-				log.Warn("SIGHUP: the configuration is not read again while the gateway runs; restart it for that")
-			case <-done:
-				return
-			}
-		}
-	})
-	return func() {
-		signal.Stop(hangups)
-		signal.Reset(syscall.SIGPIPE)
-		close(done)
-		listening.Wait()
-	}
 }
 
 // remedied adds to an error of the start what to do about it, where that is

@@ -131,6 +131,7 @@ func Parse(name string, data []byte) (*Config, []Problem) {
 	cfg.Version = fmt.Sprintf("%x", sha256.Sum256(data))
 	root, problem := parseYAML(name, data)
 	if problem != nil {
+		cfg.resolvePaths(filepath.Dir(name))
 		return cfg, []Problem{*problem}
 	}
 	d := decoder{report: report{file: name}}

@@ -67,3 +67,19 @@ func (a *alarms) all() []Alarm {
 	})
 	return list
 }
+
+// Alarms returns what a person should see to, the oldest first: what was raised,
+// and peers that do not answer.
+func (g *Gateway) Alarms() []Alarm {
+	list := g.alarms.all()
+	for _, p := range g.Peers() {
+		d := p.State.Down()
+		if d == nil {
+			continue
+		}
+		list = append(list, Alarm{"peer " + p.Name, d.Since, "peer " + p.Name + " is down: " + d.Why,
+			"see whether it runs and can be reached; a call tries it again when others have failed, or after " + d.Until.UTC().Format(time.TimeOnly) + " UTC"})
+	}
+	slices.SortStableFunc(list, func(x, y Alarm) int { return x.Since.Compare(y.Since) })
+	return list
+}

@@ -62,17 +62,18 @@ type Gateway struct {
 	records   records       // the store; nil likewise
 	nameless  atomic.Uint64 // IDs of calls that are not recorded
 
+	opens sync.Map // by peer, *atomic.Uint64: connections that came up
+
 	stopping context.Context // ends when calls have had their time
 	stop     context.CancelFunc
 	work     sync.WaitGroup // goroutines beside the server's
 
-	reloading     sync.Mutex // held for the whole of a reload: they are made one after the other
-	started       time.Time  // guarded by reloading, as what follows
-	sockets       []socket   // open listeners
-	leaving       []socket   // on UDP: gone, and still open for the calls that live on them
-	history       history
-	followers     []Follower // written before Start
-	reloadsFailed atomic.Uint64
+	reloading sync.Mutex // held for the whole of a reload: they are made one after the other
+	started   time.Time  // guarded by reloading, as what follows
+	sockets   []socket   // open listeners
+	leaving   []socket   // on UDP: gone, and still open for the calls that live on them
+	history   history
+	followers []Follower
 }
 
 // New compiles a configuration. Problems mean that there is no gateway; they
@@ -221,6 +222,8 @@ func (g *Gateway) From(p *peer.Peer, packet *transport.Packet) bool {
 
 func (g *Gateway) opened(c *transport.Conn) {
 	g.recorder.Opened(c)
+	n, _ := g.opens.LoadOrStore(c.Identity().Peer, new(atomic.Uint64))
+	n.(*atomic.Uint64).Add(1)
 	g.log.Info("connection opened", "connection", c.ID(), "transport", c.Transport(), "remote", c.Info().Remote, "peer", c.Identity().Peer)
 }
 

@@ -45,3 +45,12 @@ func (g *Gateway) CDRDurable(s *ua.Shard, r *store.CDR, done func(*ua.Shard)) {
 
 // TLS makes the gateway a b2bua.Ways.
 func (g *Gateway) TLS(c *transport.Conn) *callflow.TLS { return g.recorder.TLS(c) }
+
+// RecordStats says how the records of calls reach the disk; false when calls are
+// not recorded.
+func (g *Gateway) RecordStats() (store.Stats, bool) {
+	if g.store == nil {
+		return store.Stats{}, false
+	}
+	return g.store.Stats(), true
+}

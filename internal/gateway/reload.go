@@ -25,6 +25,8 @@ type Loaded struct {
 	Notes   []string  // what only a restart brings
 	Reloads int       // how often another one was taken since the start
 	Refused *Reload   // the last one that was not, nil when the last one was taken
+
+	RefusedTotal uint64 // how many were not
 }
 
 // history is what became of each configuration. Guarded by Gateway.reloading.
@@ -33,6 +35,8 @@ type history struct {
 	notes   []string
 	reloads int
 	refused *Reload
+
+	refusals uint64
 }
 
 // Loaded returns what is known of the configuration in force.
@@ -40,7 +44,8 @@ func (g *Gateway) Loaded() Loaded {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	cfg := g.snapshot.Load().config
-	return Loaded{File: cfg.File, Version: cfg.Version, At: g.history.loaded, Notes: g.history.notes, Reloads: g.history.reloads, Refused: g.history.refused}
+	return Loaded{File: cfg.File, Version: cfg.Version, At: g.history.loaded, Notes: g.history.notes, Reloads: g.history.reloads, Refused: g.history.refused,
+		RefusedTotal: g.history.refusals}
 }
 
 // Reload reads the file again, and all files that it names, and takes what it
@@ -138,7 +143,7 @@ func (g *Gateway) note(notes []string, problems []config.Problem) Reload {
 	r := Reload{At: time.Now(), Version: cfg.Version, Problems: problems, Notes: notes}
 	if len(problems) > 0 {
 		g.history.refused = &r
-		g.reloadsFailed.Add(1)
+		g.history.refusals++
 		config.SortProblems(problems)
 		for _, p := range problems {
 			g.log.Error("configuration refused", "problem", p.String())
@@ -160,9 +165,12 @@ func (g *Gateway) note(notes []string, problems []config.Problem) Reload {
 func short(version string) string { return version[:min(12, len(version))] }
 
 // Follow has f asked about each new configuration before it comes into force: a
-// problem refuses the reload. done says whether it did come into force. Follow
-// is called before Start.
-func (g *Gateway) Follow(f Follower) { g.followers = append(g.followers, f) }
+// problem refuses the reload. done says whether it did come into force.
+func (g *Gateway) Follow(f Follower) {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	g.followers = append(g.followers, f)
+}
 
 // A Follower changes with the configuration, as the API does.
 type Follower func(cfg *config.Config, a Admin) (done func(inForce bool), problems []config.Problem)

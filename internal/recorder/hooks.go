@@ -128,6 +128,7 @@ func endOf(why transport.CloseReason) error {
 func (k *conn) refused(err error) {
 	var state tlswire.State
 	verdicts := k.explain(err)
+	k.count(verdicts)
 	if k.live != nil {
 		held := k.settle()
 		state = k.live.State()

@@ -49,6 +49,8 @@ type Recorder struct {
 	conns map[uint64]*conn // live ones
 	rings map[string]*tlswire.KeyRing
 
+	refusals map[Refusal]uint64 // guarded by mu
+
 	watched  atomic.Int32 // len(watchers), to be read without the lock
 	watchMu  sync.Mutex   // guards watchers
 	watchers map[chan struct{}]struct{}
@@ -69,6 +71,7 @@ func New(cfg Config) *Recorder {
 		keyLog:   cfg.KeyLog,
 		conns:    make(map[uint64]*conn),
 		rings:    make(map[string]*tlswire.KeyRing),
+		refusals: make(map[Refusal]uint64),
 		watchers: make(map[chan struct{}]struct{}),
 	}
 	r.ring.init(max(cfg.Bytes, 64<<10))

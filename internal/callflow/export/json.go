@@ -109,6 +109,10 @@ type DocumentEvent struct {
 	Repeat   int    `json:"repeat,omitempty"`
 }
 
+// Call returns what JSON writes of one flow, for whoever writes many and keeps
+// none.
+func Call(f *callflow.Flow) DocumentCall { return documentCall(f) }
+
 func documentCall(f *callflow.Flow) DocumentCall {
 	c := DocumentCall{
 		ID: f.ID, State: f.State, Sentence: f.Sentence, Start: f.Start.UTC(), From: f.From, To: f.To,

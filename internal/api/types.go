@@ -1,0 +1,159 @@
+package api
+
+import (
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
+)
+
+// What follows are the documents of the API. docs/reference/api.md describes
+// every field; names that stand there do not change their meaning, more may be
+// added. Times are RFC 3339 in UTC.
+
+// Status is the document of GET /api/v1/status.
+type Status struct {
+	Version       string        `json:"version"`        // of the program
+	Started       time.Time     `json:"started"`        // when the gateway began to serve
+	UptimeSeconds int64         `json:"uptime_seconds"` // since then
+	State         string        `json:"state"`          // "serving", or "draining" when it is told to stop
+	Configuration Configuration `json:"configuration"`
+	Listeners     []Listener    `json:"listeners"`
+	Peers         []Peer        `json:"peers"`
+	Calls         int           `json:"calls"`       // live ones
+	Connections   Connections   `json:"connections"` // live streams
+	Alarms        []Alarm       `json:"alarms"`      // what a person should see to
+}
+
+// Configuration is what is known of the configuration in force.
+type Configuration struct {
+	File         string   `json:"file"`
+	Version      string   `json:"version"`       // SHA-256 of the file, hexadecimal
+	Loaded       Time     `json:"loaded"`        // when it came into force
+	Reloads      int      `json:"reloads"`       // how many since the start took a new one
+	NeedsRestart []string `json:"needs_restart"` // what it says and only a restart brings
+	Refused      *Refused `json:"refused"`       // the last reload, when it took nothing; else null
+}
+
+// Time is a point in time.
+type Time = time.Time
+
+// Refused is a reload that took nothing.
+type Refused struct {
+	At       Time             `json:"at"`
+	Problems []config.Problem `json:"problems"`
+}
+
+// Listener is an address on which the gateway accepts SIP.
+type Listener struct {
+	Name       string `json:"name"`
+	Transport  string `json:"transport"`  // "udp", "tcp", "tls"
+	Address    string `json:"address"`    // with the real port
+	Advertised string `json:"advertised"` // where others reach it
+}
+
+// Connections counts the live streams.
+type Connections struct {
+	Open     int `json:"open"`
+	Inbound  int `json:"inbound"` // made to us
+	Unknown  int `json:"unknown"` // from nobody we know
+	Outgoing int `json:"outgoing"`
+}
+
+// Alarm is something that a person should see to. It lasts until it is over.
+type Alarm struct {
+	Name   string `json:"name"`
+	Since  Time   `json:"since"`
+	Text   string `json:"text"`
+	Remedy string `json:"remedy"`
+}
+
+// Peers is the document of GET /api/v1/peers.
+type Peers struct {
+	Peers []Peer `json:"peers"` // in the order of the configuration
+}
+
+// Peer is one peer of the configuration.
+type Peer struct {
+	Name        string `json:"name"`
+	URI         string `json:"uri"`
+	Transport   string `json:"transport"`
+	Up          bool   `json:"up"`   // it is believed to answer
+	Down        *Down  `json:"down"` // why not; null when it is up
+	Connections int    `json:"connections"`
+	In          Load   `json:"in"`  // calls from the peer
+	Out         Load   `json:"out"` // calls to it
+}
+
+// Down is why a peer is not asked.
+type Down struct {
+	Since Time   `json:"since"`
+	Until Time   `json:"until"` // when a call may try it again
+	Why   string `json:"why"`
+}
+
+// Load is the calls of a peer in one direction.
+type Load struct {
+	Calls     int64  `json:"calls"`      // live ones
+	MostCalls int    `json:"most_calls"` // the limit of them; 0: none
+	MostRate  int    `json:"most_rate"`  // the limit of calls a second; 0: none
+	Began     uint64 `json:"began"`      // since the start
+	Answered  uint64 `json:"answered"`
+	Failed    uint64 `json:"failed"`  // ended without an answer
+	Limited   uint64 `json:"limited"` // refused for a limit
+}
+
+// Calls is the document of GET /api/v1/calls.
+type Calls struct {
+	Calls []Call `json:"calls"` // live ones, the oldest first
+}
+
+// Call is one live call.
+type Call struct {
+	Number uint64 `json:"number"` // as in logs and flows
+	ID     string `json:"id"`     // as in the record
+	State  string `json:"state"`
+	Since  Time   `json:"since"` // when it began
+	Caller string `json:"caller"`
+	Called string `json:"called"`
+	From   string `json:"from"`  // the peer that calls
+	To     string `json:"to"`    // the peer that is called; empty while there is none
+	Route  string `json:"route"` // which decided
+}
+
+// ConnectionList is the document of GET /api/v1/connections.
+type ConnectionList struct {
+	Connections []Connection `json:"connections"` // live streams, the oldest first
+}
+
+// Connection is one live stream.
+type Connection struct {
+	ID        uint64   `json:"id"` // as in logs and flows
+	Transport string   `json:"transport"`
+	Inbound   bool     `json:"inbound"`
+	Listener  string   `json:"listener"` // that it came to; empty for one that we made
+	Local     string   `json:"local"`
+	Remote    string   `json:"remote"`
+	Peer      string   `json:"peer"`  // empty: nobody we know
+	Names     []string `json:"names"` // verified in its certificate
+	Opened    Time     `json:"opened"`
+	Retired   bool     `json:"retired"` // it only serves the calls it has
+	TLS       *TLS     `json:"tls"`     // null without
+}
+
+// TLS is what a handshake agreed.
+type TLS struct {
+	Version         string `json:"version"` // "1.2", "1.3"
+	Suite           string `json:"suite"`
+	Group           string `json:"group"`
+	Mutual          bool   `json:"mutual"` // both sides showed a certificate
+	Resumed         bool   `json:"resumed"`
+	HandshakeMicros int64  `json:"handshake_us"`
+}
+
+// Reloaded is the answer to POST /api/v1/reload.
+type Reloaded struct {
+	Taken        bool             `json:"taken"`
+	Version      string           `json:"version"`       // of the configuration in force now
+	Problems     []config.Problem `json:"problems"`      // why it was not taken
+	NeedsRestart []string         `json:"needs_restart"` // what it says and only a restart brings
+}

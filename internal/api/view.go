@@ -1,0 +1,136 @@
+package api
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/gateway"
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+)
+
+// status is GET /api/v1/status.
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Status()) }
+
+// Status returns the document of GET /api/v1/status.
+func (s *Server) Status() Status {
+	g := s.gateway
+	st := Status{
+		Version: s.version, Started: g.Started().UTC(), UptimeSeconds: int64(time.Since(g.Started()).Seconds()), State: "serving",
+		Configuration: configuration(g.Loaded()), Listeners: []Listener{}, Peers: s.peers(), Calls: g.Calls(), Alarms: alarms(g),
+	}
+	if g.Draining() {
+		st.State = "draining"
+	}
+	for _, l := range g.Listeners() {
+		st.Listeners = append(st.Listeners, Listener{l.Name(), l.Transport().String(), l.Addr().String(), g.Advertised(l.Name())})
+	}
+	for c := range g.Conns() {
+		st.Connections.Open++
+		switch {
+		case !c.Info().Inbound:
+			st.Connections.Outgoing++
+		case c.Identity().Peer == "":
+			st.Connections.Unknown++
+			fallthrough
+		default:
+			st.Connections.Inbound++
+		}
+	}
+	return st
+}
+
+func configuration(l gateway.Loaded) Configuration {
+	c := Configuration{File: l.File, Version: l.Version, Loaded: l.At.UTC(), Reloads: l.Reloads, NeedsRestart: append([]string{}, l.Notes...)}
+	if r := l.Refused; r != nil {
+		c.Refused = &Refused{At: r.At.UTC(), Problems: r.Problems}
+	}
+	return c
+}
+
+func alarms(g *gateway.Gateway) []Alarm {
+	list := []Alarm{}
+	for _, a := range g.Alarms() {
+		list = append(list, Alarm{a.Name, a.Since.UTC(), a.Text, a.Remedy})
+	}
+	return list
+}
+
+// listPeers is GET /api/v1/peers.
+func (s *Server) listPeers(w http.ResponseWriter, _ *http.Request) { writeJSON(w, Peers{s.peers()}) }
+
+func (s *Server) peers() []Peer {
+	conns := make(map[string]int)
+	for c := range s.gateway.Conns() {
+		conns[c.Identity().Peer]++
+	}
+	list := []Peer{}
+	for _, p := range s.gateway.Peers() {
+		one := Peer{
+			Name: p.Name, URI: p.URI.String(), Transport: p.Transport.String(), Up: p.State.Up(), Connections: conns[p.Name],
+			In:  load(&p.State.In, p.Limits.CallsIn, p.Limits.RateIn),
+			Out: load(&p.State.Out, p.Limits.CallsOut, p.Limits.RateOut),
+		}
+		if d := p.State.Down(); d != nil {
+			one.Up, one.Down = false, &Down{d.Since.UTC(), d.Until.UTC(), d.Why}
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+func load(l *peer.Load, calls, rate config.Count) Load {
+	t := l.Totals()
+	return Load{Calls: l.Calls(), MostCalls: int(calls), MostRate: int(rate),
+		Began: t.Began, Answered: t.Answered, Failed: t.Failed, Limited: t.Limited}
+}
+
+// listCalls is GET /api/v1/calls.
+func (s *Server) listCalls(w http.ResponseWriter, _ *http.Request) {
+	doc := Calls{[]Call{}}
+	for _, c := range s.gateway.CallInfo() {
+		doc.Calls = append(doc.Calls, Call{Number: c.Number, ID: c.ID, State: c.State, Since: c.Since.UTC(),
+			Caller: c.Caller, Called: c.Called, From: c.From, To: c.To, Route: c.Route})
+	}
+	slices.SortFunc(doc.Calls, func(a, b Call) int { return cmp.Compare(a.Number, b.Number) })
+	writeJSON(w, doc)
+}
+
+// listConnections is GET /api/v1/connections.
+func (s *Server) listConnections(w http.ResponseWriter, _ *http.Request) {
+	doc := ConnectionList{[]Connection{}}
+	for c := range s.gateway.Conns() {
+		doc.Connections = append(doc.Connections, s.connection(c))
+	}
+	slices.SortFunc(doc.Connections, func(a, b Connection) int { return cmp.Compare(a.ID, b.ID) })
+	writeJSON(w, doc)
+}
+
+func (s *Server) connection(c *transport.Conn) Connection {
+	info, id := c.Info(), c.Identity()
+	one := Connection{
+		ID: info.ID, Transport: info.Transport.String(), Inbound: info.Inbound, Listener: info.Listener,
+		Local: info.Local.String(), Remote: info.Remote.String(), Peer: id.Peer, Names: append([]string{}, id.Names...),
+		Opened: c.Opened().UTC(), Retired: c.Retired(),
+	}
+	if t := s.gateway.TLS(c); t != nil {
+		one.TLS = &TLS{t.Version, t.Suite, t.Group, t.Mutual, t.Resumed, c.HandshakeTime().Microseconds()}
+	}
+	return one
+}
+
+// reload is POST /api/v1/reload: 200 when the configuration was taken, 422 when
+// it has problems.
+func (s *Server) reload(w http.ResponseWriter, _ *http.Request) {
+	r := s.gateway.Reload()
+	doc := Reloaded{Taken: len(r.Problems) == 0, Version: r.Version,
+		Problems: append([]config.Problem{}, r.Problems...), NeedsRestart: append([]string{}, r.Notes...)}
+	w.Header().Set("Content-Type", "application/json")
+	if !doc.Taken {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+	}
+	writeJSON(w, doc)
+}

@@ -1,0 +1,42 @@
+package b2bua
+
+import (
+	"time"
+
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// CallInfo is what there is to see of a live call. It is a copy.
+type CallInfo struct {
+	Number uint64
+	ID     string // as in its record
+	State  string // "trying" until somebody answers, then "answered"
+	Since  time.Time
+	Caller string
+	Called string
+	From   string // the peer that calls
+	To     string // the peer that is called; empty while none is
+	Route  string // which decided
+}
+
+// Snapshot returns the live calls of a shard, in no order.
+func (e *Engine) Snapshot(s *ua.Shard) []CallInfo {
+	var all []CallInfo
+	for c := range e.shards[s.Index()].all {
+		if c.gone || c.state == over || c.in == nil {
+			continue
+		}
+		info := CallInfo{
+			Number: c.Number, ID: c.facts.id, State: "trying", Since: c.facts.began, Caller: c.facts.caller, Called: c.facts.called,
+			From: c.in.peer.Name, Route: c.facts.route,
+		}
+		if c.state == answered {
+			info.State = "answered"
+		}
+		if c.out != nil {
+			info.To = c.out.peer.Name
+		}
+		all = append(all, info)
+	}
+	return all
+}

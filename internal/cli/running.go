@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-sip/sallyport/internal/api"
+	"github.com/sallyport-sip/sallyport/internal/config"
+)
+
+// running says which running gateway a command is for.
+type running struct{ file, data *string }
+
+// runningFlags gives c the flags by which it finds a running gateway.
+func runningFlags(c *cobra.Command) running {
+	return running{configFlag(c), c.Flags().String("data", "", "the data `DIRECTORY` of the gateway, if the file names another one since it started")}
+}
+
+// ask puts a request to the running gateway and reads its answer into doc. It
+// returns the name of the configuration.
+func (a *app) ask(c *cobra.Command, r running, method, path string, doc any) (file string, err error) {
+	if file, err = a.configFile(*r.file); err != nil {
+		return "", err
+	}
+	cfg, problems := config.Load(file)
+	dir := cmp.Or(*r.data, cfg.Data)
+	req, err := http.NewRequestWithContext(c.Context(), method, "http://gateway"+path, nil)
+	if err != nil {
+		return "", err
+	}
+	answer, err := api.Local(dir).Do(req)
+	switch {
+	case errors.Is(err, api.ErrNotRunning) && len(problems) > 0:
+		return "", a.report(problems) // and so the directory may be the wrong one
+	case errors.Is(err, api.ErrNotRunning):
+		return "", fmt.Errorf("no gateway runs with %s: nobody answers in its data directory, %s\nstart it: %s serve --config %s", file, dir, program(), file)
+	case err != nil:
+		return "", fmt.Errorf("the gateway cannot be asked: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.Header.Get("Content-Type") != "application/json" {
+		text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
+		return "", fmt.Errorf("the gateway answers %s: %s", answer.Status, text)
+	}
+	if err := json.NewDecoder(answer.Body).Decode(doc); err != nil {
+		return "", fmt.Errorf("the answer of the gateway cannot be read: %w", err)
+	}
+	return file, nil
+}

@@ -1,0 +1,168 @@
+// Package metrics is the page that Prometheus reads.
+//
+// Its main type is Sample: plain numbers, which whoever has them fills in when
+// the page is asked for. Nothing is counted here, so that the metrics cost a call
+// nothing. Labels have the names of configured peers, listeners and alarms, never
+// what came over the network. The package starts no goroutine.
+package metrics
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Sample is what there is to tell at one moment. Counters count since the start.
+type Sample struct {
+	Version  string // of the program
+	Started  time.Time
+	Draining bool
+
+	Calls int // live ones
+	Peers []Peer
+
+	ConnectionsUnknown int                // live streams from nobody we know
+	ConnectionsRefused map[Refusal]uint64 // that did not come up
+
+	Records *Records // nil: calls are not recorded
+	Alarms  []string
+
+	ConfigurationLoaded time.Time
+	Reloads             uint64 // that took a new configuration
+	ReloadsRefused      uint64
+}
+
+// Peer is one peer of the configuration.
+type Peer struct {
+	Name              string
+	Up                bool
+	In, Out           Load
+	Connections       int    // live streams
+	ConnectionsOpened uint64 // in both directions
+}
+
+// Load is the calls of a peer in one direction.
+type Load struct {
+	Calls                            int64
+	Began, Answered, Failed, Limited uint64
+}
+
+// Refusal is one kind of connection that did not come up.
+type Refusal struct {
+	Peer   string // empty: the connection was made to us
+	Reason string // a code, see docs/reference/api.md
+}
+
+// Records is how the records of calls reach the disk.
+type Records struct {
+	Waiting int    // bytes that the disk has not been asked to take yet
+	Lost    uint64 // records that found no room in memory while the disk took none
+	Failing bool   // the disk takes none
+}
+
+// Handler returns the page. read is called each time it is asked for, perhaps by
+// several at once.
+func Handler(read func() Sample) http.Handler {
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(&collector{read}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
+
+// The metrics. docs/reference/api.md lists them.
+var (
+	descBuild     = desc("build_info", "The program; its value is 1.", "version")
+	descStarted   = desc("start_time_seconds", "When the gateway began to serve.")
+	descDraining  = desc("draining", "1 while new calls are refused because the gateway is told to stop.")
+	descCalls     = desc("calls", "Live calls.")
+	descPeerUp    = desc("peer_up", "1 when the peer is believed to answer.", "peer")
+	descPeerCalls = desc("peer_calls", "Live calls of a peer; direction in: from the peer, out: to it.", "peer", "direction")
+	descBegan     = desc("peer_calls_began_total", "Calls that began.", "peer", "direction")
+	descAnswered  = desc("peer_calls_answered_total", "Calls that were answered.", "peer", "direction")
+	descFailed    = desc("peer_calls_failed_total", "Calls that ended without an answer, whoever ended them.", "peer", "direction")
+	descLimited   = desc("peer_calls_limited_total", "Calls refused, or passed on to another target, for a limit of the peer.", "peer", "direction")
+	descConns     = desc("connections", "Live TCP and TLS connections; peer is empty for nobody we know.", "peer")
+	descOpened    = desc("connections_opened_total", "Connections that came up, in both directions.", "peer")
+	descRefused   = desc("connections_refused_total", "Connections that did not come up, by reason; peer is empty for those made to us.", "peer", "reason")
+	descWaiting   = desc("records_waiting_bytes", "Size of the records of calls that wait to be written; more than a few MB means that the disk lags.")
+	descFailing   = desc("records_failing", "1 while the disk takes no records.")
+	descLost      = desc("records_lost_total", "Records that found no room in memory while the disk took none.")
+	descAlarm     = desc("alarm", "1 for each alarm that lasts.", "alarm")
+	descLoaded    = desc("configuration_loaded_time_seconds", "When the configuration came into force.")
+	descReloads   = desc("configuration_reloads_total", "Reloads; result taken or refused.", "result")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("sallyport_"+name, help, labels, nil)
+}
+
+// collector makes metrics of a sample.
+type collector struct{ read func() Sample }
+
+// Describe says nothing: which peers there are is only known when asked.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.read()
+	p := page{out}
+	p.gauge(descBuild, 1, s.Version)
+	p.gauge(descStarted, seconds(s.Started))
+	p.gauge(descDraining, truth(s.Draining))
+	p.gauge(descCalls, float64(s.Calls))
+	for i := range s.Peers {
+		p.peer(&s.Peers[i])
+	}
+	p.gauge(descConns, float64(s.ConnectionsUnknown), "")
+	for r, n := range s.ConnectionsRefused {
+		p.counter(descRefused, n, r.Peer, r.Reason)
+	}
+	if s.Records != nil {
+		p.gauge(descWaiting, float64(s.Records.Waiting))
+		p.gauge(descFailing, truth(s.Records.Failing))
+		p.counter(descLost, s.Records.Lost)
+	}
+	for _, name := range s.Alarms {
+		p.gauge(descAlarm, 1, name)
+	}
+	p.gauge(descLoaded, seconds(s.ConfigurationLoaded))
+	p.counter(descReloads, s.Reloads, "taken")
+	p.counter(descReloads, s.ReloadsRefused, "refused")
+}
+
+// page takes metrics one at a time.
+type page struct{ out chan<- prometheus.Metric }
+
+func (p page) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	p.out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (p page) counter(d *prometheus.Desc, n uint64, labels ...string) {
+	p.out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+}
+
+func (p page) peer(one *Peer) {
+	p.gauge(descPeerUp, truth(one.Up), one.Name)
+	p.gauge(descConns, float64(one.Connections), one.Name)
+	p.counter(descOpened, one.ConnectionsOpened, one.Name)
+	for _, way := range []struct {
+		name string
+		load *Load
+	}{{"in", &one.In}, {"out", &one.Out}} {
+		p.gauge(descPeerCalls, float64(way.load.Calls), one.Name, way.name)
+		p.counter(descBegan, way.load.Began, one.Name, way.name)
+		p.counter(descAnswered, way.load.Answered, one.Name, way.name)
+		p.counter(descFailed, way.load.Failed, one.Name, way.name)
+		p.counter(descLimited, way.load.Limited, one.Name, way.name)
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -1,0 +1,35 @@
+package recorder
+
+import "github.com/sallyport-sip/sallyport/internal/trust"
+
+// A Refusal is one kind of connection that did not come up.
+type Refusal struct {
+	Peer string     // whom we called; empty for who called us
+	Code trust.Code // of the first verdict that was no
+}
+
+// Refusals returns how many connections did not come up, by kind, since the
+// Recorder was made.
+func (r *Recorder) Refusals() map[Refusal]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	counts := make(map[Refusal]uint64, len(r.refusals))
+	for k, n := range r.refusals {
+		counts[k] = n
+	}
+	return counts
+}
+
+// count counts a refusal.
+func (k *conn) count(verdicts []trust.Verdict) {
+	code := trust.Unexplained
+	for _, v := range verdicts {
+		if !v.Accepted && v.Code != trust.NotJudged {
+			code = v.Code
+			break
+		}
+	}
+	k.r.mu.Lock()
+	k.r.refusals[Refusal{k.info.Peer, code}]++
+	k.r.mu.Unlock()
+}
