@@ -3,28 +3,92 @@ package b2bua
 import (
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
-// attempt is the INVITE to one target. Owned by the shard.
+// attempt is the try to reach one target: a connection, and the INVITE on it.
+// Owned by the shard.
 type attempt struct {
 	setup  *setup
-	leg    *Leg
+	to     *peer.Peer
+	leg    *Leg // nil while connecting
 	branch []byte
-	tx     *ua.ClientTx // nil when the transaction is over
-	rang   bool         // a provisional response came, so a CANCEL may go (RFC 3261 §9.1)
-	cancel string       // the Reason of a CANCEL that is due or sent; see cancel.go
-	quit   bool         // nobody waits for this attempt any more
-	sent   bool         // the CANCEL went out
+	bytes  []byte            // the INVITE, until something is heard
+	tx     *ua.ClientTx      // nil before, and when the transaction is over
+	began  time.Time         // with the connecting
+	timer  transaction.Timer // see expire
+	again  bool              // the INVITE was sent once more, on a new connection
+	rang   bool              // a provisional response came, so a CANCEL may go (RFC 3261 §9.1)
+	cancel string            // the Reason of a CANCEL that is due or sent; see cancel.go
+	quit   bool              // nobody waits for this attempt any more
+	sent   bool              // the CANCEL went out
+}
+
+// begin reaches for the target.
+func (a *attempt) begin(s *ua.Shard) {
+	a.began = s.Now()
+	a.timer.Owner = a
+	a.timer.Fire = func(owner any, _ time.Time) { owner.(*attempt).expire() }
+	s.Schedule(&a.timer, min(a.to.ResponseTimeout, a.to.AnswerTimeout))
+	a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, err error) {
+		switch {
+		case a.quit || a.setup.final:
+		case err != nil:
+			a.unreachable(s, err)
+		default:
+			a.send(s, flow)
+		}
+	})
+}
+
+// send sends the INVITE to a target that is connected.
+func (a *attempt) send(s *ua.Shard, flow ua.Flow) {
+	u, c := a.setup, a.setup.call
+	a.leg = c.newTarget(s, a.to, flow, u.secure)
+	a.leg.hop.on(c.calls, flow)
+	c.record(callflow.LegCreated, a.leg, 0, fmt.Sprintf("target %d of %d: %s", u.asked, len(u.targets), a.to.Name))
+	a.branch = s.NewBranch()
+	a.bytes = a.invite(u.invite)
+	a.request(s, flow)
+}
+
+func (a *attempt) request(s *ua.Shard, flow ua.Flow) {
+	a.setup.open++
+	a.tx = s.Request(flow, sip.INVITE, a.branch, a.bytes, a)
+}
+
+// expire gives up a target that has been silent for too long, or has not
+// answered. The last one that is left may be silent until timer B ends.
+func (a *attempt) expire() {
+	if a.quit || a.setup.final {
+		return
+	}
+	s := a.setup.call.calls.shard
+	after := s.Now().Sub(a.began)
+	switch {
+	case after >= a.to.AnswerTimeout:
+		a.unanswered(s, fmt.Errorf("not answered within %v", a.to.AnswerTimeout))
+	case a.rang || !a.setup.more(s.Now()):
+		s.Schedule(&a.timer, a.to.AnswerTimeout-after)
+	case a.leg == nil:
+		a.unreachable(s, fmt.Errorf("no connection within %v", a.to.ResponseTimeout))
+	default:
+		a.silent(s, fmt.Errorf("no response within %v", a.to.ResponseTimeout))
+	}
 }
 
 // Response makes the attempt a ua.ClientUser.
 func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 	code := m.StatusCode()
 	a.leg.hop.response(s.Now(), code)
+	a.bytes = nil
+	a.judge(s, code)
 	switch {
 	case code < 200:
 		a.rang = true
@@ -34,8 +98,10 @@ func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 			a.setup.progress(s, a, m)
 		}
 	case code < 300:
+		s.Stop(&a.timer)
 		a.answered(s, m)
 	case !a.quit:
+		s.Stop(&a.timer)
 		a.refused(s, m)
 	}
 }
@@ -43,35 +109,65 @@ func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 // ClientDone makes the attempt a ua.ClientUser.
 func (a *attempt) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 	a.tx = nil
+	a.setup.open--
 	c := a.setup.call
 	defer c.finish()
 	if w := a.leg.winner; w != nil {
 		c.dropAnswer(w, inviteCSeq)
 	}
-	if err == nil || a.quit || a.setup.final {
-		return
+	switch {
+	case err == nil || a.quit || a.setup.final:
+	case errors.Is(err, transaction.ErrTransport):
+		a.cutOff(s, err)
+	case a.rang: // timer C: it may still be ringing
+		a.unanswered(s, err)
+	default: // timer B
+		a.silent(s, err)
 	}
-	cause := &sip.StatusError{Code: 503, Err: err}
-	if errors.Is(err, transaction.ErrTimeout) {
-		cause.Code = 408
-		a.quit = true
-		a.sendCancel(s) // timer C: a target that rang and rang may still be ringing
+}
+
+// cutOff deals with a connection that ended under the INVITE. One that other
+// calls had used before may have ended just then in the ordinary way, which
+// says nothing about the target: the same INVITE goes out once more, on a new
+// connection; if the first one did arrive, that is a retransmission. A TLS 1.3
+// server that has not sent a record yet has refused us: our certificate is
+// judged after our first message was written.
+func (a *attempt) cutOff(s *ua.Shard, err error) {
+	conn := a.leg.flow.Conn
+	switch {
+	case !conn.Confirmed():
+		a.unreachable(s, fmt.Errorf("peer %s: TLS ended before the server had sent anything, most likely it refused our certificate: %w", a.to.Name, err))
+	case a.bytes != nil && !a.again && conn.Transport().Reliable() && conn.Opened().Before(a.began):
+		a.again = true
+		a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, err error) {
+			switch {
+			case a.quit || a.setup.final:
+			case err != nil:
+				a.unreachable(s, err)
+			default:
+				a.leg.flow = flow
+				a.leg.hop.on(a.setup.call.calls, flow)
+				a.request(s, flow)
+			}
+		})
+	default:
+		a.unreachable(s, err)
 	}
-	a.setup.lost(s, a.leg, cause)
 }
 
 // refused deals with a final response other than a 2xx.
 func (a *attempt) refused(s *ua.Shard, m *sip.Message) {
-	code := m.StatusCode()
-	cause := &sip.StatusError{Code: code, Reason: string(m.Reason())}
+	u, code := a.setup, m.StatusCode()
+	cause := &sip.StatusError{Code: code, Reason: string(m.Reason()), Err: fmt.Errorf("answered %d %s", code, m.Reason())}
+	if code == 503 {
+		a.busy(s, m)
+	}
 	switch {
 	case code < 400:
 		cause = &sip.StatusError{Code: 480, Err: fmt.Errorf("redirected with %d, which is not followed", code)}
-	case (code == 503 || code == 408) && a.setup.next < len(a.setup.targets):
-		cause.Err = fmt.Errorf("answered %d %s", code, m.Reason())
-	default:
-		a.setup.reject(s, a, m)
+	case !passesOn(code) || !u.left():
+		u.reject(s, a, m)
 		return
 	}
-	a.setup.lost(s, a.leg, cause)
+	u.lost(s, a.leg, cause)
 }

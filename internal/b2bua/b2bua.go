@@ -3,15 +3,18 @@
 //
 // Engine holds what all calls share and gives each shard its own calls; Call is
 // one call, Leg one side of it. Reading starts at Engine.Start, which takes an
-// INVITE, and goes on in setup.go (targets and their answers), cancel.go,
-// answer.go (the 2xx and its ACK), crossing.go (requests inside the dialogs)
-// and teardown.go. What crosses is decided in headers.go.
+// INVITE, and goes on in setup.go (the caller's side), failover.go (which target
+// is asked), attempt.go (one target and its answers), cancel.go, answer.go (the
+// 2xx and its ACK), crossing.go (requests inside the dialogs) and teardown.go.
+// What crosses is decided in headers.go; limits.go has the limits of peers, and
+// facts.go makes the record of a call.
 //
 // Everything of a call belongs to one shard and runs in its goroutine: no
 // locks, and nothing here blocks. The package starts no goroutine.
 package b2bua
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -23,6 +26,10 @@ import (
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
+
+// ErrBusy is in the error of Ways.Connect when the gateway itself has too much
+// to do, which says nothing about the peer.
+var ErrBusy = errors.New("too many connections are being made at once")
 
 // Ways are what an Engine needs of its surroundings.
 type Ways interface {

@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -23,8 +24,9 @@ type facts struct {
 	caller   string
 	called   string
 	route    string
-	given    []hop // targets that were given up, in order
-	over     bool  // the last record is written
+	given    []hop      // targets that were given up, in order
+	over     bool       // the last record is written
+	loaded   *peer.Peer // the target on whose load the call counts
 }
 
 // hop is what the record says of one leg.
@@ -78,6 +80,8 @@ func (h *hop) on(c *calls, f ua.Flow) {
 // taken takes note of the 2xx that goes to the caller.
 func (c *Call) taken(s *ua.Shard, code int) {
 	c.facts.answered = s.Now()
+	c.in.peer.State.In.Answered()
+	c.out.peer.State.Out.Answered()
 	c.in.hop.response(s.Now(), code)
 	c.put()
 }
@@ -92,6 +96,7 @@ func (c *Call) ended(by *Leg, status int, reason, why string) {
 		return
 	}
 	c.facts.over = true
+	c.leave()
 	if c.facts.answered.IsZero() {
 		c.in.hop.code = status
 	}
@@ -187,7 +192,11 @@ func (c *calls) blank() *store.CDR {
 
 // Refused writes the record of an INVITE from a peer that was refused before it
 // became a call. route is the row that decided, if one did.
-func (e *Engine) Refused(s *ua.Shard, p *transport.Packet, from *peer.Peer, route string, status *sip.StatusError) {
+func (e *Engine) Refused(s *ua.Shard, p *transport.Packet, from *peer.Peer, route string, err error) {
+	status, ok := errors.AsType[*sip.StatusError](err)
+	if !ok {
+		status = &sip.StatusError{Code: 500, Err: err}
+	}
 	c := e.shards[s.Index()]
 	r := c.blank()
 	h := hop{peer: from.Name, callID: string(p.Msg.CallID()), sent: p.At, code: status.Code}

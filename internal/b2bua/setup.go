@@ -21,8 +21,12 @@ type setup struct {
 	hops    int          // Max-Forwards for the next leg
 	secure  bool
 	targets []*peer.Peer
-	next    int
-	attempt *attempt         // the one under way; nil while connecting, and after the last
+	next    int              // of targets
+	spared  []*peer.Peer     // targets passed over for being down, which are asked last
+	last    bool             // those are asked now
+	asked   int              // targets so far
+	attempt *attempt         // the one under way; nil after the last
+	open    int              // attempts whose transaction is not over, those given up too
 	cause   *sip.StatusError // why the last target failed
 	final   bool             // the caller has a final response
 }
@@ -40,11 +44,15 @@ type Invite struct {
 }
 
 // Start makes a call and tries its first target. The error refuses an INVITE
-// that cannot make a dialog.
+// that is above a limit of its caller or cannot make a dialog.
 func (e *Engine) Start(s *ua.Shard, inv Invite) error {
+	if err := e.welcome(s, inv); err != nil {
+		return err
+	}
 	c := e.newCall(s)
 	in, err := newCaller(s, c, inv)
 	if err != nil {
+		inv.From.State.In.Undo(inv.From.Limits.RateIn)
 		delete(c.calls.all, c)
 		c.uncount()
 		return err
@@ -57,64 +65,14 @@ func (e *Engine) Start(s *ua.Shard, inv Invite) error {
 	inv.Tx.User, inv.Tx.Tag = c.setup, []byte(in.localTag)
 	c.began(s, inv)
 	c.record(callflow.LegCreated, c.in, 0, "call from "+inv.From.Name)
-	c.record(callflow.RouteDecided, c.in, 0, inv.Why)
-	c.setup.tryNext(s)
+	to, passed := c.setup.pick(s)
+	c.record(callflow.RouteDecided, c.in, 0, inv.Why+passed)
+	c.setup.try(s, to)
 	return nil
 }
 
 // done says that neither a late response nor a result can come any more.
-func (u *setup) done() bool { return u.final && (u.attempt == nil || u.attempt.tx == nil) }
-
-// tryNext reaches for the next target, or tells the caller why there is none.
-func (u *setup) tryNext(s *ua.Shard) {
-	u.attempt = nil
-	if u.next == len(u.targets) {
-		u.fail(s)
-		return
-	}
-	to := u.targets[u.next]
-	u.next++
-	turn := u.next
-	u.call.engine.ways.Connect(s, to, func(s *ua.Shard, flow ua.Flow, err error) {
-		if u.final || u.next != turn {
-			return // cancelled meanwhile
-		}
-		if err != nil {
-			u.lost(s, u.call.newTarget(s, to, ua.Flow{}, u.secure), &sip.StatusError{Code: 503, Err: err})
-			return
-		}
-		u.send(s, to, flow)
-	})
-}
-
-// send sends the INVITE to a target that is connected.
-func (u *setup) send(s *ua.Shard, to *peer.Peer, flow ua.Flow) {
-	l := u.call.newTarget(s, to, flow, u.secure)
-	l.hop.on(u.call.calls, flow)
-	u.call.record(callflow.LegCreated, l, 0, fmt.Sprintf("target %d of %d: %s", u.next, len(u.targets), to.Name))
-	a := &attempt{setup: u, leg: l, branch: s.NewBranch()}
-	u.attempt = a
-	msg := a.invite(u.invite)
-	a.tx = s.Request(flow, sip.INVITE, a.branch, msg, a)
-}
-
-// lost gives a target up and goes on to the next.
-func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
-	u.cause = cause
-	reason := cause.Error()
-	if cause.Err != nil {
-		reason = cause.Err.Error()
-	}
-	l.hop.text = reason
-	u.call.facts.given = append(u.call.facts.given, l.hop)
-	u.call.record(callflow.TargetFailed, l, cause.Code, reason)
-	u.call.engine.log.Warn("target failed", "call", u.call.Number, "peer", l.peer.Name, "status", cause.Code, "cause", reason)
-	l.forget()
-	for _, f := range l.forks {
-		f.joined.joined = nil // its early dialogs are over (RFC 3261 §12.3)
-	}
-	u.tryNext(s)
-}
+func (u *setup) done() bool { return u.final && u.open == 0 }
 
 // fail answers the caller after the last target has failed.
 func (u *setup) fail(s *ua.Shard) {
@@ -146,6 +104,9 @@ func (u *setup) finally(s *ua.Shard, code int, b []byte) {
 		return
 	}
 	u.final = true
+	if u.attempt != nil {
+		s.Stop(&u.attempt.timer)
+	}
 	s.Respond(u.server, code, b)
 	u.invite.Release()
 	u.invite = nil

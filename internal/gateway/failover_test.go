@@ -75,19 +75,63 @@ func TestFailoverOn3xx(t *testing.T) {
 	})
 }
 
-func TestFailoverOnTimeout(t *testing.T) {
+// A target of which nothing is heard is given up after its response_timeout.
+// No CANCEL may go to it before it has said something (RFC 3261 §9.1); then one
+// does.
+func TestFailoverOnSilence(t *testing.T) {
 	run(t, plain, func(r *rig) {
 		r.invite()
 		invite := r.acme.WantRequest(sip.INVITE)
-		for range 6 {
+		for range 4 {
 			r.acme.WantAgain(invite)
 		}
-		at := time.Now()
-		r.taken(invite)
-		if waited := time.Since(at); waited > lifetime {
-			r.Errorf("the second target had to wait %v", waited)
+		second := r.backup.WantRequest(sip.INVITE)
+		if waited := second.At.Sub(invite.At); waited != 8*time.Second {
+			r.Errorf("the second target was asked after %v, want 8s", waited)
 		}
+		r.backup.Reply(second, 180)
+		r.office.Want(180)
+		r.acme.WantAgain(invite) // timer A goes on
+		r.acme.Reply(invite, 180)
+		r.acme.Reply(r.acme.WantRequest(sip.CANCEL), 200)
+		r.refuse(r.acme, invite, 487)
+		r.backup.Reply(second, 200)
+		r.office.Send(r.office.Ack(r.office.Want(200)))
+		r.backup.WantRequest(sip.ACK)
+		r.hangUp(r.office, r.backup)
 	})
+}
+
+// The last target has the time of timer B, however long that is.
+func TestSilenceOfTheLastTarget(t *testing.T) {
+	run(t, plain, func(r *rig) {
+		r.invite()
+		at := time.Now()
+		r.acme.WantRequest(sip.INVITE)
+		r.refused(408)
+		if after := time.Since(at); after != 8*time.Second+lifetime {
+			r.Errorf("the caller got its 408 after %v, want 40s", after)
+		}
+		r.down("acme", "no response within 8s")
+		r.down("backup", "transaction timed out")
+	})
+}
+
+// down checks that a peer is down, and why.
+func (r *rig) down(name, why string) {
+	r.Helper()
+	d := r.snapshot.Load().peers.Lookup(name).State.Down()
+	if d == nil || !strings.Contains(d.Why, why) {
+		r.Errorf("%s: %+v, want it to be down because of %q", name, d, why)
+	}
+}
+
+// up checks that a peer is up.
+func (r *rig) up(name string) {
+	r.Helper()
+	if d := r.snapshot.Load().peers.Lookup(name).State.Down(); d != nil {
+		r.Errorf("%s is down: %+v", name, d)
+	}
 }
 
 // On a stream that is lost the INVITE fails at once, and not by its timer.
@@ -104,10 +148,10 @@ func TestFailoverWhenTheConnectionIsLost(t *testing.T) {
 	})
 }
 
-// A target that rings and rings is cancelled when timer C ends (RFC 3261 §16.6
+// A target that rings and falls silent is cancelled when timer C ends (RFC 3261 §16.6
 // step 11), and the next one is tried.
 func TestFailoverOnTimerC(t *testing.T) {
-	run(t, plain, func(r *rig) {
+	run(t, setting{profiles: map[string]string{"acme": "tuned"}, tuned: "answer_timeout: 10m"}, func(r *rig) {
 		r.invite()
 		invite := r.acme.WantRequest(sip.INVITE)
 		r.acme.Reply(invite, 180)

@@ -52,6 +52,7 @@ type rig struct {
 	ca     *testca.CA
 	log    syncBuffer
 	set    setting
+	cdrs   keeper
 	closed bool
 
 	office, acme, backup *siptest.Peer
@@ -81,6 +82,8 @@ type setting struct {
 	office, targets transport.Transport
 	profiles        map[string]string // of peers, by name
 	extra           map[string]string // further keys of peers, by name
+	tuned           string            // keys of the profile with that name
+	keys            string            // further lines of the file
 	routes          string
 	file            string // the whole file instead
 	six             bool   // peers have IPv6 addresses
@@ -166,6 +169,7 @@ func start(t *testing.T, set setting) *rig {
 	for _, p := range problems {
 		t.Fatalf("gateway: %s", p)
 	}
+	g.records = &r.cdrs
 	if err := g.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -218,8 +222,9 @@ profiles:
   required: {sips: required}
   allowed: {sips: allowed}
   never: {sips: never}
-peers:
-`, gatewayAddr)
+  tuned: {%[2]s}
+%[3]speers:
+`, gatewayAddr, set.tuned, set.keys)
 	for _, p := range []struct {
 		name, addr string
 		t          transport.Transport
@@ -336,6 +341,8 @@ func (r *rig) empty() {
 	if calls, tags := r.kept(); calls != 0 || tags != 0 {
 		r.Errorf("after 64*T1 %d calls and %d tags are left", calls, tags)
 	}
+	r.cdrs.closed(r.T)
+	r.unloaded()
 }
 
 const (

@@ -81,27 +81,36 @@ func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error
 // errStopping refuses calls while the gateway stops. It may be back soon.
 var errStopping = &sip.StatusError{Code: 503, Header: "Retry-After: 10", Err: errors.New("the gateway stops")}
 
-// invite begins a call.
+// invite begins a call, or keeps a record of why there is none.
 func (g *Gateway) invite(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from *peer.Peer) error {
+	row, err := g.begin(s, tx, p, from)
+	if err != nil {
+		g.engine.Refused(s, p, from, row, err)
+	}
+	return err
+}
+
+// begin begins a call. row is the one of the routes that decided, if one did.
+func (g *Gateway) begin(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from *peer.Peer) (row string, err error) {
 	if g.closing.Load() {
-		return errStopping
+		return "", errStopping
 	}
 	hops := 70 // RFC 3261 §8.1.1.6
 	if n, ok := p.Msg.MaxForwards(); ok {
 		hops = n
 	}
 	if hops == 0 {
-		return &sip.StatusError{Code: 483}
+		return "", &sip.StatusError{Code: 483}
 	}
 	if g.engine.Looped(s, p.Msg) {
-		return &sip.StatusError{Code: 482, Err: errors.New("one of our own requests came back")}
+		return "", &sip.StatusError{Code: 482, Err: errors.New("one of our own requests came back")}
 	}
 	uri, err := sip.ParseURI(p.Msg.RequestURI())
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !uri.SIP() && !uri.Is("tel") {
-		return &sip.StatusError{Code: 416}
+		return "", &sip.StatusError{Code: 416}
 	}
 	secure := uri.Is("sips")
 	decision := g.snapshot.Load().routes.Decide(route.Facts{
@@ -113,11 +122,11 @@ func (g *Gateway) invite(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from
 		decision = route.Decision{Outcome: route.SIPSNotAllowed, Why: "the call is sips: and came over " + p.Conn.Transport().String()}
 	}
 	if err := g.refusal(decision, from, p); err != nil {
-		return err
+		return decision.Row, err
 	}
-	return g.engine.Start(s, b2bua.Invite{
+	return decision.Row, g.engine.Start(s, b2bua.Invite{
 		Tx: tx, Packet: p, From: from, Targets: decision.Targets,
-		Secure: secure, Hops: hops - 1, Why: decision.Why,
+		Secure: secure, Hops: hops - 1, Route: decision.Row, Why: decision.Why,
 	})
 }
 

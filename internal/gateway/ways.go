@@ -37,7 +37,7 @@ func (g *Gateway) Connect(s *ua.Shard, p *peer.Peer, done func(*ua.Shard, ua.Flo
 		return func(s *ua.Shard) { done(s, flow, err) }
 	})
 	if !started {
-		done(s, ua.Flow{}, fmt.Errorf("peer %s: too many connections are being made at once", p.Name))
+		done(s, ua.Flow{}, fmt.Errorf("peer %s: %w", p.Name, b2bua.ErrBusy))
 	}
 }
 

@@ -74,6 +74,7 @@ const (
 type Decision struct {
 	Outcome Outcome
 	Route   int          // index in the file, from 0; -1: none matched
+	Row     string       // its name: "route 2"; empty: none matched
 	Targets []*peer.Peer // in order; not to be changed
 	Why     string       // for ladders and logs, never for the caller
 }
@@ -119,7 +120,7 @@ func (t *Table) Decide(f Facts) Decision {
 	for i := range t.routes {
 		if t.routes[i].match(f) {
 			d := t.routes[i].action.decide(f)
-			d.Route = i
+			d.Route, d.Row = i, t.routes[i].label
 			return d
 		}
 	}
