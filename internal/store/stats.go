@@ -2,7 +2,7 @@ package store
 
 // Stats is how the records reach the disk.
 type Stats struct {
-	Waiting int    // bytes that the writer does not have yet
+	Waiting int    // bytes that are not on the disk yet
 	Lost    uint64 // records that found no room in memory while the disk took none
 	Failing bool   // the disk takes none
 }
@@ -11,5 +11,5 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{Waiting: len(s.pending), Lost: s.lost, Failing: s.failing != nil}
+	return Stats{Waiting: len(s.pending) + s.behind, Lost: s.lost, Failing: s.failing != nil}
 }

@@ -70,6 +70,7 @@ type Store struct {
 	failing error         // why the journal takes nothing; nil: it does
 	stuck   error         // why the table takes nothing; nil: it does
 	lost    uint64        // records that found no room in memory
+	behind  int           // bytes that the writer has and the disk does not
 	closed  bool
 }
 

@@ -38,7 +38,6 @@ type writer struct {
 
 	batch   []byte // being written, kept for the next one
 	backlog []byte // entries that the disk did not take
-	dropped uint64 // entries of the backlog that were given up, in all
 
 	slow   time.Duration // of the last syncs, about the slowest
 	move   *time.Timer   // fires when the active file shall be moved
@@ -151,7 +150,7 @@ func (w *writer) commit() {
 		w.retry.Reset(w.pause)
 	}
 	w.s.mu.Lock()
-	w.s.failing = err
+	w.s.failing, w.s.behind = err, len(w.backlog)
 	w.s.window = min(max(within-2*w.slow, time.Millisecond), within-time.Millisecond)
 	if err == nil && len(w.s.pending) > 0 { // came while the disk failed: nothing else wakes the writer
 		w.s.wake()
@@ -172,6 +171,7 @@ func (w *writer) take() ([]byte, []func(error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	batch, done := s.pending, s.done
+	s.behind += len(batch)
 	s.pending, s.done = w.batch[:0], nil
 	if cap(s.pending) > 4*someWaiting {
 		s.pending = nil
@@ -190,6 +190,9 @@ func (w *writer) gather() {
 		batch, _ := w.take() // nobody waits: they were told that the disk fails
 		w.backlog = append(w.backlog, batch...)
 		w.bound()
+		w.s.mu.Lock()
+		w.s.behind = len(w.backlog)
+		w.s.mu.Unlock()
 	}
 }
 
@@ -245,13 +248,16 @@ func (w *writer) bound() {
 		return
 	}
 	w.backlog = newestOf(w.backlog)
-	rest := w.backlog
+	rest, dropped := w.backlog, uint64(0)
 	for len(rest) > maxWaiting*7/8 {
 		_, size := readEntry(rest, 0)
 		rest = rest[size:]
-		w.dropped++
+		dropped++
 	}
 	w.backlog = append([]byte(nil), rest...)
+	w.s.mu.Lock()
+	w.s.lost += dropped
+	w.s.mu.Unlock()
 }
 
 // newestOf leaves out entries that a later one of the same record replaces.
@@ -278,7 +284,7 @@ func newestOf(entries []byte) []byte {
 func (w *writer) tell() {
 	s := w.s
 	s.mu.Lock()
-	lost := s.lost + w.dropped
+	lost := s.lost
 	var now error
 	switch {
 	case s.failing != nil && lost > w.told:
