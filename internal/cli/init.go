@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -92,12 +93,22 @@ func (p *initPlan) nextCommands() []string {
 	}
 }
 
-// calledAs is how this program can be called again from where it was: by its path, if that is how it was called.
+// calledAs is how this program can be called again: by its name alone when the shell finds it so, else as it was called.
 func calledAs() string {
-	if us := program(); us != "sallyport" || !strings.ContainsRune(os.Args[0], filepath.Separator) {
+	us := program()
+	if us != "sallyport" || !strings.ContainsRune(os.Args[0], filepath.Separator) {
+		return us
+	}
+	if found, err := exec.LookPath(us); err == nil && sameFile(found, os.Args[0]) {
 		return us
 	}
 	return quoteForShell(os.Args[0])
+}
+
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // file is the path of the configuration as the user would type it.
