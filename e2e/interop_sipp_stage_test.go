@@ -34,7 +34,7 @@ func secure(hop string) bool { return hop == "1.2" || hop == "1.3" }
 // newStage starts the gateway, and what stands before SIPp where a hop is TLS.
 func newStage(t *testing.T, o stageOptions) *stage {
 	t.Helper()
-	s := &stage{dir: t.TempDir(), admin: net.JoinHostPort(callerHost, freePort(t, callerHost))}
+	s := &stage{dir: t.ArtifactDir(), admin: net.JoinHostPort(callerHost, freePort(t, callerHost))}
 	entry := map[string]string{}
 	for _, hop := range []string{"udp", "tcp", "tls"} {
 		entry[hop] = net.JoinHostPort(callerHost, freePort(t, callerHost))
