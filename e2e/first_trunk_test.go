@@ -40,7 +40,10 @@ func TestFirstTrunk(t *testing.T) {
 	f.do(t, "4. Check and run it")
 	f.call(t)
 	f.do(t, "5. The first call")
+	f.do(t, "6. From here")
+	f.call(t)
 	f.goWrong(t)
+	f.renew(t)
 	f.gateway.terminate(t)
 }
 
@@ -275,6 +278,29 @@ func (f *firstTrunk) call(t *testing.T) {
 			t.Errorf("BYE: %v", err)
 		}
 		wantOver(ctx, t, theirs)
+	}
+}
+
+// renew makes our next certificate with the command that stands in the configuration.
+func (f *firstTrunk) renew(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(f.dir, "gw", "sallyport.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^# +(sallyport cert issue .*)$`).FindSubmatch(text)
+	if command == nil {
+		t.Fatalf("no command in\n%s", text)
+	}
+	f.shell(t, "cd gw && "+string(command[1])+" && sallyport reload --config sallyport.yaml")
+	c, err := tls.Dial("tcp", f.at["gateway"], &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	sum := sha256.Sum256(c.ConnectionState().PeerCertificates[0].Raw)
+	if hex.EncodeToString(sum[:]) == row(t, f.letter(t, "acme"), "SHA-256") {
+		t.Error("the gateway still shows its first certificate")
 	}
 }
 

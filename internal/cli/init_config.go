@@ -44,8 +44,9 @@ func (p *initPlan) configText(now time.Time, until time.Time) string {
 func (p *initPlan) heading(b *strings.Builder, now time.Time) {
 	fmt.Fprintf(b, `# The gateway %s, between %s and %s.
 # "sallyport init" wrote this file on %s; from now on it is yours. Its paths
-# are relative to it. After each change: sallyport check FILE. All the keys that
-# there are, and their defaults: docs/reference/config.md
+# are relative to it. After each change: sallyport check FILE, and for a gateway
+# that runs, sallyport reload --config FILE. All the keys that there are, and
+# their defaults: docs/reference/config.md
 `, p.name, p.peers[0].name, inWords(namesOfPeers(p.carriers())), isoDay(now))
 }
 
@@ -85,7 +86,7 @@ func (p *initPlan) advertisedTLS() string {
 
 func (p *initPlan) identities(b *strings.Builder, until time.Time) {
 	fmt.Fprintf(b, `# Who we are. Init made this certificate, and %[1]s has signed it. Before
-# %[2]s make the next one, in this directory:
+# %[2]s make the next one in this directory, then reload:
 #   %[3]s
 identities:
   gateway: {certificate: %[4]s, key: %[5]s}
