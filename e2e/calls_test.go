@@ -84,6 +84,7 @@ type site struct {
 	gateway  *process
 	entry    map[string]netip.AddrPort // the gateway's listeners: "udp", "tls"
 	admin    string
+	config   string // the gateway's file
 	caller   *ua.Server
 	answerer *ua.Server
 	accepted chan *ua.Call
@@ -101,7 +102,7 @@ func newSite(t *testing.T, host, from, to, signed string) *site {
 	s.entry["tls"], s.entry["udp"], s.admin = netip.MustParseAddrPort(addr[0]), netip.MustParseAddrPort(addr[1]), addr[2]
 	s.caller = s.peer(t, "caller", host, nil)
 	s.answerer = s.peer(t, "answerer", host, ua.HandlerFunc(s.serve))
-	s.gateway = startServe(t, s.dir, fmt.Sprintf(`
+	s.config = fmt.Sprintf(`
 listeners:
   outside: {listen: "tls:%s", client_certificates: required}
   lan: {listen: "udp:%s"}
@@ -114,8 +115,10 @@ peers:
 routes:
   - {from: [caller], number: "+49*", to: [answerer]}
 admin: {listen: "%s"}
+drain: 0
 `, addr[0], addr[1], map[string]string{"ca": "ca.pem", "self": "caller.pem, answerer.pem"}[signed],
-		s.settings("caller", s.caller), s.settings("answerer", s.answerer), s.admin))
+		s.settings("caller", s.caller), s.settings("answerer", s.answerer), s.admin)
+	s.gateway = startServe(t, s.dir, s.config)
 	return s
 }
 
@@ -313,7 +316,7 @@ func (s *site) checkRecord(t *testing.T, states ...string) {
 	t.Helper()
 	var calls []demoCall
 	soon(t, "every call is recorded", func() bool {
-		answer, err := http.Get("http://" + s.admin + "/api/v1/flows")
+		answer, err := http.Get("http://" + s.admin + "/api/v1/flows?limit=0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -323,6 +326,7 @@ func (s *site) checkRecord(t *testing.T, states ...string) {
 			t.Fatal(err)
 		}
 		calls = readDemo(t, string(text)).Calls
+		slices.Reverse(calls) // the newest is the first
 		var got []string
 		for _, c := range calls {
 			got = append(got, c.State)

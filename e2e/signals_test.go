@@ -16,14 +16,28 @@ func plainConfig(listen string) string {
 	return "listeners:\n  lan: {listen: \"tcp:" + listen + "\"}\npeers:\n  office: {uri: \"sip:192.0.2.1;transport=tcp\"}\n"
 }
 
-// A hang-up, which some send to have a configuration read again, ends no calls.
-func TestAHangUpDoesNotEndTheGateway(t *testing.T) {
-	p := startServe(t, t.TempDir(), plainConfig(someAddresses(t, "127.0.0.1", 1)[0]))
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
+// A hang-up has the configuration read again; one with problems is refused, and
+// neither ends the gateway.
+func TestAHangUpReloads(t *testing.T) {
+	dir, listen := t.TempDir(), someAddresses(t, "127.0.0.1", 2)
+	p := startServe(t, dir, plainConfig(listen[0]))
+	hangUp := func(config, wanted string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "sallyport.yaml"), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		soon(t, "the gateway says: "+wanted, func() bool { return len(p.logged(wanted)) == 1 || p.over() })
 	}
-	const said = "SIGHUP: the configuration is not read again while the gateway runs; restart it for that"
-	soon(t, "the gateway speaks of the signal", func() bool { return len(p.logged(said)) == 1 || p.over() })
+	hangUp(plainConfig(listen[1]), "configuration taken")
+	if c, err := net.Dial("tcp", listen[1]); err != nil {
+		t.Error(err)
+	} else {
+		c.Close()
+	}
+	hangUp("listeners: {}\n", "the configuration stays as it was")
 	p.terminate(t)
 }
 

@@ -53,7 +53,7 @@ func (p statusPage) draw(s *api.Status) string {
 	p.row("sallyport", fmt.Sprintf("%s, %s for %s, %s", s.Version, state, uptime(time.Duration(s.UptimeSeconds)*time.Second), count(s.Calls, "call")), colour)
 	p.configuration(&s.Configuration)
 	for i, l := range s.Listeners {
-		text := fmt.Sprintf("%s  %s %s", l.Name, l.Transport, l.Address)
+		text := fmt.Sprintf("%s: %s %s", l.Name, l.Transport, l.Address)
 		if l.Advertised != "" && l.Advertised != l.Address {
 			text += ", reached at " + l.Advertised
 		}
