@@ -21,6 +21,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/gateway"
+	"github.com/sallyport-sip/sallyport/internal/memnet"
 	"github.com/sallyport-sip/sallyport/internal/testca"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 )
@@ -45,8 +46,8 @@ func initArgs(dir, line string) []string {
 	return append([]string{"init", dir, "--name", "sbc.example.com"}, strings.Fields(line)...)
 }
 
-// TestInitPassesCheck wants every file that init writes to be good as it is, and each of its settings in comments to be
-// good when it is taken out of them.
+// TestInitPassesCheck wants every file that init writes to be good as it is and a gateway to start with it, and each of
+// its settings in comments to be good when it is taken out of them.
 func TestInitPassesCheck(t *testing.T) {
 	for name, line := range initLines {
 		t.Run(name, func(t *testing.T) {
@@ -60,6 +61,7 @@ func TestInitPassesCheck(t *testing.T) {
 			if checked := run(t, "check", file); checked.status != exitGood || checked.stderr != "" {
 				t.Errorf("check: %+v", checked)
 			}
+			startInMemory(t, file)
 			for _, file := range []string{"public.pem", "public-key.pem"} { // the page says to put them there
 				from := strings.Replace(file, "public", "gateway", 1)
 				if data, err := os.ReadFile(filepath.Join(dir, from)); err != nil || os.WriteFile(filepath.Join(dir, file), data, 0o600) != nil {
@@ -78,6 +80,26 @@ func TestInitPassesCheck(t *testing.T) {
 			}
 			checkInitText(t, file, all, "")
 		})
+	}
+}
+
+// startInMemory starts a gateway whose network is in memory, so that it has whatever addresses it likes.
+func startInMemory(t *testing.T, file string) {
+	t.Helper()
+	cfg, _ := config.Load(file)
+	g, problems := gateway.New(cfg, gateway.Options{Network: memnet.New(memnet.Options{}), Shards: 1})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if err := g.Start(); err != nil {
+		t.Errorf("start: %v", err)
+		return
+	}
+	if got := len(g.Listeners()); got != len(cfg.Listeners) {
+		t.Errorf("%d listeners are open, want %d", got, len(cfg.Listeners))
+	}
+	if err := g.Close(t.Context()); err != nil {
+		t.Errorf("close: %v", err)
 	}
 }
 
