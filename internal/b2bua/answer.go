@@ -41,7 +41,6 @@ func (n *answer) begin(s *ua.Shard) {
 	n.timer.Fire = func(owner any, _ time.Time) { owner.(*answer).resend(s) }
 	s.Respond(n.server, n.code, n.ok)
 	s.Schedule(&n.timer, n.interval)
-	n.call.answers = append(n.call.answers, n)
 }
 
 // resend sends the 2xx again: "The 2xx response is passed to the transport with
@@ -149,7 +148,7 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 			return
 		}
 	}
-	if u.final || u.attempt != a {
+	if u.final || u.attempt != a || u.held != nil {
 		a.decline(s, m)
 		return
 	}
@@ -176,19 +175,7 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	copyAcross(&b, m, c.in.place)
 	n.ok = b.Finish(m.Body())
 	f.joined.responded(sip.INVITE, m)
-	c.state = answered
-	f.joined.dialog.Confirm()
-	c.in.winner, c.out.winner = f.joined, f
-	for _, lost := range c.in.forks {
-		if lost != f.joined {
-			lost.joined = nil // what comes in it from now on gets 481
-		}
-	}
-	u.final = true
-	u.invite.Release()
-	u.invite = nil
-	c.taken(s, n.code)
-	n.begin(s)
+	u.hold(s, n, m)
 }
 
 // decline ends the dialog of a 2xx that nobody waits for: it gets its ACK each

@@ -36,7 +36,8 @@ type Call struct {
 	waiting int               // farewells under way: BYE and CANCEL without a final response
 	gone    bool              // not counted any more
 	lingers time.Time         // until then a call that is over is kept for what comes late
-	timer   transaction.Timer // for that
+	timer   transaction.Timer // for that, and before for what is watched
+	watched watched           // once it was answered
 	facts   facts             // for its record
 }
 

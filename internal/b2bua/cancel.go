@@ -58,7 +58,7 @@ func (u *setup) abandon(s *ua.Shard, reason string) {
 // CANCEL request MUST NOT be sent" (RFC 3261 §9.1). A 2xx that comes instead
 // gets ACK and BYE.
 func (a *attempt) sendCancel(s *ua.Shard) {
-	if a.sent || !a.rang {
+	if a.sent || !a.rang || a.leg.winner != nil {
 		return
 	}
 	a.sent = true

@@ -175,6 +175,9 @@ func (x *exchange) accept(m *sip.Message) {
 		x.near.dialog.Target = x.target
 	}
 	x.far.dialog.Refresh(m) // that of the 2xx; one that is no target is as good as none
+	if code >= 200 {
+		x.call.refreshed(x.method, m)
+	}
 }
 
 // fatal says whether a final response, a 408 standing for none, means that the
@@ -215,6 +218,7 @@ func (x *exchange) pass(s *ua.Shard, m *sip.Message) {
 			call: x.call, near: x.near, far: x.far, server: x.server,
 			nearSeq: x.nearSeq, farSeq: x.farSeq, code: code, ok: out,
 		}
+		x.call.answers = append(x.call.answers, n)
 		n.begin(s)
 		return
 	}

@@ -27,6 +27,7 @@ type facts struct {
 	given    []hop      // targets that were given up, in order
 	over     bool       // the last record is written
 	loaded   *peer.Peer // the target on whose load the call counts
+	timed    bool       // a session timer runs (RFC 4028)
 }
 
 // hop is what the record says of one leg.
@@ -77,13 +78,12 @@ func (h *hop) on(c *calls, f ua.Flow) {
 	h.fresh = f.Conn.First()
 }
 
-// taken takes note of the 2xx that goes to the caller.
-func (c *Call) taken(s *ua.Shard, code int) {
+// taken takes note of the 2xx that goes to the caller. done is called when the
+// record is kept.
+func (c *Call) taken(s *ua.Shard, code int, done func(*ua.Shard)) {
 	c.facts.answered = s.Now()
-	c.in.peer.State.In.Answered()
-	c.out.peer.State.Out.Answered()
 	c.in.hop.response(s.Now(), code)
-	c.put()
+	c.engine.ways.CDRDurable(s, c.row(), done)
 }
 
 // ended closes the record of a call, once; what is said later does not count.
@@ -96,6 +96,10 @@ func (c *Call) ended(by *Leg, status int, reason, why string) {
 		return
 	}
 	c.facts.over = true
+	c.calls.shard.Stop(&c.timer)
+	if c.setup.held != nil {
+		c.facts.answered, c.in.hop.to200 = time.Time{}, 0 // the caller has not heard of it
+	}
 	c.leave()
 	if c.facts.answered.IsZero() {
 		c.in.hop.code = status

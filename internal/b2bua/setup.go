@@ -28,6 +28,7 @@ type setup struct {
 	attempt *attempt         // the one under way; nil after the last
 	open    int              // attempts whose transaction is not over, those given up too
 	cause   *sip.StatusError // why the last target failed
+	held    *answer          // the answer that waits for its record; see hold.go
 	final   bool             // the caller has a final response
 }
 
@@ -106,6 +107,7 @@ func (u *setup) finally(s *ua.Shard, code int, b []byte) {
 	u.final = true
 	if u.attempt != nil {
 		s.Stop(&u.attempt.timer)
+		u.drop(s, parting{reason: u.attempt.cancel})
 	}
 	s.Respond(u.server, code, b)
 	u.invite.Release()

@@ -17,6 +17,26 @@ type CallInfo struct {
 	From   string // the peer that calls
 	To     string // the peer that is called; empty while none is
 	Route  string // which decided
+
+	Answered time.Time // zero until then
+	In, Out  LegInfo   // Out is empty while no target is connected
+}
+
+// LegInfo is the connection of one leg: the one that the next request in its
+// dialogs leaves on, if that is still open.
+type LegInfo struct {
+	Connection uint64
+	Transport  string
+	Remote     string
+	CallID     string
+}
+
+func (l *Leg) info() LegInfo {
+	if l == nil || l.flow.Conn == nil {
+		return LegInfo{}
+	}
+	k := l.call.calls.link(l.flow)
+	return LegInfo{Connection: k.id, Transport: k.transport, Remote: k.remote, CallID: l.callID}
 }
 
 // Snapshot returns the live calls of a shard, in no order.
@@ -28,10 +48,10 @@ func (e *Engine) Snapshot(s *ua.Shard) []CallInfo {
 		}
 		info := CallInfo{
 			Number: c.Number, ID: c.facts.id, State: "trying", Since: c.facts.began, Caller: c.facts.caller, Called: c.facts.called,
-			From: c.in.peer.Name, Route: c.facts.route,
+			From: c.in.peer.Name, Route: c.facts.route, In: c.in.info(), Out: c.out.info(),
 		}
 		if c.state == answered {
-			info.State = "answered"
+			info.State, info.Answered = "answered", c.facts.answered
 		}
 		if c.out != nil {
 			info.To = c.out.peer.Name

@@ -41,6 +41,8 @@ func (c *Call) bye(s *ua.Shard, f *fork, tx *ua.ServerTx, m *sip.Message) {
 		if f == c.in.winner || f == c.out.winner {
 			c.hangUp(s, f, partingOf(m), "BYE from "+f.leg.peer.Name)
 		}
+	case c.setup.holds(f):
+		c.setup.leave(s, f, m)
 	default:
 		c.early(s, f, m)
 	}

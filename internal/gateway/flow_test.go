@@ -41,7 +41,7 @@ func TestRule6InDialogRequestsStayOnTheConnection(t *testing.T) {
 // A connection at rest stays: a call is ended on it after an hour, and the next
 // one begins.
 func TestConnectionsOutliveLongCalls(t *testing.T) {
-	streams(t, func(r *rig) {
+	streamsWith(t, unasked, func(r *rig) {
 		r.answered()
 		time.Sleep(time.Hour)
 		r.hangUp(r.office, r.acme)

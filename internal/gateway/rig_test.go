@@ -109,15 +109,23 @@ func hops(t *testing.T, f func(r *rig)) {
 }
 
 // streams is hops without UDP.
-func streams(t *testing.T, f func(r *rig)) {
+func streams(t *testing.T, f func(r *rig)) { streamsWith(t, setting{}, f) }
+
+// streamsWith is streams with a setting of the test's.
+func streamsWith(t *testing.T, set setting, f func(r *rig)) {
 	for _, tr := range []transport.Transport{transport.TCP, transport.TLS} {
 		for _, shards := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%v, shards %d", tr, shards), func(t *testing.T) {
-				run(t, setting{shards: shards, office: tr, targets: tr}, f)
+				set := set
+				set.shards, set.office, set.targets = shards, tr, tr
+				run(t, set, f)
 			})
 		}
 	}
 }
+
+// unasked is a setting in which nobody is asked whether it still knows a call.
+var unasked = setting{profiles: map[string]string{"office": "tuned", "acme": "tuned"}, tuned: "keep_alive: 0"}
 
 // run runs a test in a bubble, with a gateway and its three peers. When f
 // returns, no call may be live, and after 64*T1 nothing may be left of any.
