@@ -15,8 +15,9 @@ type answerer struct {
 	seed maphash.Seed
 
 	dialogs map[uint64]dialog // by hash of the Call-ID
-	old     []aging           // dialogs in the order of their INVITEs; forgotten after memory
+	old     []aging           // dialogs in the order of their INVITEs; forgotten after keep
 	head    int
+	keep    time.Duration
 
 	counts answererCounts
 }
@@ -31,7 +32,7 @@ type aging struct {
 	when time.Duration
 }
 
-// memory is how long a dialog is known, so that a repeated request finds it.
+// memory is how long a dialog is known when calls are not held, so that a repeated request finds it.
 const memory = 10 * time.Second
 
 type answererCounts struct {
@@ -45,7 +46,7 @@ type answererCounts struct {
 func newAnswerer(l *loop, transport, host, ip string) *answerer {
 	return &answerer{
 		loop: l, text: newText(transport, "answerer", host, ip), seed: maphash.MakeSeed(),
-		dialogs: make(map[uint64]dialog),
+		dialogs: make(map[uint64]dialog), keep: memory,
 	}
 }
 
@@ -101,7 +102,7 @@ func (a *answerer) answer(k link, m *message, line string, tag uint64, dialog, b
 // remember makes a dialog and forgets those that are too old.
 func (a *answerer) remember(key uint64) {
 	now := a.loop.now()
-	for a.head < len(a.old) && now-a.old[a.head].when > memory {
+	for a.head < len(a.old) && now-a.old[a.head].when > a.keep {
 		delete(a.dialogs, a.old[a.head].key)
 		a.head++
 	}

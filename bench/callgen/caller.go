@@ -25,6 +25,9 @@ type caller struct {
 	counts callerCounts
 	setup  histogram // INVITE due to 200 received, of measured calls
 	late   histogram // INVITE due to INVITE written, of measured calls
+
+	holding bool // measured calls are not ended when they are answered
+	held    []heldCall
 }
 
 // callerLink is one connection with the texts that name it.
@@ -49,6 +52,7 @@ const (
 	idle state = iota
 	inviting
 	ending // answered: ACK and BYE sent
+	held   // answered: ACK sent
 	over
 )
 
@@ -133,7 +137,7 @@ func (c *caller) expireOld() {
 	for c.oldest < c.next {
 		cl := c.at(c.oldest)
 		if cl.state != over {
-			if now-cl.began < c.timeout {
+			if cl.state == held || now-cl.began < c.timeout {
 				return
 			}
 			why := "no answer to INVITE in " + c.timeout.String()
@@ -203,9 +207,13 @@ func (c *caller) inviteResponse(k link, m *message, n uint64, cl *call) {
 		if cl.measured {
 			c.setup.record(c.loop.now() - cl.due)
 		}
-		cl.state = ending
 		k.done(t.inDialog(k.open(), m, n, c.run, "ACK", "1", 'a'))
 		c.sent(k)
+		if c.holding && cl.measured {
+			c.hold(k, m, n, cl)
+			return
+		}
+		cl.state = ending
 		k.done(t.inDialog(k.open(), m, n, c.run, "BYE", "2", 'b'))
 		c.sent(k)
 	default:

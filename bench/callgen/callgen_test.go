@@ -5,6 +5,7 @@ package main
 import (
 	"io"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -102,5 +103,25 @@ func TestFlagsThatCannotWork(t *testing.T) {
 		if _, _, err := flags(strings.Fields(args), io.Discard); err == nil {
 			t.Errorf("%s: no error", args)
 		}
+	}
+}
+
+// The answerer and the element are this process itself.
+func TestCallsAreHeldAndEnded(t *testing.T) {
+	for _, transport := range []string{"udp", "tls"} {
+		t.Run(transport, func(t *testing.T) {
+			o := direct(t, transport)
+			o.hold, o.rate, o.pid, o.settle = 1500, 5000, os.Getpid(), 10*time.Millisecond
+			r, err := runHold(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Held != o.hold || r.Ended != uint64(o.hold) || !r.clean() {
+				t.Errorf("held %d, ended %d, failed %v; want %d, %[4]d, none", r.Held, r.Ended, r.FailedWhy, o.hold)
+			}
+			if r.Before.MemoryMiB <= 0 || r.Up.MemoryMiB <= 0 || r.After.MemoryMiB <= 0 {
+				t.Errorf("memory %+v, %+v, %+v", r.Before, r.Up, r.After)
+			}
+		})
 	}
 }

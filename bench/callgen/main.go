@@ -9,7 +9,7 @@
 // target through the route set, so the element may be a proxy or a back-to-back user agent. The driver never retransmits: a message lost is a call failed.
 //
 // Reading starts in run.go (the course of a run) and loop.go (the one thread of control); caller.go and answerer.go are
-// the two ends. Without -element the caller calls the answerer directly, which shows the driver's own ceiling.
+// the two ends; hold.go is the run in which calls are held. Without -element the caller calls the answerer directly, which shows the driver's own ceiling.
 package main
 
 import (
@@ -40,7 +40,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "callgen:", err)
 		os.Exit(2)
 	}
-	r, err := run(o)
+	r, err := runEither(o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "callgen:", err)
 		os.Exit(1)
@@ -53,6 +53,13 @@ func main() {
 	if !r.clean() {
 		os.Exit(1)
 	}
+}
+
+func runEither(o options) (outcome, error) {
+	if o.hold > 0 {
+		return runHold(o)
+	}
+	return run(o)
 }
 
 func flags(args []string, out io.Writer) (o options, asJSON bool, err error) {
@@ -76,6 +83,9 @@ func flags(args []string, out io.Writer) (o options, asJSON bool, err error) {
 	f.StringVar(&o.certs, "certs", "", "`directory` with ca.pem, caller.pem, caller-key.pem, answerer.pem, answerer-key.pem")
 	f.StringVar(&o.name, "name", "gateway.example", "name that the element's certificate must hold")
 	f.IntVar(&o.pid, "pid", 0, "first `process` of the element: its CPU time and memory are measured, descendants included")
+	f.IntVar(&o.hold, "hold", 0, "hold so many `calls` at once and measure the element's memory without them, with them and after them")
+	f.DurationVar(&o.settle, "settle", 40*time.Second, "with -hold: quiet before each measurement; the default outlasts the timers of SIP")
+	f.StringVar(&o.probe, "probe", "", "with -hold: `URL` at which an element in Go tells its heap and its goroutines")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	if err := f.Parse(args); err != nil {
 		return o, asJSON, err
@@ -102,6 +112,9 @@ func flags(args []string, out io.Writer) (o options, asJSON bool, err error) {
 	}
 	if o.rate <= 0 || o.conns <= 0 || o.measure <= 0 || o.timeout < time.Second || o.warmUp < 0 {
 		return o, asJSON, errors.New("-rate, -conns and -time must be above zero, -timeout at least a second")
+	}
+	if o.hold < 0 || o.settle < 0 || (o.hold > 0 && o.pid == 0) {
+		return o, asJSON, errors.New("-hold needs -pid, and neither it nor -settle can be below zero")
 	}
 	if o.transport == "tls" && o.element.IsValid() && o.certs == "" {
 		return o, asJSON, errors.New("-certs is needed to meet an element over TLS")

@@ -76,9 +76,7 @@ func (d *driver) report(before, after reading) *report {
 		r.Lost = append(r.Lost, d.acceptor.refused...)
 		d.acceptor.mu.Unlock()
 	}
-	if d.tls != nil {
-		r.TLS = tls.VersionName(d.tls.Version) + " " + tls.CipherSuiteName(d.tls.CipherSuite)
-	}
+	r.TLS = suite(d.tls)
 	busy := after.busy - before.busy - used.Ticks
 	if len(d.pids) > 0 {
 		e := after.element.Sub(before.element)
@@ -94,6 +92,14 @@ func (d *driver) report(before, after reading) *report {
 	}
 	r.Other = 100 * busy.Seconds() / window.Seconds()
 	return r
+}
+
+// suite names version and cipher suite of a connection, empty without TLS.
+func suite(s *tls.ConnectionState) string {
+	if s == nil {
+		return ""
+	}
+	return tls.VersionName(s.Version) + " " + tls.CipherSuiteName(s.CipherSuite)
 }
 
 func messages(r reading) float64 {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"runtime"
@@ -30,6 +31,16 @@ type options struct {
 	number           string
 	certs, name      string
 	pid              int // the element's first process; 0: not measured
+
+	hold   int           // so many calls are held instead of calls ended at once
+	settle time.Duration // quiet before each measurement of what is held
+	probe  string        // where an element in Go tells its heap and goroutines; empty: nowhere
+}
+
+// outcome is what a run has to say.
+type outcome interface {
+	print(w io.Writer)
+	clean() bool // every call went as it should
 }
 
 // run places the calls of one run and returns what came of them.

@@ -49,7 +49,7 @@ func TestRatiosAreFormedPairByPair(t *testing.T) {
 func TestFlagsThatCannotWork(t *testing.T) {
 	for _, args := range []string{
 		"-elements opensips", "-transports sctp", "-rates 0", "-rates fast", "-pairs 0", "-element-core 4096",
-		"-callgen /nowhere/callgen", "more",
+		"-callgen /nowhere/callgen", "more", "-hold -1", "-hold 10 -profile", "-hold 10 -settle -1s",
 	} {
 		if _, err := flags(strings.Fields(args), io.Discard); err == nil {
 			t.Errorf("%s: no error", args)
@@ -128,7 +128,14 @@ func TestStopEndsTheElementAndItsChildren(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.stopWithin(50 * time.Millisecond)
-	if state, err := os.ReadFile("/proc/" + strings.TrimSpace(string(child)) + "/stat"); err == nil && !strings.Contains(string(state), ") Z ") {
+	// What is killed takes a moment to be gone.
+	var state []byte
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if state, err = os.ReadFile("/proc/" + strings.TrimSpace(string(child)) + "/stat"); err != nil || strings.Contains(string(state), ") Z ") {
+			break
+		}
+	}
+	if err == nil && !strings.Contains(string(state), ") Z ") {
 		t.Errorf("the child still runs: %s", state)
 	}
 	select {

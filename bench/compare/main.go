@@ -7,7 +7,8 @@
 // all the element's processes and threads before and after. Absolute times mean little on a shared machine; the ratio of two runs that
 // follow each other means much, so ratios are formed pair by pair and the table gives their median, least and greatest.
 //
-// Reading starts in run.go; kamailio.go and sallyport.go say how each element is configured.
+// Reading starts in run.go; hold.go and profile.go are the two other things that can be measured; kamailio.go and sallyport.go say
+// how each element is configured.
 package main
 
 import (
@@ -32,6 +33,8 @@ const usage = `Measures the CPU time a call costs SIP elements, in turn, on loop
 
   compare -callgen bin/callgen -sallyport bin/sallyport
   compare -callgen bin/callgen -elements kamailio -transports tls -rates 500,2000 -pairs 1
+  compare -callgen bin/callgen -gateway bin/gateway -hold 20000 -transports udp,tls
+  compare -callgen bin/callgen -gateway bin/gateway -profile -transports udp,tls -rates 2000
 
 `
 
@@ -46,7 +49,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(2)
 	}
-	clean, err := run(ctx, o, os.Stdout)
+	course := run
+	switch {
+	case o.hold > 0:
+		course = runHold
+	case o.profile:
+		course = runProfile
+	}
+	clean, err := course(ctx, o, os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
@@ -69,7 +79,12 @@ type options struct {
 	driverCore  int
 	basePort    int
 
+	hold    int           // calls held at once; 0: calls are ended at once and their CPU time is measured
+	settle  time.Duration // quiet before the memory of held calls is measured
+	profile bool          // only the gateway, and where its CPU time goes
+
 	callgen, sallyport, kamailio string // programs
+	gateway                      string // sallyport with a door for measurements
 	allocator                    string // Kamailio's, its -x
 	memory                       int    // Kamailio's shared memory in MiB, its -m
 	dir                          string // where files go; empty: a temporary directory, removed at the end
@@ -85,17 +100,21 @@ func flags(args []string, out io.Writer) (o options, err error) {
 	}
 	var elements, transports, rates string
 	f.StringVar(&elements, "elements", "kamailio,sallyport", "elements in turn; ratios are to the first")
-	f.StringVar(&transports, "transports", "udp,tls", "of udp, tcp, tls")
-	f.StringVar(&rates, "rates", "500", "calls a second")
-	f.IntVar(&o.pairs, "pairs", 3, "runs of each element at each rate")
-	f.DurationVar(&o.measure, "time", 10*time.Second, "measured time of a run")
-	f.DurationVar(&o.warmUp, "warm-up", 4*time.Second, "time before it")
+	f.StringVar(&transports, "transports", "udp,tcp,tls", "of udp, tcp, tls")
+	f.StringVar(&rates, "rates", "500,2000", "calls a second; -hold takes the first")
+	f.IntVar(&o.pairs, "pairs", 5, "runs of each element at each rate")
+	f.DurationVar(&o.measure, "time", 20*time.Second, "measured time of a run")
+	f.DurationVar(&o.warmUp, "warm-up", 5*time.Second, "time before it")
+	f.IntVar(&o.hold, "hold", 0, "instead: hold so many `calls`, and measure the memory that they take")
+	f.DurationVar(&o.settle, "settle", 40*time.Second, "with -hold: quiet before each measurement; the default outlasts the timers of SIP")
+	f.BoolVar(&o.profile, "profile", false, "instead: profile the gateway under calls, and say where its CPU time goes")
 	f.IntVar(&o.conns, "conns", 1, "connections of the caller")
 	f.IntVar(&o.elementCore, "element-core", 1, "core of the element; -1: any")
 	f.IntVar(&o.driverCore, "driver-core", 0, "core of the driver; -1: any")
 	f.IntVar(&o.basePort, "port", 15060, "first of the ports used: this to 100 above, on 127.0.0.1 to 127.0.0.3")
 	f.StringVar(&o.callgen, "callgen", "callgen", "driver `program`")
 	f.StringVar(&o.sallyport, "sallyport", "sallyport", "gateway `program`")
+	f.StringVar(&o.gateway, "gateway", "gateway", "`program` of bench/gateway, for -hold and -profile")
 	f.StringVar(&o.kamailio, "kamailio", "kamailio", "proxy `program`")
 	f.StringVar(&o.allocator, "allocator", "tlsf", "Kamailio's memory manager (-x): tlsf, fm or qm")
 	f.IntVar(&o.memory, "memory", 8192, "Kamailio's shared memory in MiB (-m)")
@@ -124,6 +143,15 @@ func flags(args []string, out io.Writer) (o options, err error) {
 			return o, fmt.Errorf("-rates: %q is not a number of calls a second", text)
 		}
 		o.rates = append(o.rates, n)
+	}
+	if o.hold < 0 || o.settle < 0 || o.hold > 0 && o.profile {
+		return o, errors.New("-hold and -settle cannot be below zero, and -hold and -profile are two things")
+	}
+	if o.profile {
+		o.elements = []string{"sallyport"}
+	}
+	if o.hold > 0 || o.profile {
+		o.sallyport, o.pairs = o.gateway, 1
 	}
 	if o.pairs <= 0 || o.measure <= 0 || o.conns <= 0 || o.warmUp < 0 {
 		return o, errors.New("-pairs, -time and -conns must be above zero")

@@ -72,27 +72,35 @@ type result struct {
 	} `json:"element"`
 }
 
-// run makes every run and prints the table. clean says that no call failed and none was out of order.
-func run(ctx context.Context, o options, out io.Writer) (clean bool, err error) {
-	dir := o.dir
+// prepare makes the directory of a comparison with its certificates. remove takes it away again if it is a temporary one.
+func prepare(o options) (dir string, remove func(), err error) {
+	dir, remove = o.dir, func() {}
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "compare"); err != nil {
-			return false, err
+			return "", remove, err
 		}
-		defer os.RemoveAll(dir)
+		remove = func() { os.RemoveAll(dir) }
 	} else if err := os.MkdirAll(dir, 0o755); err != nil {
-		return false, err
+		return "", remove, err
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
-		return false, err
+		return "", remove, err
 	}
-	if err := certs.Write(dir); err != nil {
+	return dir, remove, certs.Write(dir)
+}
+
+// run makes every run and prints the table. clean says that no call failed and none was out of order.
+func run(ctx context.Context, o options, out io.Writer) (clean bool, err error) {
+	dir, remove, err := prepare(o)
+	defer remove()
+	if err != nil {
 		return false, err
 	}
 	if !o.asJSON {
 		printSetting(out, o)
 	}
 	clean = true
+	var all []seriesResult
 	for _, transport := range o.transports {
 		for _, rate := range o.rates {
 			results, err := series(ctx, o, dir, transport, rate)
@@ -108,7 +116,11 @@ func run(ctx context.Context, o options, out io.Writer) (clean bool, err error) 
 			if !o.asJSON {
 				printTable(out, o, transport, rate, results)
 			}
+			all = append(all, seriesResult{transport, rate, results})
 		}
+	}
+	if !o.asJSON {
+		printSummary(out, o, all)
 	}
 	return clean, nil
 }
@@ -140,6 +152,23 @@ func series(ctx context.Context, o options, dir, transport string, rate int) ([]
 
 // once starts an element, drives it and stops it.
 func once(ctx context.Context, o options, dir, transport string, rate int, k kind) (*result, error) {
+	p, err := begin(ctx, o, dir, transport, k)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	var r result
+	if err := drive(ctx, o, dir, transport, rate, p, &r); err != nil {
+		return nil, err
+	}
+	if r.Finished == 0 {
+		return nil, fmt.Errorf("no call came through: %v %q\nelement's last words:\n%s", r.FailedWhy, r.Lost, p.lastWords())
+	}
+	return &r, nil
+}
+
+// begin starts an element and waits until it listens.
+func begin(ctx context.Context, o options, dir, transport string, k kind) (*process, error) {
 	own := filepath.Join(dir, k.name+"-"+transport)
 	if err := os.MkdirAll(own, 0o755); err != nil {
 		return nil, err
@@ -152,20 +181,24 @@ func once(ctx context.Context, o options, dir, transport string, rate int, k kin
 	if err != nil {
 		return nil, err
 	}
-	defer p.stop()
 	if err := p.listening(ctx, transport, o.element(transport)); err != nil {
+		p.stop()
 		return nil, err
 	}
-	return drive(ctx, o, dir, transport, rate, p)
+	return p, nil
 }
 
-// drive runs the driver against the element.
-func drive(ctx context.Context, o options, dir, transport string, rate int, p *process) (*result, error) {
-	argv := pin(o.driverCore, []string{o.callgen, "-json", "-transport", transport, "-element", o.element(transport).String(),
+// drive runs the driver against the element, with more arguments than it always has, and reads its report into r.
+func drive(ctx context.Context, o options, dir, transport string, rate int, p *process, r any, more ...string) error {
+	argv := pin(o.driverCore, append([]string{o.callgen, "-json", "-transport", transport, "-element", o.element(transport).String(),
 		"-caller", o.caller().String(), "-answerer", o.answerer().String(), "-certs", dir, "-name", "gateway.example",
 		"-conns", strconv.Itoa(o.conns), "-rate", strconv.Itoa(rate), "-time", o.measure.String(), "-warm-up", o.warmUp.String(),
-		"-pid", strconv.Itoa(p.pid())})
-	limit, cancel := context.WithTimeout(ctx, o.measure+o.warmUp+time.Minute)
+		"-pid", strconv.Itoa(p.pid())}, more...))
+	expected := o.measure + o.warmUp
+	if o.hold > 0 {
+		expected = o.warmUp + 3*o.settle + 2*time.Duration(o.hold/rate+1)*time.Second
+	}
+	limit, cancel := context.WithTimeout(ctx, expected+time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(limit, argv[0], argv[1:]...)
 	cmd.SysProcAttr = endWithUs()
@@ -173,16 +206,12 @@ func drive(ctx context.Context, o options, dir, transport string, rate int, p *p
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	var r result
-	if jsonErr := json.Unmarshal(stdout.Bytes(), &r); jsonErr != nil {
-		return nil, fmt.Errorf("driver: %v: %s\nelement's last words:\n%s", err, bytes.TrimSpace(stderr.Bytes()), p.lastWords())
+	if jsonErr := json.Unmarshal(stdout.Bytes(), r); jsonErr != nil {
+		return fmt.Errorf("driver: %v: %s\nelement's last words:\n%s", err, bytes.TrimSpace(stderr.Bytes()), p.lastWords())
 	}
-	if r.Finished == 0 {
-		return nil, fmt.Errorf("no call came through: %v %q\nelement's last words:\n%s", r.FailedWhy, r.Lost, p.lastWords())
-	}
-	return &r, nil
+	return nil
 }
 
 // pin puts a command on one core. taskset replaces itself by the command, so the process keeps its number.

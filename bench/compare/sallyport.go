@@ -50,11 +50,22 @@ func sallyportCommand(o options, dir, transport string) ([]string, error) {
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		return nil, err
 	}
-	return []string{o.sallyport, "serve", "--config", file}, nil
+	command := []string{o.sallyport}
+	if o.hold > 0 || o.profile {
+		command = append(command, o.door())
+	}
+	return append(command, "serve", "--config", file), nil
 }
 
+// door is where bench/gateway tells about itself.
+func (o options) door() string { return loopback(1, o.basePort+91).String() }
+
 func sallyportVersion(o options) string {
-	out, err := exec.Command(o.sallyport, "version").Output()
+	command := []string{o.sallyport, "version"}
+	if o.hold > 0 || o.profile {
+		command = []string{o.sallyport, o.door(), "version"}
+	}
+	out, err := exec.Command(command[0], command[1:]...).Output()
 	if err != nil {
 		return "sallyport: version: " + err.Error()
 	}

@@ -115,3 +115,56 @@ func suites(results []result) string {
 	}
 	return strings.Join(names, " and ")
 }
+
+// seriesResult is every run at one transport and rate.
+type seriesResult struct {
+	transport string
+	rate      int
+	runs      []result
+}
+
+// printSummary prints every series as one row of a table in Markdown: the middle of each element's cost, and for all but the first element
+// the ratio to it, pair by pair, with its ends.
+func printSummary(out io.Writer, o options, all []seriesResult) {
+	base := o.elements[0]
+	fmt.Fprintf(out, "\n| transport | calls a second |")
+	for _, name := range o.elements {
+		fmt.Fprintf(out, " %s, µs a call |", name)
+	}
+	for _, name := range o.elements[1:] {
+		fmt.Fprintf(out, " %s / %s (least–greatest of %d pairs) |", name, base, o.pairs)
+	}
+	for _, name := range o.elements {
+		fmt.Fprintf(out, " %s, set-up p50 / p99 ms |", name)
+	}
+	fmt.Fprintln(out, " failed | greatest other load % |")
+	fmt.Fprintln(out, "|"+strings.Repeat("---|", 4+3*len(o.elements)-1))
+	for _, s := range all {
+		of := func(name string, value func(result) float64) spread {
+			var v []float64
+			for _, r := range s.runs {
+				if r.Name == name || name == "" {
+					v = append(v, value(r))
+				}
+			}
+			return spreadOf(v)
+		}
+		fmt.Fprintf(out, "| %s | %d |", s.transport, s.rate)
+		for _, name := range o.elements {
+			fmt.Fprintf(out, " %.0f |", of(name, func(r result) float64 { return r.Element.PerCall }).median)
+		}
+		for _, name := range o.elements[1:] {
+			r := spreadOf(ratios(s.runs, name, base))
+			fmt.Fprintf(out, " **%.2f** (%.2f–%.2f) |", r.median, r.least, r.greatest)
+		}
+		for _, name := range o.elements {
+			fmt.Fprintf(out, " %.2f / %.2f |", of(name, func(r result) float64 { return r.SetupP50 }).median/1000,
+				of(name, func(r result) float64 { return r.SetupP99 }).median/1000)
+		}
+		failed := uint64(0)
+		for _, r := range s.runs {
+			failed += r.Failed
+		}
+		fmt.Fprintf(out, " %d | %.0f |\n", failed, of("", func(r result) float64 { return r.Other }).greatest)
+	}
+}
