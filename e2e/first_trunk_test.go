@@ -389,3 +389,25 @@ func (f *firstTrunk) refused(ctx context.Context, t *testing.T, words string) {
 	}
 	f.says(t, words)
 }
+
+// TestREADMEBegins does what the README says about a gateway of one's own, without opening its ports.
+func TestREADMEBegins(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	done := 0
+	for _, m := range regexp.MustCompile(`(?m)^\./sallyport ([^#\n]*)`).FindAllStringSubmatch(string(text), -1) {
+		words := strings.Fields(m[1])
+		if words[0] == "serve" {
+			words = append([]string{"check"}, words[2:]...)
+		}
+		sallyport(t, dir, words...)
+		done++
+	}
+	if done < 3 {
+		t.Errorf("%d commands in the README, want more", done)
+	}
+}
