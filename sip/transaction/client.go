@@ -38,7 +38,7 @@ type clientMachine interface {
 
 // Outgoing is a request to be sent in a new client transaction.
 type Outgoing struct {
-	Bytes    []byte     // the whole request, kept until the transaction is Accepted or over
+	Bytes    []byte     // the whole request, kept until a final response
 	Method   sip.Method // of the request, never ACK
 	Branch   []byte     // of its topmost Via; copied
 	Reliable bool       // the transport is TCP, TLS or the like
@@ -52,8 +52,8 @@ func (c *Client) State() State { return c.machine.current() }
 // returned.
 func (c *Client) Branch() []byte { return c.branch }
 
-// Request returns the request as it was sent, nil once the transaction is
-// Accepted: nothing here needs it from then on.
+// Request returns the request as it was sent, nil once there is a final
+// response: nothing here needs it from then on.
 func (c *Client) Request() []byte { return c.request }
 
 // NewClient starts a client transaction and sends its request. The request's
@@ -181,8 +181,8 @@ func (l *Layer) runClient(at time.Duration, c *Client, a action, m *sip.Message)
 		l.endClient(c, err)
 		return
 	}
-	if c.State() == Accepted {
-		c.request = nil
+	if state := c.State(); state == Accepted || state == Completed {
+		c.request = nil // the ACK to a failure is built
 	}
 	next := c.machine.next()
 	if c.failure != nil {

@@ -245,3 +245,30 @@ func TestAckHasNoClientTransaction(t *testing.T) {
 	}()
 	b.client(sip.ACK, false)
 }
+
+// A final response is the last that needs the request: what comes later is
+// absorbed, or gets the ACK that was built.
+func TestClientLetsGoOfItsRequest(t *testing.T) {
+	for _, c := range []struct {
+		method sip.Method
+		code   int
+	}{{sip.INVITE, 486}, {sip.INVITE, 200}, {sip.OPTIONS, 200}, {sip.OPTIONS, 486}} {
+		b := newBench(t)
+		tx := b.client(c.method, false)
+		b.response(reply(100, string(c.method), branch))
+		if tx.Request() == nil {
+			t.Errorf("%s: no request after a 100", c.method)
+		}
+		b.response(reply(c.code, string(c.method), branch))
+		if tx.State() == Terminated || tx.Request() != nil {
+			t.Errorf("%s: %v after a %d, request kept: %v", c.method, tx.State(), c.code, tx.Request() != nil)
+		}
+		sent := len(b.sent)
+		b.response(reply(c.code, string(c.method), branch))
+		if acks := len(b.sent) - sent; (acks == 1) != (c.method == sip.INVITE && c.code == 486) {
+			t.Errorf("%s: %d messages for a %d that came again", c.method, acks, c.code)
+		}
+		b.wait(time.Minute)
+		b.empty()
+	}
+}

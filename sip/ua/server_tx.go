@@ -38,8 +38,8 @@ type ServerTx struct {
 	conn   *transport.Conn
 	source netip.AddrPort // where the request came from
 	dest   netip.AddrPort // where responses go on UDP
-	head   []byte         // Via, From, Call-ID and CSeq fields of every response
-	to     []byte         // value of To
+	head   []byte         // Via, From, Call-ID and CSeq fields of every response, and then the value of To
+	to     int            // where that begins
 	tagged bool           // it has a tag
 }
 
@@ -54,21 +54,25 @@ func (tx *ServerTx) Source() netip.AddrPort { return tx.source }
 
 // request gives one request to the layer and, when it is new, to the handler.
 func (s *Shard) request(p *transport.Packet) {
-	tx := &ServerTx{method: p.Msg.Method(), conn: p.Conn, source: p.Source, dest: destination(p)}
+	var tx *ServerTx
+	if method := p.Msg.Method(); method != sip.ACK { // which has no transaction of its own
+		tx = &ServerTx{method: method, conn: p.Conn, source: p.Source, dest: destination(p)}
+	}
+	source := s.viaSource(p.Source)
 	arrival := s.layer.Request(s.now, p.Msg, transaction.Origin{
-		Reliable: p.Conn.Info().Transport.Reliable(),
-		Source:   viaSource(p.Source),
+		Reliable: p.Conn.Transport().Reliable(),
+		Source:   source,
 		Owner:    tx,
 	})
 	switch arrival.Verdict {
 	case transaction.New:
-		tx.begin(arrival.Server, p.Msg)
+		s.begin(tx, arrival.Server, p.Msg, source)
 		s.server.shardHandler.Request(s, tx, p)
 	case transaction.Merged:
-		tx.begin(arrival.Server, p.Msg)
+		s.begin(tx, arrival.Server, p.Msg, source)
 		s.Reply(tx, &sip.StatusError{Code: 482})
 	case transaction.CancelFor:
-		tx.begin(arrival.Server, p.Msg)
+		s.begin(tx, arrival.Server, p.Msg, source)
 		s.cancel(tx, arrival.Invite, p)
 	case transaction.AckForTU:
 		s.server.shardHandler.Ack(s, p)
@@ -119,30 +123,56 @@ func viaSource(source netip.AddrPort) sip.Source {
 	return sip.Source{Host: source.Addr().Unmap().String(), Port: source.Port()}
 }
 
+// maxHosts bounds how many source addresses a shard remembers as text.
+const maxHosts = 1024
+
+// viaSource is viaSource with a memory: most requests come from few addresses.
+func (s *Shard) viaSource(source netip.AddrPort) sip.Source {
+	addr := source.Addr()
+	host, ok := s.hosts[addr]
+	if !ok {
+		if len(s.hosts) >= maxHosts {
+			clear(s.hosts)
+		}
+		host = viaSource(source).Host
+		s.hosts[addr] = host
+	}
+	return sip.Source{Host: host, Port: source.Port()}
+}
+
 // begin takes the transaction and copies what responses repeat (RFC 3261 §8.2.6.2).
-func (tx *ServerTx) begin(t *transaction.Server, m *sip.Message) {
+func (s *Shard) begin(tx *ServerTx, t *transaction.Server, m *sip.Message, source sip.Source) {
 	tx.tx = t
 	var b sip.Builder
-	b.Reset(make([]byte, 0, 512))
-	tx.head = b.Echo(m, viaSource(tx.source))
-	tx.to = bytes.Clone(m.First(sip.HdrTo))
+	b.Reset(s.scratch[:0])
+	head := b.Echo(m, source)
+	tx.to = len(head)
+	head = append(head, m.First(sip.HdrTo)...)
+	tx.head = bytes.Clone(head) // no longer than it has to be: it is kept as long as a phone rings
+	if s.scratch = head; cap(head) > maxScratch {
+		s.scratch = nil
+	}
 	to, _ := m.To()
 	tx.tagged = to.Tag() != nil
 }
 
+// maxScratch bounds what a shard keeps for the next request's headers.
+const maxScratch = 8 << 10
+
 // Response begins a response in b: its status line and the headers that it
 // repeats, with toTag when the request's To has none. The caller adds further
 // headers and a body, for which room bytes are made, ends it with Finish and
-// gives it to Respond.
+// gives it to Respond. After a final response there is nothing left to write
+// another from.
 func (tx *ServerTx) Response(b *sip.Builder, code int, reason string, toTag []byte, room int) {
 	const line = len("SIP/2.0 200 \r\nTo: ;tag=\r\nContent-Length: 65536\r\n\r\n")
-	b.Reset(make([]byte, 0, line+len(reason)+len(tx.head)+len(tx.to)+len(toTag)+room))
+	b.Reset(make([]byte, 0, line+len(reason)+len(tx.head)+len(toTag)+room))
 	b.Status(code, reason)
-	b.Raw(tx.head)
-	if tx.tagged || len(toTag) == 0 {
-		b.HeaderBytes("To", tx.to)
+	b.Raw(tx.head[:tx.to])
+	if to := tx.head[tx.to:]; tx.tagged || len(toTag) == 0 {
+		b.HeaderBytes("To", to)
 	} else {
-		b.HeaderBytes("To", tx.to, []byte(";tag="), toTag)
+		b.HeaderBytes("To", to, []byte(";tag="), toTag)
 	}
 }
 
@@ -151,7 +181,13 @@ func (tx *ServerTx) Response(b *sip.Builder, code int, reason string, toTag []by
 // again by whoever answered, by calling Respond again until the ACK comes
 // (RFC 6026 §7.1).
 func (s *Shard) Respond(tx *ServerTx, code int, b []byte) bool {
-	return tx.tx != nil && tx.tx.Respond(s.now, code, b)
+	if tx.tx == nil || !tx.tx.Respond(s.now, code, b) {
+		return false
+	}
+	if code >= 200 {
+		tx.head, tx.to = nil, 0
+	}
+	return true
 }
 
 // Reply answers with a response that has no body and an own To tag. The
@@ -184,7 +220,7 @@ func (s *Shard) SendServer(t *transaction.Server, b []byte) {
 // ServerDone ends a server transaction; it makes the shard a transaction.User.
 func (s *Shard) ServerDone(t *transaction.Server, err error) {
 	tx := t.Owner.(*ServerTx)
-	tx.tx = nil
+	tx.tx, tx.head, tx.to = nil, nil, 0
 	if tx.User != nil {
 		tx.User.ServerDone(s, tx, err)
 	}

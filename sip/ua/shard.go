@@ -41,6 +41,9 @@ type Shard struct {
 	now    time.Time
 	ended  chan struct{}
 
+	hosts   map[netip.Addr]string // source addresses as text
+	scratch []byte                // for the headers that responses repeat
+
 	touched   []*transport.Conn             // to be flushed
 	unwritten int                           // mails handled since the last flush
 	waiting   map[*transport.Conn]*ClientTx // requests without a final response, by stream
@@ -57,6 +60,7 @@ func newShard(server *Server, index int) *Shard {
 		now:     time.Now(),
 		ended:   make(chan struct{}),
 		waiting: make(map[*transport.Conn]*ClientTx),
+		hosts:   make(map[netip.Addr]string),
 	}
 	s.timers = transaction.NewTimers(s.now)
 	s.layer = transaction.NewLayer(server.Timers, s.timers, s)
