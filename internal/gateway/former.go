@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"reflect"
+	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/trust"
+	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
 
@@ -14,7 +16,12 @@ import (
 type former struct {
 	*peer.Peer
 	trust *trust.Set // of this peer alone
+	idle  time.Time  // since when it is known to have no calls; zero: it has some
 }
+
+// formerLingers is how long a former peer is kept after its calls, for messages
+// that come late: 64*T1.
+const formerLingers = 32 * time.Second
 
 func inCalls(p *peer.Peer) bool { return p.State.In.Calls() > 0 || p.State.Out.Calls() > 0 }
 
@@ -22,13 +29,19 @@ func inCalls(p *peer.Peer) bool { return p.State.In.Calls() > 0 || p.State.Out.C
 func formerPeers(before *snapshot, now *peer.Table) []former {
 	var all []former
 	for _, f := range before.former {
-		if inCalls(f.Peer) {
+		switch {
+		case inCalls(f.Peer):
+			f.idle = time.Time{}
+		case f.idle.IsZero():
+			f.idle = time.Now()
+		}
+		if f.idle.IsZero() || time.Since(f.idle) < formerLingers {
 			all = append(all, f)
 		}
 	}
 	for _, p := range before.peers.All() {
 		if inCalls(p) && !sameWay(p, now.Lookup(p.Name)) {
-			all = append(all, former{p, before.trust.Of(p.Name)})
+			all = append(all, former{Peer: p, trust: before.trust.Of(p.Name)})
 		}
 	}
 	return all
@@ -41,12 +54,18 @@ func sameWay(a, b *peer.Peer) bool {
 		reflect.DeepEqual(a.AcceptFrom, b.AcceptFrom) && (len(a.CertNames) > 0) == (len(b.CertNames) > 0)
 }
 
-// wasPeer says whether a packet came from a former peer.
+// wasPeer says whether a packet came from a former peer and may be for one of
+// its calls.
 func (snap *snapshot) wasPeer(p *transport.Packet) bool {
-	for _, f := range snap.former {
-		if !inCalls(f.Peer) {
-			continue
+	if len(snap.former) == 0 {
+		return false
+	}
+	if m := p.Msg; m.IsRequest() && m.Method() != sip.CANCEL {
+		if to, err := m.To(); err != nil || to.Tag() == nil {
+			return false // it begins something
 		}
+	}
+	for _, f := range snap.former {
 		if p.Conn.Transport() != transport.UDP {
 			if p.Conn.Identity().Peer == f.Name {
 				return true
@@ -72,7 +91,7 @@ func (snap *snapshot) trustOf(name string) *trust.Set {
 // lookupFormer returns the latest of a name, nil when there is none.
 func (snap *snapshot) lookupFormer(name string) *former {
 	for i := len(snap.former) - 1; i >= 0; i-- {
-		if f := &snap.former[i]; f.Name == name && inCalls(f.Peer) {
+		if f := &snap.former[i]; f.Name == name {
 			return f
 		}
 	}

@@ -52,6 +52,7 @@ type rig struct {
 	ca     *testca.CA
 	log    syncBuffer
 	set    setting
+	dir    string // of the configuration and its files
 	cdrs   keeper
 	closed bool
 
@@ -151,6 +152,7 @@ func start(t *testing.T, set setting) *rig {
 	}
 	r := &rig{T: t, net: memnet.New(set.network), ca: testca.New("test CA"), set: set}
 	dir := t.TempDir()
+	r.dir = dir
 	gw := r.ca.Leaf("gw.example")
 	r.write(dir, "gw.pem", gw.PEM())
 	r.write(dir, "gw-key.pem", gw.KeyPEM())
@@ -158,7 +160,8 @@ func start(t *testing.T, set setting) *rig {
 	if set.file == "" {
 		set.file = file(set)
 	}
-	cfg, problems := config.Parse(filepath.Join(dir, "sallyport.yaml"), []byte(set.file))
+	r.write(dir, "sallyport.yaml", []byte(set.file))
+	cfg, problems := config.Load(filepath.Join(dir, "sallyport.yaml"))
 	for _, p := range problems {
 		t.Fatalf("configuration: %s\n%s", p, set.file)
 	}
