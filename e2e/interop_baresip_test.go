@@ -125,7 +125,7 @@ func newPhonesThatBelieve(t *testing.T, version, authority string) *phones {
 	p.bob = newBaresip(t, p.dir, authority, "bob", "+4920", version)
 	p.caller = p.peer(t, "caller", "127.0.0.1", nil)
 	p.answerer = p.peer(t, "answerer", "127.0.0.1", ua.HandlerFunc(p.serve))
-	addr := someAddresses(t, "127.0.0.1", 3)
+	addr := freeAddresses(t, 3)
 	p.entry["tls"], p.admin = netip.MustParseAddrPort(addr[0]), addr[2]
 	p.gateway = startServe(t, p.dir, fmt.Sprintf(`
 listeners:
@@ -215,22 +215,23 @@ func (p *phones) aliceCalls(t *testing.T, ctx context.Context) *ua.Call {
 // callerCalls has the caller in a call with alice.
 func (p *phones) callerCalls(t *testing.T, ctx context.Context) *ua.Call {
 	t.Helper()
-	made := make(chan *ua.Call, 1)
+	type outcome struct {
+		call *ua.Call
+		err  error
+	}
+	made := make(chan outcome, 1)
 	go func() {
 		call, err := p.call(ctx, t, "+4910", ua.InviteOptions{})
-		if err != nil {
-			t.Error(err)
-		}
-		made <- call
+		made <- outcome{call, err}
 	}()
 	p.alice.wants(t, "CALL_INCOMING", "alice@")
 	p.alice.do(t, "accept", "")
 	p.alice.wants(t, "CALL_ESTABLISHED", "")
-	call := <-made
-	if call == nil {
-		t.FailNow()
+	o := <-made
+	if o.err != nil {
+		t.Fatal(o.err)
 	}
-	return call
+	return o.call
 }
 
 func (p *phones) callsAndHangsUp(t *testing.T, ctx context.Context) {

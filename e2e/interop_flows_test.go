@@ -94,3 +94,28 @@ func newFlow(t *testing.T, admin, state string, make func()) call {
 	}
 	return *found
 }
+
+// wantNoCalls waits until the gateway has no call any more.
+func wantNoCalls(t *testing.T, admin string) {
+	t.Helper()
+	var left struct {
+		Calls []struct {
+			State, From, To string
+		}
+	}
+	gone := eventually(90*time.Second, func() bool {
+		answer, err := http.Get("http://" + admin + "/api/v1/calls")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		left.Calls = nil
+		if err := json.NewDecoder(answer.Body).Decode(&left); err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("calls: status %d, %v", answer.StatusCode, err)
+		}
+		return len(left.Calls) == 0
+	})
+	if !gone {
+		t.Errorf("the gateway still has calls: %+v", left.Calls)
+	}
+}

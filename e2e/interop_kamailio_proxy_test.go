@@ -87,3 +87,12 @@ func (k *kamailio) kill() {
 	<-k.over
 	k.cmd = nil
 }
+
+// freeAddresses returns addresses whose ports are free, for a gateway.
+func freeAddresses(t *testing.T, n int) (found []string) {
+	t.Helper()
+	for range n {
+		found = append(found, net.JoinHostPort("127.0.0.1", freePort(t, "127.0.0.1")))
+	}
+	return found
+}

@@ -82,7 +82,7 @@ func newBehindProxy(t *testing.T, version, targets string) *behindProxy {
 	}
 	b.caller = b.peer(t, "caller", "127.0.0.1", ua.HandlerFunc(func(r *ua.Request) { b.serve(r, b.taken) }))
 	b.answerer = b.peer(t, "answerer", "127.0.0.1", ua.HandlerFunc(func(r *ua.Request) { b.serve(r, b.accepted) }))
-	addr := someAddresses(t, "127.0.0.1", 4)
+	addr := freeAddresses(t, 3)
 	b.entry["tls"], b.admin = netip.MustParseAddrPort(addr[0]), addr[2]
 	b.proxy = newKamailio(t, b.dir, b.answerer.Endpoint().Listeners()[0].Addr().String(), addr[0],
 		map[string]string{"1.2": "TLSv1.2", "1.3": "TLSv1.2+"}[version])
