@@ -107,7 +107,7 @@ func (m *mover) work() error {
 // explain adds whether the disk is full, which SQLite does not always say.
 func (m *mover) explain(err error) error {
 	if !noRoom(err) {
-		if full := probe(m.s.dir); noRoom(full) {
+		if full := m.s.o.probe(m.s.dir); noRoom(full) {
 			err = fmt.Errorf("%w: %w", full, err)
 		}
 	}

@@ -238,7 +238,7 @@ func readAll(f *os.File) ([]entry, error) {
 	var all []entry
 	for {
 		t.buf = nil // the entries keep it
-		found, err := t.batch(moveSize)
+		found, err := t.batch(256 << 10)
 		if err != nil || len(found) == 0 {
 			return all, err
 		}

@@ -19,6 +19,10 @@ type Options struct {
 	// OpenFile opens a file of the journal for reading and writing, and makes it when it is not there; nil: the
 	// system's. Tests bring disks that fail.
 	OpenFile func(name string) (File, error)
+
+	moveAfter time.Duration          // how long a journal file takes entries before they are moved; 0: 5 s
+	probe     func(dir string) error // whether there is room; nil: probe
+	memory    int                    // bytes of records that wait in memory at most; 0: 64 MiB
 }
 
 // A File is what the journal needs of a file. Sync returns when what was written is on the disk.
@@ -31,12 +35,12 @@ type File interface {
 }
 
 const (
-	// within is how soon a record is on the disk, when the disk needs less than half of it for a sync.
-	within = 10 * time.Millisecond
+	// interval is how long a record waits for others that go to the disk with it.
+	interval = 10 * time.Millisecond
 	// maxWaiting bounds the records in memory that the disk does not take, in bytes.
 	maxWaiting = 64 << 20
-	// someWaiting is how much may gather before the writer sees to it while the disk fails.
-	someWaiting = 1 << 20
+	// someOf is which part of that gathers, while the disk fails, before the writer sees to it.
+	someOf = 64
 )
 
 // errLost is given to PutDurable when there is no room even in memory.
@@ -63,14 +67,13 @@ type Store struct {
 	mu      sync.Mutex // guards the following
 	pending []byte     // entries that the writer does not have yet
 	done    []func(error)
-	number  uint64        // of the newest entry
-	id      int64         // the newest one given out
-	flush   *time.Timer   // wakes the writer when the first entry of pending has waited long enough
-	window  time.Duration // how long that is
-	failing error         // why the journal takes nothing; nil: it does
-	stuck   error         // why the table takes nothing; nil: it does
-	lost    uint64        // records that found no room in memory
-	behind  int           // bytes that the writer has and the disk does not
+	number  uint64      // of the newest entry
+	id      int64       // the newest one given out
+	flush   *time.Timer // wakes the writer when the first entry of pending has waited for interval
+	failing error       // why the journal takes nothing; nil: it does
+	stuck   error       // why the table takes nothing; nil: it does
+	lost    uint64      // records that found no room in memory
+	behind  int         // bytes that the writer has and the disk does not
 	closed  bool
 }
 
@@ -87,12 +90,21 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.OpenFile == nil {
 		o.OpenFile = openFile
 	}
+	if o.moveAfter == 0 {
+		o.moveAfter = moveAfter
+	}
+	if o.memory == 0 {
+		o.memory = maxWaiting
+	}
+	if o.probe == nil {
+		o.probe = probe
+	}
 	lock, err := lockDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		dir: dir, o: o, lock: lock, window: within - time.Millisecond, flush: time.NewTimer(time.Hour),
+		dir: dir, o: o, lock: lock, flush: time.NewTimer(time.Hour),
 		kick: make(chan struct{}, 1), full: make(chan *segment, 1), free: make(chan *segment, 2), stop: make(chan struct{}),
 	}
 	s.flush.Stop()
@@ -166,9 +178,9 @@ func (s *Store) NewID() string {
 // Put takes the newest state of a record, which replaces the one with the same ID; that is one of NewID's. Put never
 // waits for the disk, and c is the caller's again when it returns. Strings longer than 2048 bytes are cut.
 //
-// The record is on the disk within 10 ms where a sync takes less than 4 ms, else within the time of two and 1 ms. When
-// the disk takes nothing it waits in memory, with others up to 64 MiB; beyond that the oldest are lost, counted and told
-// in the alarm.
+// After 10 ms the record is on its way to the disk with all that came meanwhile; it is there when the disk has synced,
+// or when it has done so twice where it needs longer than 10 ms. When the disk takes nothing the record waits in memory,
+// with others up to 64 MiB; beyond that the oldest are lost, counted and told in the alarm.
 func (s *Store) Put(c *CDR) { s.put(c, nil) }
 
 // PutDurable is Put, and calls done when the record is on the disk, which it asks for at once. When the disk takes
@@ -193,7 +205,7 @@ func (s *Store) take(id int64, c *CDR, done func(error)) error {
 	if s.closed {
 		return os.ErrClosed
 	}
-	if len(s.pending) > maxWaiting {
+	if len(s.pending) > s.o.memory {
 		s.lost++
 		return errLost
 	}
@@ -202,7 +214,7 @@ func (s *Store) take(id int64, c *CDR, done func(error)) error {
 	s.pending = appendEntry(s.pending, s.number, id, c)
 	switch {
 	case s.failing != nil:
-		if len(s.pending) > someWaiting {
+		if len(s.pending) > s.o.memory/someOf {
 			s.wake()
 		}
 		return s.failing
@@ -210,7 +222,7 @@ func (s *Store) take(id int64, c *CDR, done func(error)) error {
 		s.done = append(s.done, done)
 		s.wake()
 	case first:
-		s.flush.Reset(s.window)
+		s.flush.Reset(interval)
 	}
 	return nil
 }

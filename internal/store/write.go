@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	moveAfter = 5 * time.Second // how long a journal file takes entries before they are moved
-	moveSize  = 4 << 20         // or how large it grows
+	moveAfter = 5 * time.Second // Options.moveAfter of a gateway: calls that are over by then are written once
+	moveSize  = 4 << 20         // how large a file grows before it is moved earlier
 	keepSize  = 32 << 20        // a file that grew beyond that is cut when it is used again
 	startSize = 1 << 20         // a new file has that, so that its blocks are there when the disk fills
 
@@ -39,9 +39,8 @@ type writer struct {
 	batch   []byte // being written, kept for the next one
 	backlog []byte // entries that the disk did not take
 
-	slow   time.Duration // of the last syncs, about the slowest
-	move   *time.Timer   // fires when the active file shall be moved
-	due    bool          // it has fired
+	move   *time.Timer // fires when the active file shall be moved
+	due    bool        // it has fired
 	retry  *time.Timer
 	pause  time.Duration // until the next retry; 0: the disk takes entries
 	wait   bool          // for retry
@@ -151,7 +150,6 @@ func (w *writer) commit() {
 	}
 	w.s.mu.Lock()
 	w.s.failing, w.s.behind = err, len(w.backlog)
-	w.s.window = min(max(within-2*w.slow, time.Millisecond), within-time.Millisecond)
 	if err == nil && len(w.s.pending) > 0 { // came while the disk failed: nothing else wakes the writer
 		w.s.wake()
 	}
@@ -173,7 +171,7 @@ func (w *writer) take() ([]byte, []func(error)) {
 	batch, done := s.pending, s.done
 	s.behind += len(batch)
 	s.pending, s.done = w.batch[:0], nil
-	if cap(s.pending) > 4*someWaiting {
+	if cap(s.pending) > maxWaiting/16 {
 		s.pending = nil
 	}
 	s.flush.Stop()
@@ -184,7 +182,7 @@ func (w *writer) take() ([]byte, []func(error)) {
 // gather moves what is pending to the backlog, when that is much, while the disk takes nothing.
 func (w *writer) gather() {
 	w.s.mu.Lock()
-	much := len(w.s.pending) > someWaiting
+	much := len(w.s.pending) > w.s.o.memory/someOf
 	w.s.mu.Unlock()
 	if much {
 		batch, _ := w.take() // nobody waits: they were told that the disk fails
@@ -210,14 +208,12 @@ func (w *writer) write(batch []byte) error {
 	if _, err := seg.file.WriteAt(batch, at); err != nil {
 		return err
 	}
-	began := time.Now()
 	if err := seg.file.Sync(); err != nil {
 		return err
 	}
-	w.slow = max(time.Since(began), w.slow*7/8)
 	if seg.end == 0 {
 		w.due = false
-		w.move.Reset(moveAfter)
+		w.move.Reset(w.s.o.moveAfter)
 	}
 	seg.end = at + int64(len(batch))
 	return nil
@@ -242,14 +238,14 @@ func (w *writer) turn() {
 	}
 }
 
-// bound keeps the backlog below maxWaiting: first each record's newest state only, then without the oldest.
+// bound keeps the backlog in its bound: first each record's newest state only, then without the oldest.
 func (w *writer) bound() {
-	if len(w.backlog) <= maxWaiting {
+	if len(w.backlog) <= w.s.o.memory {
 		return
 	}
 	w.backlog = newestOf(w.backlog)
 	rest, dropped := w.backlog, uint64(0)
-	for len(rest) > maxWaiting*7/8 {
+	for len(rest) > w.s.o.memory/8*7 {
 		_, size := readEntry(rest, 0)
 		rest = rest[size:]
 		dropped++
