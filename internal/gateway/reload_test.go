@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -389,3 +392,38 @@ func TestReloadDuringAHandshake(t *testing.T) {
 	})
 }
 
+// stubborn is a network on which a stream address can be opened only so often.
+type stubborn struct {
+	transport.Network
+	left map[netip.AddrPort]int
+}
+
+func (n stubborn) Listen(ctx context.Context, at netip.AddrPort) (net.Listener, error) {
+	if n.left[at]--; n.left[at] < 0 {
+		return nil, errors.New("no more")
+	}
+	return n.Network.Listen(ctx, at)
+}
+
+// When a listener that stood aside cannot be opened again, an alarm says so,
+// until a reload opens it.
+func TestAlarmWhenAListenerIsLost(t *testing.T) {
+	left := map[netip.AddrPort]int{addrPort("192.0.2.1:5060"): 2, addrPort("192.0.2.1:5061"): 1}
+	set := plain
+	set.options = func(o *Options) { o.Network = stubborn{o.Network, left} }
+	run(t, set, func(r *rig) {
+		r.rewrite(`  tcp: {listen: "tcp:192.0.2.1:5060"}`, `  new: {listen: "tcp:192.0.2.1:5060"}`+"\n"+`  more: {listen: "tcp:192.0.2.1:7000"}`)
+		r.refuses("5:18", `listener "more" cannot be opened`)
+		if all := r.Alarms(); len(all) != 1 || all[0].Name != "listener tcp" || !strings.Contains(all[0].Text, "listener tcp is closed") {
+			r.Errorf("got %+v", all)
+		}
+		left[addrPort("192.0.2.1:5060")] = 1
+		r.rewrite()
+		r.takes()
+		if all := r.Alarms(); len(all) != 0 {
+			r.Errorf("got %+v", all)
+		}
+		p := r.peer("office", transport.TCP, "192.0.2.11:5080")
+		p.Dial(r.listener(transport.TCP))
+	})
+}

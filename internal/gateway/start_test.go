@@ -225,3 +225,55 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 		r.office.WantRequest(sip.BYE)
 	})
 }
+
+// The store of records is open as long as the gateway is, and belongs to one
+// gateway.
+func TestStartOpensTheStore(t *testing.T) {
+	dir := t.TempDir()
+	file := strings.Replace(minimal, "cdr: off", "cdr: strict", 1)
+	for range 2 {
+		g := opened(t, dir, file, memnet.New(memnet.Options{}))
+		if err := g.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := g.RecordStats(); !ok {
+			t.Error("calls are not recorded")
+		}
+		second := opened(t, dir, file, memnet.New(memnet.Options{}))
+		if err := second.Start(); err == nil || !strings.HasPrefix(err.Error(), "records of calls: ") {
+			t.Errorf("a second gateway with the same data: %v", err)
+		}
+		if err := g.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Check finds a data directory that Start could not use, and makes none.
+func TestCheckOfTheDataDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for name, make := range map[string]func(string) error{
+		"file": func(p string) error { return os.WriteFile(p, nil, 0o600) },
+		"link": func(p string) error { return os.Symlink("nowhere", p) },
+		"own":  func(p string) error { return os.Mkdir(p, 0o700) },
+	} {
+		if err := make(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for data, want := range map[string]string{
+		"own": "", "own/new/deep": "", "file": "is no directory", "file/deep": "it cannot be used", "link": "is a link to nothing",
+	} {
+		cfg, problems := config.Parse(filepath.Join(dir, "sallyport.yaml"), []byte(minimal+"data: "+data+"\n"))
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		problems = Check(cfg)
+		if want == "" && len(problems) > 0 || want != "" && (len(problems) != 1 || !strings.Contains(problems[0].String(), want) || problems[0].Line != 11) {
+			t.Errorf("%s: got %v, want %q", data, problems, want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "own/new")); err == nil {
+		t.Error("Check has made a directory")
+	}
+}
