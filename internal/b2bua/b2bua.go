@@ -151,12 +151,22 @@ func (e *Engine) Ack(s *ua.Shard, p *transport.Packet) {
 	}
 }
 
-// Shutdown ends every call of one shard: those without an answer with 503 and
-// CANCEL, the others with BYE.
-func (e *Engine) Shutdown(s *ua.Shard) {
+// Shutdown ends calls of one shard, most at a time: those without an answer with
+// 503 and CANCEL, the others with BYE. It says whether there are more: to end
+// thousands in one go would hold the shard, and ask a connection to hold more
+// than it may.
+func (e *Engine) Shutdown(s *ua.Shard, most int) (more bool) {
 	for c := range e.shards[s.Index()].all {
+		if c.state == over {
+			continue
+		}
+		if most == 0 {
+			return true
+		}
+		most--
 		c.end(s, nil, "the gateway stops")
 	}
+	return false
 }
 
 // Kept returns how many calls of a shard are kept and by how many tags they are

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
@@ -130,6 +131,28 @@ func (g *Gateway) waitForCalls(ctx context.Context, news <-chan time.Time) bool 
 // stop.
 func (g *Gateway) Draining() bool { return g.closing.Load() }
 
+// Calls are ended a few at a time, so that their peers can keep up.
+const (
+	endAtOnce = 100
+	endEvery  = 5 * time.Millisecond
+)
+
+func (g *Gateway) endCalls() {
+	var shards sync.WaitGroup
+	for i := range g.server.NumShards() {
+		shards.Go(func() {
+			for more := true; more; {
+				more = false // when the server has ended
+				g.server.Do(i, func(s *ua.Shard) { more = g.engine.Shutdown(s, endAtOnce) })
+				if more {
+					time.Sleep(endEvery)
+				}
+			}
+		})
+	}
+	shards.Wait()
+}
+
 // Close refuses new calls, ends every call, then every connection, and waits for
 // all goroutines. Last, the records of the calls are put on the disk. ctx bounds
 // how long that may take.
@@ -137,9 +160,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	g.closing.Store(true)
 	g.reloading.Lock() // none is under way any more, and the next is refused
 	g.reloading.Unlock()
-	for i := range g.server.NumShards() {
-		g.server.Do(i, func(s *ua.Shard) { g.engine.Shutdown(s) })
-	}
+	g.endCalls()
 	patience, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
 	g.waitForCalls(patience, nil)
