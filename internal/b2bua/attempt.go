@@ -151,6 +151,8 @@ func (a *attempt) cutOff(s *ua.Shard, err error) {
 			}
 		})
 	default:
+		a.cancel = reasonFor(503)
+		a.sendCancel(s) // who rang may be ringing still
 		a.unreachable(s, err)
 	}
 }

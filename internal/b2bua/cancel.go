@@ -72,8 +72,46 @@ func (a *attempt) sendCancel(s *ua.Shard) {
 		b.Header("Reason", a.cancel)
 	}
 	l.call.waiting++
-	s.Request(l.flow, sip.CANCEL, a.branch, b.Finish(nil), &farewell{call: l.call})
+	w := &withdrawal{farewell: farewell{call: l.call}, leg: l, flow: l.flow, bytes: b.Finish(nil), branch: a.branch}
+	w.send(s)
 	if a.tx != nil {
 		s.CancelSent(a.tx)
 	}
+}
+
+// withdrawal is a CANCEL of ours. When its connection goes it is sent again on
+// another: the target may be ringing still, and knows the INVITE by its branch
+// wherever the CANCEL comes from (RFC 3261 §9.2).
+type withdrawal struct {
+	farewell
+	leg           *Leg
+	flow          ua.Flow // that of the INVITE: "to the same destination" (RFC 3261 §9.1)
+	bytes, branch []byte
+	again         int
+}
+
+func (w *withdrawal) send(s *ua.Shard) {
+	if w.flow.Conn.Alive() {
+		s.Request(w.flow, sip.CANCEL, w.branch, w.bytes, w)
+		return
+	}
+	w.leg.reach(s, nil, func(s *ua.Shard, flow ua.Flow, err error) {
+		if err != nil {
+			w.call.record(callflow.TargetFailed, w.leg, 503, "CANCEL not sent: "+err.Error())
+			w.farewell.ClientDone(s, nil, err)
+			return
+		}
+		s.Request(flow, sip.CANCEL, w.branch, w.bytes, w)
+	})
+}
+
+// ClientDone makes the CANCEL a ua.ClientUser.
+func (w *withdrawal) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
+	if !w.over && w.again < resends && w.leg.lost(err) {
+		w.again++
+		w.flow = w.leg.flow
+		w.send(s)
+		return
+	}
+	w.farewell.ClientDone(s, tx, err)
 }

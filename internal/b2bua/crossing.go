@@ -27,7 +27,7 @@ type exchange struct {
 	client *ua.ClientTx
 
 	bytes, branch []byte // of the request on the far leg
-	repeated      bool   // it was sent once more, on a new connection
+	again         int    // how often it was sent again, on another connection
 
 	nearSeq, farSeq uint32
 	target          string // where the near side moves to when the request is accepted
@@ -279,7 +279,8 @@ func (x *exchange) sendCancel(s *ua.Shard) {
 		b.Header("Reason", x.reason)
 	}
 	x.call.waiting++
-	s.Request(x.client.Flow(), sip.CANCEL, x.branch, b.Finish(nil), &farewell{call: x.call})
+	w := &withdrawal{farewell: farewell{call: x.call}, leg: l, flow: x.client.Flow(), bytes: b.Finish(nil), branch: x.branch}
+	w.send(s)
 	s.CancelSent(x.client)
 }
 
@@ -294,8 +295,8 @@ func (x *exchange) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 	if err == nil || x.final {
 		return
 	}
-	if !x.repeated && !x.rang && x.far.leg.lost(err) {
-		x.repeated = true
+	if x.again < resends && x.far.leg.lost(err) {
+		x.again++
 		x.send(s)
 		return
 	}

@@ -148,6 +148,11 @@ func (l *Leg) follow(p *transport.Packet) {
 	}
 }
 
+// resends is how often a request is sent again because its connection has gone.
+// More than once: who loses one connection to a peer may lose the next one found
+// at the same moment.
+const resends = 3
+
 // lost says whether a request failed because the leg's connection has gone, so
 // that it is worth to be sent again, as it is, on a new one: if it did arrive,
 // that is a retransmission.

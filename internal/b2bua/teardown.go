@@ -58,20 +58,21 @@ func (c *Call) early(s *ua.Shard, f *fork, m *sip.Message) {
 	if far == nil {
 		return // it was over already
 	}
-	far.left = true
 	switch {
-	case !c.setup.attempt.ringing():
+	case !c.setup.attempt.ringing(f):
 		c.setup.desert(s, f.leg, reasonOf(m))
 	case f.leg == c.in:
 		c.record(callflow.Noted, c.in, 0, "the caller ended one of several early dialogs")
 		c.sayBye(s, far, partingOf(m))
+	default:
+		far.left = true
 	}
 }
 
-// ringing says whether one of the attempt's early dialogs is left.
-func (a *attempt) ringing() bool {
-	for _, f := range a.leg.forks {
-		if !f.left {
+// ringing says whether the attempt has an early dialog but that of f.
+func (a *attempt) ringing(f *fork) bool {
+	for _, g := range a.leg.forks {
+		if g != f && g.joined != f && !g.left {
 			return true
 		}
 	}
@@ -176,12 +177,12 @@ func (c *Call) sayBye(s *ua.Shard, f *fork, p parting) {
 	w.send(s)
 }
 
-// bye is a BYE of ours.
+// bye is a BYE of ours. When its connection goes it is sent again on another.
 type bye struct {
 	farewell
 	fork          *fork
 	bytes, branch []byte
-	repeated      bool
+	again         int
 }
 
 func (w *bye) send(s *ua.Shard) {
@@ -198,8 +199,8 @@ func (w *bye) send(s *ua.Shard) {
 
 // ClientDone makes the BYE a ua.ClientUser.
 func (w *bye) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
-	if !w.over && !w.repeated && w.fork.leg.lost(err) {
-		w.repeated = true
+	if !w.over && w.again < resends && w.fork.leg.lost(err) {
+		w.again++
 		w.send(s)
 		return
 	}

@@ -186,14 +186,16 @@ func TestRequestsSurviveTheEndOfTheirConnection(t *testing.T) {
 	}
 }
 
-// It goes out again once: a peer that ends every connection is gone.
+// It goes out again three times: a peer that ends every connection is gone.
 func TestRequestsAreNotRepeatedForEver(t *testing.T) {
 	streams(t, func(r *rig) {
 		r.answered()
 		r.office.Send(r.office.InDialog(sip.INFO))
 		lost := r.acme.WantRequest(sip.INFO)
-		r.acme.HangUp()
-		r.acme.WantAgain(lost)
+		for range 3 {
+			r.acme.HangUp()
+			r.acme.WantAgain(lost)
+		}
 		r.acme.HangUp()
 		r.office.Want(503)
 		r.office.Send(r.office.InDialog(sip.BYE))
