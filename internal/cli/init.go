@@ -46,7 +46,7 @@ func initCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		made, err := p.write(os.WriteFile)
+		made, err := p.write(writeDurable)
 		if err != nil {
 			return err
 		}
@@ -64,8 +64,8 @@ type initiated struct {
 	Directory string          `json:"directory"`
 	Files     []initFile      `json:"files"`
 	Peers     []initiatedPeer `json:"peers"`
-	Next      []string        `json:"next"` // commands
-	note      string
+	Notes     []string        `json:"notes"` // what was chosen, or may surprise; sentences
+	Next      []string        `json:"next"`  // commands
 }
 
 // initFile is one file that init writes.
@@ -143,9 +143,9 @@ func (m initiated) text(s style) string {
 	for _, p := range m.Peers {
 		writeColumns(&b, s, wide, p.Name, bold, p.Known)
 	}
-	if m.note != "" {
+	for _, note := range m.Notes {
 		b.WriteByte('\n')
-		for _, line := range wrapWords(m.note, s.width) {
+		for _, line := range wrapWords(note, s.width) {
 			fmt.Fprintln(&b, line)
 		}
 	}

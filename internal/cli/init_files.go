@@ -16,8 +16,18 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/trust"
 )
 
-// writeFile is os.WriteFile, or what a test puts in its place.
+// writeFile is writeDurable, or what a test puts in its place.
 type writeFile func(path string, data []byte, mode fs.FileMode) error
+
+// writeDurable writes a new file and waits until the disk has it.
+func writeDurable(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
 
 // write makes everything and puts it into the directory: all of it, or nothing. The files are written under a passing
 // name beside their place, judged there as check would, and moved together.
@@ -186,15 +196,25 @@ func (p *initPlan) files() (*initiated, error) {
 		made.Files = append(made.Files, initFile{Name: "send-to-" + peer.name + ".txt", About: "what " + peer.name + " must know; nothing in it is secret", data: []byte(l.to(peer))})
 		made.Peers = append(made.Peers, initiatedPeer{peer.name, peer.uri.Text, "over " + peer.over() + "; known " + peer.known()})
 	}
-	if p.lan.IsValid() {
-		made.note = fmt.Sprintf("UDP and TCP are on %s", p.lan)
-		if p.lanFound {
-			made.note += ", this machine's address towards them; if that is another one, say it with --lan."
-		} else {
-			made.note += ", in clear: let the firewall keep all others from there."
+	made.Notes = p.notes()
+	return made, nil
+}
+
+// notes are about what was chosen, and what may surprise.
+func (p *initPlan) notes() []string {
+	notes := []string{}
+	switch {
+	case p.lanFound:
+		notes = append(notes, fmt.Sprintf("UDP and TCP are on %s, this machine's address towards them; if that is another one, say it with --lan.", p.lan))
+	case p.lan.IsValid():
+		notes = append(notes, fmt.Sprintf("UDP and TCP are on %s, in clear: let the firewall keep all others from there.", p.lan))
+	}
+	for _, peer := range p.carriers() {
+		if _, err := netip.ParseAddr(peer.uri.Host); err == nil && slices.Equal(peer.names, []string{peer.uri.Host}) {
+			notes = append(notes, fmt.Sprintf("The certificate of %s must be for an address, %s, which few are: if it is for a name, say that with --certificate-name %[1]s=NAME.", peer.name, peer.uri.Host))
 		}
 	}
-	return made, nil
+	return notes
 }
 
 // over names the transport of a peer.

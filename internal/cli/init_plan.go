@@ -336,7 +336,7 @@ func (p *initPlan) ownAddress() (own netip.Addr, ok bool) {
 		to := peer.sources[0].Prefix.Addr()
 		near := to.IsPrivate() || to.IsLoopback() || to.IsLinkLocalUnicast()
 		from, found := towards(to)
-		if !near || !found || own.IsValid() && own != from {
+		if !near || !found || from.IsLinkLocalUnicast() || own.IsValid() && own != from {
 			return netip.Addr{}, false
 		}
 		own = from
@@ -362,6 +362,10 @@ func (p *initPlan) contradictions() error {
 		if peer.uri.Scheme == "sips" && i > 0 && !pbx.uri.TLS() {
 			return usagef("--carrier %s has a sips: URI, and the PBX is reached over %s: its calls would demand TLS on every hop (RFC 5630) and never reach the PBX; write sip:...;transport=tls, or give the PBX a URI with ;transport=tls",
 				peer.name, pbx.uri.Transport)
+		}
+		if pbx.uri.Scheme == "sips" && !peer.uri.TLS() {
+			return usagef("the PBX has a sips: URI, and --carrier %s is reached over %s: the PBX's calls demand TLS on every hop (RFC 5630) and could never go there; write the PBX's as sip:...;transport=tls, or give the carrier a URI with ;transport=tls",
+				peer.name, peer.uri.Transport)
 		}
 		for _, other := range p.peers[:i] {
 			if name := commonName(other.names, peer.names); name != "" {

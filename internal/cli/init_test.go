@@ -288,7 +288,7 @@ func TestInitJSON(t *testing.T) {
 		t.Fatalf("%v in %+v", err, got)
 	}
 	if made.Directory != dir || len(made.Files) != 7 || len(made.Peers) != 2 || len(made.Next) != 3 ||
-		made.Peers[1].URI != "sip:sip.acme.example;transport=tls" || bytes.Contains([]byte(got.stdout), []byte("BEGIN")) {
+		made.Peers[1].URI != "sip:sip.acme.example;transport=tls" || len(made.Notes) != 1 || bytes.Contains([]byte(got.stdout), []byte("BEGIN")) {
 		t.Errorf("%+v", made)
 	}
 }
@@ -325,6 +325,7 @@ func TestInitUsage(t *testing.T) {
 		"init DIR --carrier b=sip:acme.example:5071" + good:                                                                    `would both be known by a certificate for "acme.example"`,
 		"init DIR --carrier b=sip:10.0.0.5;transport=udp" + good:                                                               "would both be known by the address 10.0.0.5",
 		"init DIR --carrier b=sips:b.example" + good:                                                                           "demand TLS on every hop",
+		"init DIR --name sbc.example.com --pbx sips:pbx.example --carrier b=sip:192.0.2.1;transport=udp":                       "could never go there",
 		"init DIR --trust amce=x.pem" + good:                                                                                   `there is no peer "amce" (did you mean "acme"?)`,
 		"init DIR --trust zzzzzz=x.pem" + good:                                                                                 `there is no peer "zzzzzz": there is pbx, acme`,
 		"init DIR --trust x.pem" + good:                                                                                        "is not of the form NAME=VALUE",
@@ -461,9 +462,9 @@ func TestInitAllOrNothing(t *testing.T) {
 			written := 0
 			_, err = p.write(func(path string, data []byte, mode fs.FileMode) error {
 				if written++; written == fail+1 {
-					return errors.Join(os.WriteFile(path, data[:len(data)/2], mode), &fs.PathError{Op: "write", Path: path, Err: syscall.ENOSPC})
+					return errors.Join(writeDurable(path, data[:len(data)/2], mode), &fs.PathError{Op: "write", Path: path, Err: syscall.ENOSPC})
 				}
-				return os.WriteFile(path, data, mode)
+				return writeDurable(path, data, mode)
 			})
 			if fail == 7 {
 				if err != nil {
@@ -479,6 +480,23 @@ func TestInitAllOrNothing(t *testing.T) {
 			} else {
 				wantEmpty(t, parent)
 			}
+		}
+	}
+}
+
+func TestInitNotes(t *testing.T) {
+	for line, want := range map[string]string{
+		"--pbx sip:127.0.0.1:5070 --carrier acme=sip:acme.example":                       "UDP and TCP are on 127.0.0.1:5060, this machine's address towards them",
+		"--pbx sip:198.51.100.5 --carrier acme=sip:acme.example":                         "UDP and TCP are on 0.0.0.0:5060, in clear",
+		"--pbx sip:10.0.0.5 --lan 10.0.0.2:5080 --carrier acme=sip:b.example":            "UDP and TCP are on 10.0.0.2:5080, in clear",
+		"--pbx sips:pbx.example.com --carrier acme=sip:198.51.100.7":                     "if it is for a name, say that with --certificate-name acme=NAME.",
+		"--pbx sips:pbx.example.com --carrier acme=sip:acme.example":                     "",
+		"--pbx sip:pbx.example;transport=tls --carrier a=sip:198.51.100.7;transport=udp": "UDP and TCP are on 0.0.0.0:5060, in clear",
+	} {
+		got := run(t, initArgs(filepath.Join(t.TempDir(), "gw"), line)...)
+		flat := strings.Join(strings.Fields(got.stdout), " ")
+		if got.status != exitGood || !strings.Contains(flat, want) || want == "" && strings.Contains(flat, "UDP") {
+			t.Errorf("%s: %+v, want %q", line, got, want)
 		}
 	}
 }
