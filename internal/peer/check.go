@@ -13,16 +13,23 @@ import (
 // config.Check has reported already.
 func Check(cfg *config.Config) []config.Problem {
 	var problems []config.Problem
+	near := neighbours(cfg)
 	for i := range cfg.Peers {
-		for j := range cfg.Peers[:i] {
+		for _, j := range near[i] {
 			if p, found := ambiguous(cfg, &cfg.Peers[j], &cfg.Peers[i]); found {
 				problems = append(problems, p)
+			}
+			if len(problems) == maxProblems {
+				return problems
 			}
 		}
 	}
 	config.SortProblems(problems)
 	return problems
 }
+
+// maxProblems is enough to see that a file has the same mistake everywhere.
+const maxProblems = 1000
 
 // ambiguous looks for a listener on which a connection could match both peers.
 func ambiguous(cfg *config.Config, first, second *config.Peer) (config.Problem, bool) {

@@ -78,6 +78,7 @@ func (o Options) Load(cfg *config.Config) (*Set, []config.Problem) {
 		config.SortProblems(l.problems)
 		return nil, l.problems
 	}
+	l.known = l.intermediates()
 	for i := range cfg.Peers {
 		l.peer(&cfg.Peers[i])
 	}
@@ -183,6 +184,7 @@ type loader struct {
 	cfg      *config.Config
 	set      *Set
 	anchors  map[string]*Anchors
+	known    []*x509.Certificate // see Policy
 	problems []config.Problem
 }
 
@@ -252,7 +254,7 @@ func (l *loader) peer(in *config.Peer) {
 		Who:     fmt.Sprintf("peer %q", in.Name),
 		Anchors: l.trusts(in.Trust),
 		Names:   slices.Clone(in.CertificateNames),
-		known:   l.known(),
+		known:   l.known,
 	}}
 	if in.URI.TLS() {
 		s.config = l.clientConfig(s, in.URI.Host)
@@ -281,7 +283,7 @@ func (l *loader) listener(in *config.Listener) {
 		Who:     fmt.Sprintf("listener %q", in.Name),
 		Anchors: l.trusts(slices.Compact(names)),
 		AnyName: true,
-		known:   l.known(),
+		known:   l.known,
 	}}
 	s.config = l.serverConfig(s, in.ClientCertificates)
 	l.set.listeners[in.Name] = s
@@ -289,8 +291,8 @@ func (l *loader) listener(in *config.Listener) {
 
 func (l *loader) pins() string { return fmt.Sprintf("%x-%x ", l.MinVersion, l.MaxVersion) }
 
-// known gathers the intermediates in our own files, by which a missing one is recognised.
-func (l *loader) known() []*x509.Certificate {
+// intermediates gathers those in our own files, by which a missing one is recognised.
+func (l *loader) intermediates() []*x509.Certificate {
 	var certs []*x509.Certificate
 	for _, id := range l.set.identities {
 		if id != nil {
