@@ -1,0 +1,96 @@
+package metrics
+
+import (
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// lines returns what Prometheus would read of a sample, without what Go and the
+// system tell about the process.
+func lines(t *testing.T, s Sample) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	Handler(func() Sample { return s }).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Fatalf("got %d: %s", w.Code, w.Body)
+	}
+	var own strings.Builder
+	for line := range strings.Lines(w.Body.String()) {
+		if strings.HasPrefix(line, "sallyport_") {
+			own.WriteString(line)
+		}
+	}
+	return own.String()
+}
+
+func full() Sample {
+	return Sample{
+		Version: "v1", Started: time.Unix(1000, 0), Draining: true, Calls: 3,
+		Peers: []Peer{{
+			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9,
+			In: Load{Calls: 1, Began: 10, Answered: 7, Failed: 2, Limited: 4}, Out: Load{Calls: 2, Began: 20, Answered: 16, Failed: 3},
+		}},
+		ConnectionsUnknown: 1, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca"}: 5},
+		Records: &Records{Waiting: 100, Lost: 1, Failing: true}, Alarms: []string{"records"},
+		ConfigurationLoaded: time.UnixMilli(2500), Reloads: 2, ReloadsRefused: 1,
+	}
+}
+
+func TestPage(t *testing.T) {
+	const want = `sallyport_alarm{alarm="records"} 1
+sallyport_build_info{version="v1"} 1
+sallyport_calls 3
+sallyport_configuration_loaded_time_seconds 2.5
+sallyport_configuration_reloads_total{result="refused"} 1
+sallyport_configuration_reloads_total{result="taken"} 2
+sallyport_connections{peer=""} 1
+sallyport_connections{peer="ac\"me"} 2
+sallyport_connections_opened_total{peer="ac\"me"} 9
+sallyport_connections_refused_total{peer="",reason="unknown_ca"} 5
+sallyport_draining 1
+sallyport_peer_calls{direction="in",peer="ac\"me"} 1
+sallyport_peer_calls{direction="out",peer="ac\"me"} 2
+sallyport_peer_calls_answered_total{direction="in",peer="ac\"me"} 7
+sallyport_peer_calls_answered_total{direction="out",peer="ac\"me"} 16
+sallyport_peer_calls_began_total{direction="in",peer="ac\"me"} 10
+sallyport_peer_calls_began_total{direction="out",peer="ac\"me"} 20
+sallyport_peer_calls_failed_total{direction="in",peer="ac\"me"} 2
+sallyport_peer_calls_failed_total{direction="out",peer="ac\"me"} 3
+sallyport_peer_calls_limited_total{direction="in",peer="ac\"me"} 4
+sallyport_peer_calls_limited_total{direction="out",peer="ac\"me"} 0
+sallyport_peer_up{peer="ac\"me"} 1
+sallyport_records_failing 1
+sallyport_records_lost_total 1
+sallyport_records_waiting_bytes 100
+sallyport_start_time_seconds 1000
+`
+	if got := lines(t, full()); got != want {
+		t.Errorf("got:\n%s", got)
+	}
+	if got := lines(t, Sample{}); strings.Contains(got, "records") || strings.Contains(got, "peer_") {
+		t.Errorf("of a gateway without records and peers:\n%s", got)
+	}
+}
+
+// The page that describes the API names every metric.
+func TestMetricsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`(?m)^(sallyport_\w+)`).FindAllString(lines(t, full()), -1)
+	for _, name := range names {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/reference/api.md does not name %s", name)
+		}
+	}
+	for _, m := range regexp.MustCompile("`(sallyport_\\w+)`").FindAllStringSubmatch(string(page), -1) {
+		if !strings.Contains(strings.Join(names, " ")+" ", m[1]+" ") {
+			t.Errorf("docs/reference/api.md names %s, which there is not", m[1])
+		}
+	}
+}
