@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -98,8 +99,9 @@ func (n *answer) settled(s *ua.Shard) {
 // sending its 2xx.
 func (n *answer) acknowledge(s *ua.Shard, m *sip.Message) {
 	if n.ack == nil {
-		n.ack, _ = n.far.request(s, draft{method: sip.ACK, seq: n.farSeq, across: m})
-		n.far.transmit(s, n.ack)
+		ack, _ := n.far.request(s, draft{method: sip.ACK, seq: n.farSeq, across: m})
+		n.far.transmit(s, ack)
+		n.ack = bytes.Clone(ack) // without the room behind it: it is kept for 64*T1
 		n.far.offering = false // its offer in the 2xx, if it made one
 	}
 }

@@ -267,9 +267,7 @@ func (x *race) pause() { time.Sleep(8 * delay) }
 func (x *race) stop() {
 	if !x.stopped {
 		x.stopped = true
-		for i := range x.server.NumShards() {
-			x.server.Do(i, x.engine.Shutdown)
-		}
+		x.endCalls()
 	}
 }
 
