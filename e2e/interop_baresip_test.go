@@ -52,6 +52,7 @@ func TestBaresip(t *testing.T) {
 					p.checkHops(t, flow, version, row.legs)
 				})
 			}
+			wantNoCalls(t, p.admin)
 			p.gateway.terminate(t)
 		})
 	}

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
@@ -104,6 +106,53 @@ func TestKamailioIsGone(t *testing.T) {
 		b.wantNoCalls(t)
 		b.gateway.terminate(t)
 	})
+}
+
+// TestKamailioDiesWhileItRings kills the proxy under a call that rings behind it. The call fails at once, or rings at the next target, where
+// the caller gives it up; nothing of it is left in the gateway.
+func TestKamailioDiesWhileItRings(t *testing.T) {
+	need(t, "kamailio", "kamailio kamailio-tls-modules")
+	for _, row := range []struct {
+		targets, state string
+		legs           []string
+		ended          func(error) bool
+	}{
+		{"proxy", "failed", []string{"caller", "proxy"}, func(err error) bool {
+			no, ok := errors.AsType[*ua.ResponseError](err)
+			return ok && no.Code == 503
+		}},
+		{"proxy, backup", "cancelled", []string{"caller", "proxy", "backup"}, func(err error) bool { return errors.Is(err, context.Canceled) }},
+	} {
+		t.Run(row.targets, func(t *testing.T) {
+			b := newBehindProxy(t, "1.3", row.targets)
+			ctx, cancel := context.WithTimeout(t.Context(), deathPatience)
+			defer cancel()
+			flow := newFlow(t, b.admin, row.state, func() {
+				ctx, giveUp := context.WithCancel(ctx)
+				defer giveUp()
+				rang := 0
+				ringing := ua.InviteOptions{OnProgress: func(*sip.Message) {
+					if rang++; rang == 1 {
+						b.proxy.kill()
+					} else {
+						giveUp()
+					}
+				}}
+				if _, err := b.toProxy(ctx, t, "+492", ringing); !row.ended(err) {
+					t.Errorf("the call ended with %v after it rang %d times", err, rang)
+				}
+			})
+			var legs []string
+			for _, l := range flow.Legs {
+				legs = append(legs, l.Peer)
+			}
+			if !slices.Equal(legs, row.legs) {
+				t.Errorf("the flow has legs with %v, want %v", legs, row.legs)
+			}
+			b.wantNoCalls(t)
+			b.gateway.terminate(t)
+		})
+	}
 }
 
 // closedOf counts the connections with a peer that have closed.

@@ -49,6 +49,7 @@ func TestKamailio(t *testing.T) {
 			if opened := b.connectionsOf("proxy"); opened != 2 {
 				t.Errorf("%d connections with the proxy were opened, want 2", opened)
 			}
+			wantNoCalls(t, b.admin)
 			b.gateway.terminate(t)
 		})
 	}
@@ -152,15 +153,19 @@ func (b *behindProxy) pair(t *testing.T, ctx context.Context, place placer) [2]*
 	if err != nil {
 		t.Fatal(err)
 	}
+	var theirs *ua.Call
 	select {
-	case theirs := <-b.accepted:
-		return [2]*ua.Call{ours, theirs}
-	case theirs := <-b.taken:
-		return [2]*ua.Call{ours, theirs}
+	case theirs = <-b.accepted:
+	case theirs = <-b.taken:
 	case <-ctx.Done():
 		t.Fatal("nobody has the call")
-		return [2]*ua.Call{}
 	}
+	select {
+	case <-theirs.Confirmed(): // the ACK has crossed too
+	case <-ctx.Done():
+		t.Fatal("no ACK came")
+	}
+	return [2]*ua.Call{ours, theirs}
 }
 
 // callAndEnd has a call in which each side sends a re-INVITE, and which this end hangs up.
