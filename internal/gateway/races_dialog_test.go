@@ -145,9 +145,10 @@ func (l *line) change(s *ua.Shard, method sip.Method, offers bool) {
 	if l.over || l.d == nil || l.inviting != nil || l.updating != nil || l.invited != nil || len(l.oks) > 0 || l.unacked != nil {
 		return
 	}
-	if method == sip.INVITE && !l.up {
+	if method == sip.INVITE && !l.up || !l.caller && !l.known {
 		return
 	}
+	l.wanted++
 	ch := &amendment{l: l, method: method, offers: offers, seq: l.d.NextSeq()}
 	if method == sip.INVITE {
 		l.inviting = ch
@@ -213,6 +214,7 @@ func (ch *amendment) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 	case code < 300:
 		if ch.ack == nil {
 			ch.done()
+			l.wanted--
 			l.d.Refresh(m)
 		}
 		if ch.method == sip.INVITE {
@@ -244,10 +246,17 @@ func (ch *amendment) failed(s *ua.Shard, code int) {
 	case code == 500:
 		wait = l.p.between(time.Second, 10*time.Second)
 	}
-	if wait > 0 && l.tries < 5 {
-		l.tries++
-		l.p.after(s, wait, func() { l.change(s, ch.method, ch.offers) })
+	if wait == 0 {
+		l.wanted--
+		return
 	}
+	l.tries++
+	l.p.after(s, wait, func() {
+		l.wanted--
+		if l.tries < 5 {
+			l.change(s, ch.method, ch.offers)
+		}
+	})
 }
 
 // ClientDone makes the change a ua.ClientUser.
@@ -267,7 +276,7 @@ func (ch *amendment) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 
 // info sends an INFO in the dialog.
 func (l *line) info(s *ua.Shard) {
-	if l.d != nil && !l.over {
+	if l.d != nil && !l.over && (l.caller || l.known) {
 		l.send(s, sip.INFO, false, nil, ignored{})
 	}
 }
@@ -311,7 +320,7 @@ func (l *line) acknowledged1xx(s *ua.Shard, tx *ua.ServerTx, m *sip.Message) {
 		return
 	}
 	s.Stop(&pr.timer)
-	l.promised = nil
+	l.promised, l.known = nil, true
 	l.reply(s, tx, false)
 }
 

@@ -27,6 +27,7 @@ type line struct {
 	// The INVITE that began it.
 	tx        *ua.ClientTx // of a caller, until it is over
 	server    *ua.ServerTx // of a callee
+	forked    *[]*line     // of a callee: all that ring for the INVITE
 	invite    *sip.Message // of a caller: what a CANCEL repeats
 	branch    []byte
 	seq       uint32
@@ -34,6 +35,8 @@ type line struct {
 	giveUp    bool // a CANCEL is wanted
 	cancelled bool // and was sent
 	final     int  // what the INVITE came to
+
+	known bool // of a callee: the caller has the dialog, its PRACK or ACK says so
 
 	up   bool // there is, or was, a session
 	over bool
@@ -52,6 +55,7 @@ type line struct {
 	updating *amendment
 	updated  *ua.ServerTx
 	tries    int
+	wanted   int // changes that were asked for and have not come to an end
 }
 
 // note keeps what happened, for whoever looks at a failure.
@@ -355,21 +359,30 @@ func (p *phone) ringing(s *ua.Shard, tx *ua.ServerTx, packet *transport.Packet) 
 		return
 	}
 	cseq, _ := packet.Msg.CSeq()
-	l := &line{p: p, d: d, server: tx, seq: cseq.Seq, flow: ua.Flow{Conn: packet.Conn, Addr: packet.Source}, acks: map[string][]byte{}, left1xx: map[string]bool{}}
-	l.note(s, "<- INVITE")
-	tx.User = (*called)(l)
-	p.lines = append(p.lines, l)
+	all := new([]*line)
+	for range 1 + p.forks {
+		l := &line{
+			p: p, d: d, server: tx, forked: all, seq: cseq.Seq, flow: ua.Flow{Conn: packet.Conn, Addr: packet.Source},
+			acks: map[string][]byte{}, left1xx: map[string]bool{},
+		}
+		l.note(s, "<- INVITE")
+		*all = append(*all, l)
+		p.lines = append(p.lines, l)
+		another := *d
+		another.ID.LocalTag = string(s.NewTag())
+		d = &another
+	}
+	tx.User = (*called)(all)
 }
 
 // called is the callee's side of the INVITE.
-type called line
+type called []*line
 
 func (c *called) MayCancel(*ua.Shard, *ua.ServerTx, *transport.Packet) bool { return true }
 
 func (c *called) Cancelled(s *ua.Shard, _ *ua.ServerTx, _ *transport.Packet) {
-	l := (*line)(c)
-	l.note(s, "<- CANCEL")
-	if l.final == 0 {
+	for _, l := range *c {
+		l.note(s, "<- CANCEL")
 		l.refuse(s, 487)
 	}
 }
@@ -399,13 +412,21 @@ func (l *line) ring(s *ua.Shard) {
 	}
 }
 
-// refuse answers with a failure.
+// refuse answers with a failure. Of several that ring for one INVITE the last
+// one's goes out, if nobody has answered (RFC 3261 §16.7).
 func (l *line) refuse(s *ua.Shard, code int) {
-	if l.final == 0 {
-		l.final = code
-		l.respond(s, l.server, code, false, nil)
-		l.end(s, fmt.Sprint("refused with ", code))
+	if l.final != 0 {
+		return
 	}
+	l.final = code
+	for _, other := range *l.forked {
+		if other.final == 0 || other.final < 300 {
+			l.end(s, fmt.Sprint("refused with ", code, ", which nobody hears"))
+			return
+		}
+	}
+	l.respond(s, l.server, code, false, nil)
+	l.end(s, fmt.Sprint("refused with ", code))
 }
 
 // answer takes the call.
@@ -414,6 +435,12 @@ func (l *line) answer(s *ua.Shard) {
 		return
 	}
 	l.final, l.up = 200, true
+	// Who forked the INVITE cancels the others, and some answer before they hear it.
+	l.p.after(s, l.p.between(0, 300*time.Millisecond), func() {
+		for _, other := range *l.forked {
+			other.refuse(s, 487)
+		}
+	})
 	l.d.Confirm()
 	if l.promised != nil {
 		s.Stop(&l.promised.timer) // "... MAY send a final response" (RFC 3262 §3)
@@ -452,6 +479,7 @@ func (l *line) acknowledged(s *ua.Shard, m *sip.Message) {
 	for i, o := range l.oks {
 		if o.seq == cseq.Seq {
 			l.note(s, "<- ACK")
+			l.known = true
 			s.Stop(&o.timer)
 			l.oks = append(l.oks[:i], l.oks[i+1:]...)
 			return

@@ -34,6 +34,7 @@ type phone struct {
 
 	// What waits for a demand instead of being done at once.
 	holdAck, holdPrack, holdReinvite bool
+	forks                            int // how many more ring for each INVITE
 
 	lines []*line // owned by the shard, as all below
 }
@@ -252,6 +253,19 @@ func (p *phone) unfinished() (what []string) {
 		}
 	})
 	return what
+}
+
+// unchanged counts changes of a session that a phone wanted and has neither made
+// nor been refused for good.
+func (p *phone) unchanged() (n int) {
+	p.do(func(*ua.Shard) {
+		for _, l := range p.lines {
+			if l.up && !l.over {
+				n += l.wanted
+			}
+		}
+	})
+	return n
 }
 
 // talking counts the phone's lines on which there is a session.

@@ -267,7 +267,12 @@ func (x *race) pause() { time.Sleep(8 * delay) }
 func (x *race) stop() {
 	if !x.stopped {
 		x.stopped = true
-		x.endCalls()
+		for i := range x.server.NumShards() {
+			x.server.Do(i, func(s *ua.Shard) {
+				for x.engine.Shutdown(s, 1) {
+				}
+			})
+		}
 	}
 }
 
@@ -282,10 +287,14 @@ func (x *race) settle() {
 		}
 		l.prack()
 	})
+	x.callee(func(s *ua.Shard, l *line) { l.agree(s) })
 	time.Sleep(2*lifetime + 10*time.Second)
 	whole := !x.a.air.mute.Load() && !x.b.air.mute.Load()
 	if a, b := x.a.talking(), x.b.talking(); whole && a != b {
 		x.Errorf("the caller has %d sessions and the callee %d", a, b)
+	}
+	if n := x.a.unchanged() + x.b.unchanged(); whole && n > 0 {
+		x.Errorf("%d changes of the session were wanted and never made", n)
 	}
 	// The callee gives up what rings, if its caller cannot; the rest is the
 	// caller's, or of whoever is left.
