@@ -70,13 +70,14 @@ profiles:
   lan: {sips: never}
 peers:
   acme:   {uri: "sip:127.0.0.1:5071;transport=tls", certificate_names: [acme.example], profile: carrier}
-  backup: {uri: "sip:127.0.0.1:5072;transport=tls", certificate_names: [backup.example], profile: carrier}
+  backup: {uri: "sip:127.0.0.1:5072;transport=tls", certificate_names: [backup.example], profile: carrier, limits: {calls_out: 30, rate_out: 10}}
   office: {uri: "sip:127.0.0.1:5080;transport=udp", accept_from: ["127.0.0.1:5080", "127.0.0.1:5090"], profile: lan}
 routes:                    # first match wins; targets in order
   - {from: [office], number: "+49*", to: [acme, backup]}
   - {from: [acme, backup], to: [office]}
 admin: {listen: "127.0.0.1:8061"}
 data: ./data
+cdr_keep: 400d             # cdr and drain are as by default
 `
 
 func TestExampleMeansTheSameAsItsCompactForm(t *testing.T) {
