@@ -208,7 +208,10 @@ func (l *line) answered(s *ua.Shard, m *sip.Message) {
 		}
 		return
 	}
-	if l.up && l.d != d {
+	if l.final == 0 {
+		l.final = m.StatusCode()
+	}
+	if l.over || l.up && l.d != d {
 		l.acks[key] = l.write(s, d, sip.ACK, l.seq, false, nil)
 		l.transmit(s, l.acks[key])
 		l.quit(s, d)
