@@ -20,10 +20,10 @@ func (u *setup) admit(s *ua.Shard, p *peer.Peer) bool {
 		return true
 	case peer.TooMany:
 		u.cause = above(p, u.call.in.place, "no target has room for another call",
-			fmt.Errorf("peer %s has %d calls to it, and its limit calls_out is %d", p.Name, p.State.Out.Calls(), lim.CallsOut))
+			fmt.Errorf("peer %s: its limit calls_out, %d, is reached", p.Name, lim.CallsOut))
 	case peer.TooFast:
 		u.cause = above(p, u.call.in.place, "no target takes more calls in this second",
-			fmt.Errorf("peer %s gets more calls a second than its limit rate_out, %d", p.Name, lim.RateOut))
+			fmt.Errorf("peer %s: its limit rate_out, %d a second, is reached", p.Name, lim.RateOut))
 	}
 	return false
 }
@@ -34,10 +34,10 @@ func (e *Engine) welcome(s *ua.Shard, inv Invite) *sip.StatusError {
 	switch p.State.In.Begin(s.Now(), lim.CallsIn, lim.RateIn) {
 	case peer.TooMany:
 		return above(p, e.ways.Place(p, inv.Packet.Conn), "too many calls at once",
-			fmt.Errorf("peer %s has %d calls, and its limit calls_in is %d", p.Name, p.State.In.Calls(), lim.CallsIn))
+			fmt.Errorf("peer %s: its limit calls_in, %d, is reached", p.Name, lim.CallsIn))
 	case peer.TooFast:
 		return above(p, e.ways.Place(p, inv.Packet.Conn), "too many calls in this second",
-			fmt.Errorf("peer %s begins more calls a second than its limit rate_in, %d", p.Name, lim.RateIn))
+			fmt.Errorf("peer %s: its limit rate_in, %d a second, is reached", p.Name, lim.RateIn))
 	}
 	return nil
 }

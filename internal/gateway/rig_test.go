@@ -84,6 +84,7 @@ type setting struct {
 	profiles        map[string]string // of peers, by name
 	extra           map[string]string // further keys of peers, by name
 	tuned           string            // keys of the profile with that name
+	more            string            // further profiles, whole lines
 	keys            string            // further lines of the file
 	routes          string
 	file            string // the whole file instead
@@ -234,8 +235,8 @@ profiles:
   allowed: {sips: allowed}
   never: {sips: never}
   tuned: {%[2]s}
-%[3]speers:
-`, gatewayAddr, set.tuned, set.keys)
+%[3]s%[4]speers:
+`, gatewayAddr, set.tuned, set.more, set.keys)
 	for _, p := range []struct {
 		name, addr string
 		t          transport.Transport
