@@ -203,11 +203,17 @@ func (p *initPlan) files() (*initiated, error) {
 // notes are about what was chosen, and what may surprise.
 func (p *initPlan) notes() []string {
 	notes := []string{}
+	clear := "UDP is"
+	if p.uses(config.TCP) {
+		if clear = "TCP is"; p.uses(config.UDP) {
+			clear = "UDP and TCP are"
+		}
+	}
 	switch {
 	case p.lanFound:
-		notes = append(notes, fmt.Sprintf("UDP and TCP are on %s, this machine's address towards them; if that is another one, say it with --lan.", p.lan))
+		notes = append(notes, fmt.Sprintf("%s on %s, this machine's address towards them; if that is another one, say it with --lan.", clear, p.lan))
 	case p.lan.IsValid():
-		notes = append(notes, fmt.Sprintf("UDP and TCP are on %s, in clear: let the firewall keep all others from there.", p.lan))
+		notes = append(notes, fmt.Sprintf("%s on %s, in clear: let the firewall keep all others from there.", clear, p.lan))
 	}
 	for _, peer := range p.carriers() {
 		if _, err := netip.ParseAddr(peer.uri.Host); err == nil && slices.Equal(peer.names, []string{peer.uri.Host}) {

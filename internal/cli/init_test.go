@@ -384,12 +384,14 @@ func TestInitAllOrNothing(t *testing.T) {
 
 func TestInitNotes(t *testing.T) {
 	for line, want := range map[string]string{
-		"--pbx sip:127.0.0.1:5070 --carrier acme=sip:acme.example":                       "UDP and TCP are on 127.0.0.1:5060, this machine's address towards them",
-		"--pbx sip:198.51.100.5 --carrier acme=sip:acme.example":                         "UDP and TCP are on 0.0.0.0:5060, in clear",
-		"--pbx sip:10.0.0.5 --lan 10.0.0.2:5080 --carrier acme=sip:b.example":            "UDP and TCP are on 10.0.0.2:5080, in clear",
+		"--pbx sip:127.0.0.1:5070 --carrier acme=sip:acme.example":                       "UDP is on 127.0.0.1:5060, this machine's address towards them",
+		"--pbx sip:10.0.0.5;transport=tcp --carrier b=sip:198.51.100.7;transport=udp":    "UDP and TCP are on 0.0.0.0:5060",
+		"--pbx sip:198.51.100.5;transport=tcp --carrier acme=sip:a.example":              "TCP is on 0.0.0.0:5060",
+		"--pbx sip:198.51.100.5 --carrier acme=sip:acme.example":                         "UDP is on 0.0.0.0:5060, in clear",
+		"--pbx sip:10.0.0.5 --lan 10.0.0.2:5080 --carrier acme=sip:b.example":            "UDP is on 10.0.0.2:5080, in clear",
 		"--pbx sips:pbx.example.com --carrier acme=sip:198.51.100.7":                     "if it is for a name, say that with --certificate-name acme=NAME.",
 		"--pbx sips:pbx.example.com --carrier acme=sip:acme.example":                     "",
-		"--pbx sip:pbx.example;transport=tls --carrier a=sip:198.51.100.7;transport=udp": "UDP and TCP are on 0.0.0.0:5060, in clear",
+		"--pbx sip:pbx.example;transport=tls --carrier a=sip:198.51.100.7;transport=udp": "UDP is on 0.0.0.0:5060, in clear",
 	} {
 		got := run(t, initArgs(filepath.Join(t.TempDir(), "gw"), line)...)
 		flat := strings.Join(strings.Fields(got.stdout), " ")

@@ -82,7 +82,7 @@ func serveUntilDone(ctx context.Context, g *gateway.Gateway, signals *signals, l
 		log.Info("serving", "configuration", file, "cores", runtime.GOMAXPROCS(0), "admin", admin.Addr())
 		signals.reloadUntil(ctx, func() { g.Reload() })
 		log.Info("stopping", "calls", g.Calls())
-		atOnce, cancel := signals.next()
+		atOnce, cancel := signals.next(ctx)
 		left := g.Drain(atOnce)
 		cancel()
 		if left > 0 {
@@ -137,7 +137,7 @@ func (a *app) configFile(named string) (string, error) {
 	}
 	return "", &usageError{
 		text: "there is no configuration: neither --config nor $SALLYPORT_CONFIG names one, and ./sallyport.yaml and /etc/sallyport/sallyport.yaml do not exist",
-		hint: fmt.Sprintf("to see calls at once:      %[1]s demo\nto write a configuration:  %[1]s check --example > sallyport.yaml", program()),
+		hint: fmt.Sprintf("to see calls at once:      %[1]s demo\nto begin a gateway:        %[1]s init --help", program()),
 	}
 }
 
