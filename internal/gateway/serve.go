@@ -133,13 +133,14 @@ func (g *Gateway) begin(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from 
 // refusal is the response to a call that has no way on, nil when it has one.
 // SIPS is never downgraded (RFC 5630 §5.3).
 func (g *Gateway) refusal(d route.Decision, from *peer.Peer, p *transport.Packet) error {
+	if d.Outcome == route.Routed {
+		return nil
+	}
 	cause := fmt.Errorf("peer %s: %s", from.Name, d.Why)
 	warning := func(code int, text string) string {
 		return fmt.Sprintf("Warning: %d %s %q", code, g.Place(from, p.Conn).HostPort, text)
 	}
 	switch d.Outcome {
-	case route.Routed:
-		return nil
 	case route.SIPSNotAllowed:
 		return &sip.StatusError{Code: 480, Header: warning(380, "SIPS Not Allowed"), Err: cause}
 	case route.SIPSRequired:

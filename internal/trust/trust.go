@@ -20,6 +20,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
@@ -48,6 +49,9 @@ type side struct {
 	identity *Identity // nil: we show no certificate
 	config   *tls.Config
 	pins     string // the version pins, for the fingerprint
+
+	once  sync.Once
+	print string // the fingerprint, made when it is first asked for
 }
 
 // Load reads the files that cfg names with the default Options.
@@ -139,11 +143,14 @@ func (s *side) fingerprint() string {
 	if s == nil {
 		return ""
 	}
-	sum := ""
-	if s.identity != nil {
-		sum = s.identity.sum
-	}
-	return fingerprint(sum, s.policy.Fingerprint(), s.pins)
+	s.once.Do(func() {
+		sum := ""
+		if s.identity != nil {
+			sum = s.identity.sum
+		}
+		s.print = fingerprint(sum, s.policy.Fingerprint(), s.pins)
+	})
+	return s.print
 }
 
 // Of returns what the set says about one peer, for whoever needs that longer

@@ -16,15 +16,15 @@ func (srv *Server) deliver(packets []transport.Packet) {
 	var answered *transport.Conn
 	kept := packets[:0]
 	for i := range packets {
-		p := packets[i]
-		if err := srv.admit(&p); err != nil {
-			if srv.refuse(&p, err) {
+		p := &packets[i] // in its place: a copy would be allocated, for the hook
+		if err := srv.admit(p); err != nil {
+			if srv.refuse(p, err) {
 				answered = p.Conn
 			}
 			p.Msg.Release()
 			continue
 		}
-		kept = append(kept, p)
+		kept = append(kept, *p)
 	}
 	if answered != nil {
 		answered.Flush()
