@@ -94,6 +94,9 @@ func uriOf(route string) string {
 // forRequestLine strips what a Request-URI may not have: the method parameter
 // and headers (RFC 3261 §19.1.1, table 1).
 func forRequestLine(uri string) string {
+	if !strings.Contains(uri, "?") && !strings.Contains(strings.ToLower(uri), "method") {
+		return uri // nearly always
+	}
 	u, err := sip.ParseURI([]byte(uri))
 	if err != nil || !u.SIP() {
 		return uri
