@@ -21,6 +21,7 @@ var races = []struct {
 	name   string
 	over   string         // the hops besides UDP and TCP: "tls" for mutual TLS on both
 	second bool           // there is a second target
+	again  bool           // a target that has failed is asked again
 	counts map[string]int // calls that a side must see, when not each of them
 	caller []string       // more arguments for the caller's SIPp
 }{
@@ -39,11 +40,15 @@ var races = []struct {
 	{name: "reinvite_glare"},
 	{name: "reinvite_unknown"},
 	{name: "busy", over: "tls", second: true, counts: map[string]int{"second": 0}},
-	{name: "failover_early", second: true},
+	{name: "unavailable", over: "tls", second: true, counts: map[string]int{"answerer": 1}, caller: []string{"-l", "1"}},
+	{name: "failover_early", second: true, again: true},
 	{name: "forked", over: "tls"},
 	{name: "prack", over: "tls"},
 	{name: "update"},
 	{name: "info"},
+	{name: "late_offer", over: "tls"},
+	{name: "prack_offer"},
+	{name: "reinvite_bye"},
 	{name: "no_ack", caller: []string{"-nr"}},
 }
 
@@ -60,7 +65,7 @@ func TestRaces(t *testing.T) {
 		for _, hop := range hops {
 			t.Run(r.name+" "+hop, func(t *testing.T) {
 				t.Parallel()
-				s := newStage(t, stageOptions{in: hop, out: hop, second: r.second})
+				s := newStage(t, stageOptions{in: hop, out: hop, second: r.second, again: r.again})
 				s.play(t, r.name, r.counts, r.caller)
 			})
 		}
@@ -105,7 +110,7 @@ func (s *stage) play(t *testing.T, name string, counts map[string]int, caller []
 			running[side].wants(t, raceCalls)
 		}
 	}
-	s.wantNoCalls(t)
+	wantNoCalls(t, s.admin)
 }
 
 // wantsOnly wants SIPp to have seen that many calls, and not another one. It runs still, waiting for that.

@@ -4,12 +4,8 @@ package e2e
 
 import (
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"strings"
 	"testing"
-	"time"
 )
 
 // A stage is a gateway with a station for a caller on one side, and one or two for answerers on the other.
@@ -17,6 +13,7 @@ type stage struct {
 	dir      string
 	gateway  *gateway
 	admin    string
+	profile  string
 	caller   station
 	answerer station
 	second   station
@@ -25,7 +22,7 @@ type stage struct {
 type stageOptions struct {
 	in, out string // how the caller's and the answerers' hops are: "udp", "tcp", or the version of TLS: "1.2", "1.3"
 	second  bool   // calls go to a second answerer when the first fails
-	more    string // of the configuration
+	again   bool   // a target that has failed is asked again at once
 }
 
 // secure says whether a hop is TLS.
@@ -35,6 +32,10 @@ func secure(hop string) bool { return hop == "1.2" || hop == "1.3" }
 func newStage(t *testing.T, o stageOptions) *stage {
 	t.Helper()
 	s := &stage{dir: t.ArtifactDir(), admin: net.JoinHostPort(callerHost, freePort(t, callerHost))}
+	s.profile = "default"
+	if o.again {
+		s.profile = "again"
+	}
 	entry := map[string]string{}
 	for _, hop := range []string{"udp", "tcp", "tls"} {
 		entry[hop] = net.JoinHostPort(callerHost, freePort(t, callerHost))
@@ -64,9 +65,12 @@ defaults: {identity: gateway, trust: [partners]}
 peers:
 %sroutes:
   - {from: [caller], number: "+49*", to: [%s]}
+profiles:
+  default: {}
+  again: {down_for: 0s}
 admin: {listen: "%s"}
 data: ./data
-%s`, entry["udp"], entry["tcp"], entry["tls"], peers, to, s.admin, o.more), entry["tcp"])
+`, entry["udp"], entry["tcp"], entry["tls"], peers, to, s.admin), entry["tcp"])
 	return s
 }
 
@@ -85,13 +89,13 @@ func (s *stage) asPeer(t *testing.T, name, hop string, at station) string {
 	addr := net.JoinHostPort(at.host, at.port)
 	switch {
 	case hop == "udp":
-		return fmt.Sprintf("  %s: {uri: \"sip:%[2]s;transport=udp\", accept_from: [%[2]q]}\n", name, addr)
+		return fmt.Sprintf("  %s: {uri: \"sip:%[2]s;transport=udp\", accept_from: [%[2]q], profile: %s}\n", name, addr, s.profile)
 	case hop == "tcp":
-		return fmt.Sprintf("  %s: {uri: \"sip:%s;transport=tcp\", accept_from: [%q]}\n", name, addr, at.host)
+		return fmt.Sprintf("  %s: {uri: \"sip:%s;transport=tcp\", accept_from: [%q], profile: %s}\n", name, addr, at.host, s.profile)
 	case name != "caller":
 		addr = tlsServer(t, s.dir, name, hop, at.host, addr)
 	}
-	return fmt.Sprintf("  %s: {uri: \"sip:%s;transport=tls\", certificate_names: [%[1]s.example]}\n", name, addr)
+	return fmt.Sprintf("  %s: {uri: \"sip:%s;transport=tls\", certificate_names: [%[1]s.example], profile: %[3]s}\n", name, addr, s.profile)
 }
 
 // issue makes an authority, and a certificate for each name.
@@ -100,27 +104,5 @@ func issue(t *testing.T, dir string, names ...string) {
 	sallyport(t, dir, "cert", "ca", "--name", "ca", "--out", "ca.pem")
 	for _, name := range names {
 		sallyport(t, dir, "cert", "issue", "--ca", "ca.pem", "--sip", name+".example", "--dns", name+".example", "--out", name+".pem")
-	}
-}
-
-// wantNoCalls waits until the gateway holds no call.
-func (s *stage) wantNoCalls(t *testing.T) {
-	t.Helper()
-	health := ""
-	none := eventually(60*time.Second, func() bool {
-		answer, err := http.Get("http://" + s.admin + "/healthz")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		text, err := io.ReadAll(answer.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		health = string(text)
-		return strings.Contains(health, " 0 calls")
-	})
-	if !none {
-		t.Errorf("the gateway's health is %q, want no calls", health)
 	}
 }

@@ -58,7 +58,7 @@ func (s *stage) load(t *testing.T, calls, rate int) {
 			t.Errorf("%s: %d retransmissions on a stream, want none", p.name, got)
 		}
 	}
-	s.wantNoCalls(t)
+	wantNoCalls(t, s.admin)
 }
 
 // A station is where a SIPp stands: a peer of the gateway's.
