@@ -48,4 +48,3 @@ func reload(a *app) *cobra.Command {
 	}
 	return c
 }
-

@@ -44,14 +44,13 @@ func (s *signals) reloadUntil(ctx context.Context, reload func()) {
 	}
 }
 
-// next returns a context that ends with the next signal to end. The one that
-// ended Main's context is taken first, if it was a signal.
-func (s *signals) next() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	select {
-	case <-s.ends:
-	default:
+// next returns a context that ends with the next signal to end. ended is Main's
+// context: what ended it may still be on its way here, and is not the next.
+func (s *signals) next(ended context.Context) (context.Context, context.CancelFunc) {
+	if context.Cause(ended) != context.Canceled { // it was a signal, and both get each
+		<-s.ends
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

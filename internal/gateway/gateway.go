@@ -69,11 +69,13 @@ type Gateway struct {
 	work     sync.WaitGroup // goroutines beside the server's
 
 	reloading sync.Mutex // held for the whole of a reload: they are made one after the other
-	started   time.Time  // guarded by reloading, as what follows
-	sockets   []socket   // open listeners
+	sockets   []socket   // open listeners; guarded by reloading, as what follows
 	leaving   []socket   // on UDP: gone, and still open for the calls that live on them
-	history   history
 	followers []Follower
+
+	telling sync.Mutex // held only for a moment
+	started time.Time  // guarded by telling, as what follows
+	history history
 }
 
 // New compiles a configuration. Problems mean that there is no gateway; they

@@ -8,10 +8,10 @@ import (
 )
 
 // leaveEvery is how often is looked whether a UDP socket is still needed.
-const leaveEvery = time.Second
+const leaveEvery = 5 * time.Second
 
-// leaveAfter is how long it stays for messages that come late: 64*T1.
-const leaveAfter = 32 * time.Second
+// leaveAfter is how long it stays for messages that come late: more than 64*T1.
+const leaveAfter = 35 * time.Second
 
 // leave closes the socket of a UDP listener that a reload took away, once the
 // calls are over that may use it. The caller holds reloading.

@@ -29,7 +29,7 @@ type Loaded struct {
 	RefusedTotal uint64 // how many were not
 }
 
-// history is what became of each configuration. Guarded by Gateway.reloading.
+// history is what became of each configuration. Guarded by Gateway.telling.
 type history struct {
 	loaded  time.Time
 	notes   []string
@@ -41,8 +41,8 @@ type history struct {
 
 // Loaded returns what is known of the configuration in force.
 func (g *Gateway) Loaded() Loaded {
-	g.reloading.Lock()
-	defer g.reloading.Unlock()
+	g.telling.Lock()
+	defer g.telling.Unlock()
 	cfg := g.snapshot.Load().config
 	return Loaded{File: cfg.File, Version: cfg.Version, At: g.history.loaded, Notes: g.history.notes, Reloads: g.history.reloads, Refused: g.history.refused,
 		RefusedTotal: g.history.refusals}
@@ -54,7 +54,7 @@ func (g *Gateway) Loaded() Loaded {
 func (g *Gateway) Reload() Reload {
 	file := g.snapshot.Load().config.File
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-		return g.reloaded(nil, []config.Problem{{File: file, What: "it is no ordinary file any more", Why: "reading it could wait for ever",
+		return g.note(nil, []config.Problem{{File: file, What: "it is no ordinary file any more", Why: "reading it could wait for ever",
 			Remedy: "put an ordinary file there, or restart the gateway"}})
 	}
 	g.reloading.Lock()
@@ -75,12 +75,6 @@ func (g *Gateway) Apply(cfg *config.Config) Reload {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	return g.apply(cfg)
-}
-
-func (g *Gateway) reloaded(notes []string, problems []config.Problem) Reload {
-	g.reloading.Lock()
-	defer g.reloading.Unlock()
-	return g.note(notes, problems)
 }
 
 // apply makes the change. The caller holds reloading.
@@ -137,28 +131,37 @@ func onOff(m config.CDRMode) string {
 	return "on"
 }
 
-// note keeps and says what became of an attempt. The caller holds reloading.
+// note keeps and says what became of an attempt.
 func (g *Gateway) note(notes []string, problems []config.Problem) Reload {
 	cfg := g.snapshot.Load().config
 	r := Reload{At: time.Now(), Version: cfg.Version, Problems: problems, Notes: notes}
+	config.SortProblems(problems)
+	g.keep(r)
 	if len(problems) > 0 {
-		g.history.refused = &r
-		g.history.refusals++
-		config.SortProblems(problems)
 		for _, p := range problems {
 			g.log.Error("configuration refused", "problem", p.String())
 		}
 		g.log.Error("the configuration stays as it was", "problems", len(problems))
 		return r
 	}
-	h := &g.history
-	h.loaded, h.reloads, h.refused = r.At, h.reloads+1, nil
-	h.notes = notes
 	for _, n := range notes {
 		g.log.Warn("needs a restart", "setting", n)
 	}
 	g.log.Info("configuration taken", "configuration", cfg.File, "version", short(cfg.Version))
 	return r
+}
+
+func (g *Gateway) keep(r Reload) {
+	g.telling.Lock()
+	defer g.telling.Unlock()
+	h := &g.history
+	if len(r.Problems) > 0 {
+		h.refused = &r
+		h.refusals++
+		return
+	}
+	h.loaded, h.notes, h.refused = r.At, r.Notes, nil
+	h.reloads++
 }
 
 // short is as much of a version as one can compare by eye.

@@ -37,10 +37,10 @@ func (g *Gateway) Start() error {
 		g.server.Close(ctx)
 		return errors.Join(err, g.closeStore())
 	}
-	g.reloading.Lock()
+	g.telling.Lock()
 	g.started = time.Now()
 	g.history.loaded = g.started
-	g.reloading.Unlock()
+	g.telling.Unlock()
 	return nil
 }
 

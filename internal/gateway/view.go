@@ -16,8 +16,8 @@ import (
 
 // Started is when the gateway began to serve.
 func (g *Gateway) Started() time.Time {
-	g.reloading.Lock()
-	defer g.reloading.Unlock()
+	g.telling.Lock()
+	defer g.telling.Unlock()
 	return g.started
 }
 
