@@ -75,7 +75,7 @@ func (h *hop) on(c *calls, f ua.Flow) {
 		return
 	}
 	h.link = c.link(f)
-	h.fresh = f.Conn.First()
+	h.fresh = f.Conn.Transport().Reliable() && f.Conn.First()
 }
 
 // taken takes note of the 2xx that goes to the caller. done is called when the
