@@ -38,6 +38,7 @@ func TestFirstTrunk(t *testing.T) {
 	f.do(t, "2. A certificate for the PBX")
 	f.peersPrepare(t) // section 3, in prose
 	f.do(t, "4. Check and run it")
+	f.signOfLife(t)
 	f.call(t)
 	f.do(t, "5. The first call")
 	f.do(t, "6. From here")
@@ -234,13 +235,32 @@ func (f *firstTrunk) peer(t *testing.T, name, letter, cert string) *ua.Server {
 // place calls as the letter says, from the PBX or the carrier.
 func (f *firstTrunk) place(ctx context.Context, t *testing.T, from string) (*ua.Call, error) {
 	t.Helper()
+	srv, to, uri := f.caller(t, from)
+	return srv.Invite(ctx, to, ua.InviteOptions{URI: uri, From: "<sip:+4940111222@" + from + ".example>"}, ua.Body("application/sdp", []byte(siteSDP)))
+}
+
+// caller is one of the two, with what its letter says about calls to the gateway.
+func (f *firstTrunk) caller(t *testing.T, name string) (srv *ua.Server, to ua.Target, uri string) {
+	t.Helper()
 	srv, letter, cert := f.pbx, f.letter(t, "pbx"), filepath.Join(f.dir, "gw", "pbx")
-	if from == "carrier" {
+	if name == "carrier" {
 		srv, letter, cert = f.carrier, f.letter(t, "acme"), filepath.Join(f.elsewhere, "acme")
 	}
-	to := ua.Target{Transport: transport.TLS, Addr: netip.MustParseAddrPort(f.at["gateway"]), TLS: showing(t, tlsFor(t, letter), cert), Peer: "gateway"}
-	uri := strings.Replace(row(t, letter, "Call us at"), "NUMBER", "+4930123456", 1)
-	return srv.Invite(ctx, to, ua.InviteOptions{URI: uri, From: "<sip:+4940111222@" + from + ".example>"}, ua.Body("application/sdp", []byte(siteSDP)))
+	to = ua.Target{Transport: transport.TLS, Addr: netip.MustParseAddrPort(f.at["gateway"]), TLS: showing(t, tlsFor(t, letter), cert), Peer: "gateway"}
+	return srv, to, strings.Replace(row(t, letter, "Call us at"), "NUMBER", "+4930123456", 1)
+}
+
+// signOfLife asks with OPTIONS, as the letter promises.
+func (f *firstTrunk) signOfLife(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), sitePatience)
+	defer cancel()
+	srv, to, _ := f.caller(t, "carrier")
+	answer, err := srv.Send(ctx, to, ua.Outgoing{Method: sip.OPTIONS, URI: row(t, f.letter(t, "acme"), "As a URI")})
+	if err != nil || answer.StatusCode() != 200 {
+		t.Fatalf("OPTIONS: %v, %v, want 200", answer, err)
+	}
+	answer.Release()
 }
 
 // showing adds a certificate to show, whatever CAs the other side names.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/trust"
@@ -154,7 +155,7 @@ func sha256Of(c *x509.Certificate) string {
 }
 
 // pinOf is the fingerprint of a certificate's public key alone, which stays when the certificate is renewed with the
-// same key (RFC 7469 §2.4).
+// same key.
 func pinOf(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
 	return base64.StdEncoding.EncodeToString(sum[:])
@@ -162,16 +163,12 @@ func pinOf(c *x509.Certificate) string {
 
 // inWords joins what can be printed: "a, b and c".
 func inWords[T any](all []T) string {
-	text := ""
-	for i, one := range all {
-		switch {
-		case i == 0:
-		case i == len(all)-1:
-			text += " and "
-		default:
-			text += ", "
-		}
-		text += fmt.Sprint(one)
+	var texts []string
+	for _, one := range all {
+		texts = append(texts, fmt.Sprint(one))
 	}
-	return text
+	if n := len(texts) - 1; n > 0 {
+		return strings.Join(texts[:n], ", ") + " and " + texts[n]
+	}
+	return strings.Join(texts, "")
 }
