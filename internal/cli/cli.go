@@ -30,6 +30,7 @@ var commands = []struct {
 	{"serve", serve},
 	{"check", check},
 	{"status", status},
+	{"cdr", cdr},
 	{"reload", reload},
 	{"cert", cert},
 	{"cert ca", certCA},

@@ -13,8 +13,11 @@ import (
 	"slices"
 )
 
-// errNone is the error of a directory in which no gateway ever kept records.
-var errNone = errors.New("no gateway has kept records of calls there")
+// Errors of a directory in which no gateway ever kept records.
+var (
+	errNone  = errors.New("no gateway has kept records of calls there")
+	errNoDir = errors.New("there is no such directory")
+)
 
 // Query returns the records of the store in dir that f wants, also while a gateway writes there, and after one was
 // killed: what is not in the table yet is read from the journal. It changes nothing. When it fails, the last pair has the
@@ -284,8 +287,8 @@ func openReader(dir string) (*db, error) {
 func exists(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, journalNames[0]))
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, none := os.Stat(dir); none != nil {
-			return none
+		if _, none := os.Stat(dir); errors.Is(none, fs.ErrNotExist) {
+			return errNoDir
 		}
 		return errNone
 	}
