@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/memnet"
+	"github.com/sallyport-sip/sallyport/internal/testca"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/siptest"
 	"github.com/sallyport-sip/sallyport/sip/transport"
@@ -363,6 +364,39 @@ func TestEndOfAnIdleConnectionUnderCalls(t *testing.T) {
 					}
 				}
 				r.byes(ours, theirs)
+			})
+		})
+	}
+}
+
+// A connection that a reload has retired lasts as long as a call may need it.
+func TestRetiredConnectionsEndWithTheirCalls(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		t.Run(fmt.Sprintf("taken back: %v", back), func(t *testing.T) {
+			run(t, mutual, func(r *rig) {
+				r.write(r.dir, "other.pem", testca.New("another CA").PEM())
+				r.answered()
+				conns := r.open()
+				r.rewrite("  partners: {files: [ca.pem]}\n", "  partners: {files: [ca.pem]}\n  others: {files: [other.pem]}\n",
+					"certificate_names: [acme.example]", "certificate_names: [acme.example], trust: [others]",
+					"certificate_names: [office.example]", "certificate_names: [office.example], trust: [others]")
+				r.takes()
+				time.Sleep(5 * time.Minute) // less than what the peers would be asked after
+				if n := r.open(); n != conns {
+					t.Fatalf("%d connections under a call, before the reload %d", n, conns)
+				}
+				if back {
+					r.rewrite()
+					r.takes()
+				}
+				r.hangUp(r.acme, r.office)
+				time.Sleep(time.Minute)
+				if n := r.open(); back && n != conns || !back && n != 0 {
+					t.Errorf("%d connections after the call, %d before", n, conns)
+				}
+				if got := strings.Contains(r.log.String(), "no call needs it any more"); got == back {
+					t.Errorf("the log says why: %v", got)
+				}
 			})
 		})
 	}

@@ -1,22 +1,59 @@
 package gateway
 
 import (
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
+	"github.com/sallyport-sip/sallyport/sip/transport"
 )
 
-// leaveEvery is how often is looked whether a UDP socket is still needed.
+// leaveEvery is how often is looked whether a UDP socket or a retired connection
+// is still needed.
 const leaveEvery = 5 * time.Second
 
-// leaveAfter is how long it stays for messages that come late: more than 64*T1.
-const leaveAfter = 35 * time.Second
+// leaveAfter is how long it stays for messages that come late: more than 64*T1
+// after the end of the last call, which may be leaveEvery ago when it is noticed.
+const leaveAfter = 40 * time.Second
 
 // leave closes the socket of a UDP listener that a reload took away, once the
 // calls are over that may use it. The caller holds reloading.
 func (g *Gateway) leave(s socket) {
 	g.leaving = append(g.leaving, s)
+	g.afterCalls(func() {
+		g.reloading.Lock()
+		defer g.reloading.Unlock()
+		s.Close()
+		for i, other := range g.leaving {
+			if other == s {
+				g.leaving = append(g.leaving[:i:i], g.leaving[i+1:]...)
+				break
+			}
+		}
+	})
+}
+
+// letGo closes connections that a reload has retired, once the calls are over
+// that may live on them. One that a later reload takes back stays.
+func (g *Gateway) letGo(retired []*transport.Conn) {
+	if len(retired) == 0 {
+		return
+	}
+	g.afterCalls(func() {
+		for _, c := range retired {
+			if c.Retired() {
+				c.Close(errLetGo)
+			}
+		}
+	})
+}
+
+var errLetGo = errors.New("the configuration would refuse it, and no call needs it any more")
+
+// afterCalls does something when every call of now is over, unless the gateway
+// stops first: that closes everything.
+func (g *Gateway) afterCalls(then func()) {
 	var last uint64
 	for _, c := range g.CallInfo() {
 		last = max(last, c.Number)
@@ -31,18 +68,10 @@ func (g *Gateway) leave(s socket) {
 			select {
 			case <-tick.C:
 			case <-g.stopping.Done():
-				return // closing the server closes the socket
+				return
 			}
 		}
-		g.reloading.Lock()
-		defer g.reloading.Unlock()
-		s.Close()
-		for i, other := range g.leaving {
-			if other == s {
-				g.leaving = append(g.leaving[:i:i], g.leaving[i+1:]...)
-				break
-			}
-		}
+		then()
 	})
 }
 

@@ -10,18 +10,21 @@ import (
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
 
-// review judges the live connections by a new configuration. Nothing is closed:
-// one that passes goes on under the new policy, one that fails serves the
-// dialogs that live on it.
+// review judges the live connections by a new configuration. Nothing is closed
+// under a call: a connection that passes goes on under the new policy, one that
+// fails serves the dialogs that live on it.
 func (g *Gateway) review(before, now *snapshot) {
+	var retired []*transport.Conn
 	for c := range g.server.Endpoint().Review() {
 		why := g.judge(c, before, now)
 		if why != nil && !c.Retired() {
 			g.log.Warn("connection only serves the calls it has: the new configuration would refuse it",
 				"connection", c.ID(), "peer", c.Identity().Peer, "cause", why)
 			g.server.Endpoint().Retire(c)
+			retired = append(retired, c)
 		}
 	}
+	g.letGo(retired)
 }
 
 // judge says why a connection may begin nothing new, nil when it may.
