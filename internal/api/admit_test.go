@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/tls"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -63,9 +64,7 @@ func TestAdmit(t *testing.T) {
 		if test.tls {
 			r.TLS = &tls.ConnectionState{}
 		}
-		for name, values := range test.header {
-			r.Header[name] = values
-		}
+		maps.Copy(r.Header, test.header)
 		w := httptest.NewRecorder()
 		test.handler.ServeHTTP(w, r)
 		if w.Code != test.status {

@@ -56,8 +56,8 @@ func TestDocumentsAreDocumented(t *testing.T) {
 		for _, m := range row.FindAllStringSubmatch(section, -1) {
 			got = append(got, m[1]+": "+m[2])
 		}
-		for i := range of.NumField() {
-			f := of.Field(i)
+		for f := range of.Fields() {
+			f := f
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			want = append(want, name+": "+kind(f.Type))
 		}

@@ -157,8 +157,8 @@ func (g *Gateway) endCalls() {
 // all goroutines. Last, the records of the calls are put on the disk. ctx bounds
 // how long that may take.
 func (g *Gateway) Close(ctx context.Context) error {
+	g.reloading.Lock() // when none is under way: the next is refused
 	g.closing.Store(true)
-	g.reloading.Lock() // none is under way any more, and the next is refused
 	g.reloading.Unlock()
 	g.endCalls()
 	patience, cancel := context.WithTimeout(ctx, farewell)

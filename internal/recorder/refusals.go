@@ -1,5 +1,7 @@
 package recorder
 
+import "maps"
+
 import "github.com/sallyport-sip/sallyport/internal/trust"
 
 // A Refusal is one kind of connection that did not come up.
@@ -14,9 +16,7 @@ func (r *Recorder) Refusals() map[Refusal]uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	counts := make(map[Refusal]uint64, len(r.refusals))
-	for k, n := range r.refusals {
-		counts[k] = n
-	}
+	maps.Copy(counts, r.refusals)
 	return counts
 }
 
