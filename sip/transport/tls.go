@@ -102,7 +102,7 @@ func (h *handshake) run(ctx context.Context, tc *tls.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, h.e.limits.HandshakeTimeout)
 	defer cancel()
 	if err := tc.HandshakeContext(ctx); err != nil {
-		return handshakeError(err, h.info.Inbound, &h.e.limits)
+		return handshakeError(h.wire.alert.meaning(err), h.info.Inbound, &h.e.limits)
 	}
 	return nil
 }

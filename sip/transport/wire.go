@@ -42,6 +42,7 @@ type wire struct {
 	records int   // whole records handed over since the handshake
 	end     error // why there is nothing more
 	ended   bool  // the end was handed to TLS
+	alert   plainAlert
 
 	mu  sync.Mutex
 	out *buffer // sealed records
@@ -102,8 +103,10 @@ func (w *wire) cut(b []byte) int {
 		}
 		w.headerN = 0
 		w.left = int(binary.BigEndian.Uint16(w.header[3:]))
+		w.alert.begin(w.header)
 	}
 	body := min(w.left, len(b)-n)
+	w.alert.take(b[n : n+body])
 	if w.left -= body; w.left == 0 {
 		w.records++
 	}
