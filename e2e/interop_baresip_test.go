@@ -71,27 +71,38 @@ func TestBaresipRefusesTheGateway(t *testing.T) {
 				p.alice.do(t, "dial", p.uri("+4930"))
 				p.alice.wants(t, "CALL_CLOSED", "")
 			})
-			wantAlert(t, flow.Legs[0], "unknown_ca")
+			p.wantAlert(t, flow.ID, 0, "unknown_ca")
 			flow = newFlow(t, p.admin, "failed", func() {
 				_, err := p.call(ctx, t, "+4910", ua.InviteOptions{})
 				if no, ok := errors.AsType[*ua.ResponseError](err); !ok || no.Code != 503 {
 					t.Errorf("got %v, want 503", err)
 				}
 			})
-			wantAlert(t, flow.Legs[1], "unknown_ca")
+			p.wantAlert(t, flow.ID, 1, "unknown_ca")
 		})
 	}
 }
 
-// wantAlert wants a handshake that the peer ended.
-func wantAlert(t *testing.T, l leg, alert string) {
+// wantAlert wants a handshake on this leg of a flow that the peer ended, and a verdict of the peer's that quotes its alert. The verdict of
+// a connection that we dialled comes once we have said goodbye, which may be after the call has failed.
+func (p *phones) wantAlert(t *testing.T, id string, leg int, alert string) {
 	t.Helper()
-	for _, step := range l.Hop.Handshake {
-		if step.From == "peer" && step.Alert == alert {
-			return
+	var last call
+	found := eventually(sitePatience, func() bool {
+		all := flows(t, p.admin)
+		if i := slices.IndexFunc(all, func(c call) bool { return c.ID == id }); i >= 0 && leg < len(all[i].Legs) {
+			last = all[i]
+			hop := last.Legs[leg].Hop
+			return slices.ContainsFunc(hop.Handshake, func(s step) bool { return s.From == "peer" && s.Alert == alert }) &&
+				slices.ContainsFunc(hop.Verdicts, func(v verdict) bool {
+					return v.By == "peer" && !v.Accepted && strings.Contains(v.Reason, alert) && v.Remedy != ""
+				})
 		}
+		return false
+	})
+	if !found {
+		t.Errorf("recorded %+v, want on leg %d the peer's alert %s, and a refusal of the peer's with it and a remedy", last, leg, alert)
 	}
-	t.Errorf("recorded steps %v, want the peer's alert %s", l.Hop.Handshake, alert)
 }
 
 // phones is a gateway between two telephones and two peers of the library's.

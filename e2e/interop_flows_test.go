@@ -42,19 +42,23 @@ type leg struct {
 			Mutual    bool     `json:"mutual"`
 			PeerNames []string `json:"peer_names"`
 		} `json:"tls"`
-		Handshake []struct {
-			From      string `json:"from"`
-			Step      string `json:"step"`
-			Encrypted bool   `json:"encrypted"`
-			Alert     string `json:"alert"`
-		} `json:"handshake"`
-		Verdicts []struct {
-			By       string `json:"by"`
-			Accepted bool   `json:"accepted"`
-			Reason   string `json:"reason"`
-			Remedy   string `json:"remedy"`
-		} `json:"verdicts"`
+		Handshake []step    `json:"handshake"`
+		Verdicts  []verdict `json:"verdicts"`
 	} `json:"hop"`
+}
+
+type step struct {
+	From      string `json:"from"`
+	Step      string `json:"step"`
+	Encrypted bool   `json:"encrypted"`
+	Alert     string `json:"alert"`
+}
+
+type verdict struct {
+	By       string `json:"by"`
+	Accepted bool   `json:"accepted"`
+	Reason   string `json:"reason"`
+	Remedy   string `json:"remedy"`
 }
 
 // flows asks the gateway's API for what is recorded.

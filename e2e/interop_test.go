@@ -102,6 +102,9 @@ func serve(t *testing.T, dir, config string, ready ...string) *gateway {
 			t.Fatalf("the gateway does not listen on %s:\n%s", addr, g.log)
 		}
 	}
+	if !eventually(10*time.Second, func() bool { return strings.Contains(g.log.String(), "msg=serving") || len(ended) > 0 }) {
+		t.Fatalf("the gateway does not serve:\n%s", g.log)
+	}
 	return g
 }
 
