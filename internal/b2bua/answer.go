@@ -102,7 +102,7 @@ func (n *answer) acknowledge(s *ua.Shard, m *sip.Message) {
 		ack, _ := n.far.request(s, draft{method: sip.ACK, seq: n.farSeq, across: m})
 		n.far.transmit(s, ack)
 		n.ack = bytes.Clone(ack) // without the room behind it: it is kept for 64*T1
-		n.far.offering = false // its offer in the 2xx, if it made one
+		n.far.offering = false   // its offer in the 2xx, if it made one
 	}
 }
 

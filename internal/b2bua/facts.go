@@ -3,6 +3,7 @@ package b2bua
 import (
 	"bytes"
 	"errors"
+	"iter"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -242,20 +243,43 @@ func calledOf(m *sip.Message) string {
 // q850 finds the cause of the protocol Q.850 in the values of a Reason header
 // (RFC 3326 §2), 0 when there is none.
 func q850(reason string) int {
-	for value := range strings.SplitSeq(reason, ",") {
+	for value := range split(reason, ',') {
 		protocol, params, _ := strings.Cut(value, ";")
 		if !strings.EqualFold(strings.TrimSpace(protocol), "Q.850") {
 			continue
 		}
-		for param := range strings.SplitSeq(params, ";") {
+		for param := range split(params, ';') {
 			name, text, _ := strings.Cut(param, "=")
-			if strings.EqualFold(strings.TrimSpace(name), "cause") {
-				n, _ := strconv.ParseUint(strings.TrimSpace(text), 10, 7)
+			if !strings.EqualFold(strings.TrimSpace(name), "cause") {
+				continue
+			}
+			if n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 7); err == nil {
 				return int(n)
 			}
 		}
 	}
 	return 0
+}
+
+// split cuts a header's value at a byte, but not inside quotes.
+func split(s string, at byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		from, quoted := 0, false
+		for i := 0; i < len(s); i++ {
+			switch {
+			case s[i] == '\\' && quoted:
+				i++
+			case s[i] == '"':
+				quoted = !quoted
+			case s[i] == at && !quoted:
+				if !yield(s[from:i]) {
+					return
+				}
+				from = i + 1
+			}
+		}
+		yield(s[from:])
+	}
 }
 
 // reasonOf is the value of a message's Reason headers, as one.

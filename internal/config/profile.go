@@ -15,8 +15,8 @@ type Profile struct {
 	SIPS SIPS `yaml:"sips" form:"one of required, allowed, never"`
 
 	// How long a target may be silent, without even a 100, before the next one
-	// of the route is tried. The last one has the 32 seconds of RFC 3261
-	// (Timer B). Default: 8s.
+	// of the route is tried; connecting counts. The last one that is not down has
+	// the 32 seconds of RFC 3261 (Timer B). Default: 8s.
 	ResponseTimeout Duration `yaml:"response_timeout" form:"duration"`
 
 	// How long a target may take to answer, ringing included. Then its INVITE is
@@ -25,14 +25,18 @@ type Profile struct {
 	AnswerTimeout Duration `yaml:"answer_timeout" form:"duration"`
 
 	// For how long a target that could not be reached, was silent, or answered
-	// 503 without a Retry-After, is not asked while the route has another one.
-	// 0: it is asked each time. Default: 30s.
+	// 503 without a Retry-After, is not asked while the route has another one;
+	// a Retry-After counts instead, up to 10 minutes. Then one call tries it, and
+	// the others follow when that one had an answer. When no other target takes
+	// the call, those that are down are asked all the same. 0: it is asked each
+	// time. Default: 30s.
 	DownFor Duration `yaml:"down_for" form:"duration"`
 
 	// How often the peer is asked, with OPTIONS inside the dialog, whether it
-	// still knows a call that is established; one that it does not know is ended.
-	// Calls with a session timer (RFC 4028) are not asked. 0: never. Default:
-	// 15m.
+	// still knows a call that is established. One that it does not know, or does
+	// not answer for, is ended with a BYE to the other side; so is one whose peer
+	// cannot be reached three times, a minute apart. Calls with a session timer
+	// (RFC 4028) are not asked for. 0: never. Default: 15m.
 	KeepAlive Duration `yaml:"keep_alive" form:"duration"`
 }
 

@@ -1,0 +1,104 @@
+package b2bua
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/store"
+	"github.com/sallyport-sip/sallyport/sip"
+)
+
+func TestCauseOfAReason(t *testing.T) {
+	for reason, want := range map[string]int{
+		"":                                 0,
+		"Q.850;cause=16":                   16,
+		"q.850 ; text=\"x\" ; Cause = 127": 127,
+		"SIP;cause=200;text=\"a\"":         0,
+		"SIP;cause=486, Q.850;cause=17":    17,
+		"SIP;cause=486;text=\"a, b\", Q.850;cause=17": 17,
+		"Q.850":                               0,
+		"Q.850;cause=":                        0,
+		"SIP;text=\"a, Q.850;cause=3;\\\"x\"": 0,
+		"Q.850;cause=-1":                      0,
+		"Q.850;cause=128":                     0,
+		"Q.850;cause=999999999999999999999":   0,
+		"X;text=\"Q.850;cause=3\"":            0,
+	} {
+		if got := q850(reason); got != want {
+			t.Errorf("%q: got %d, want %d", reason, got, want)
+		}
+	}
+}
+
+func TestRetryAfterOfAResponse(t *testing.T) {
+	for value, want := range map[string]time.Duration{
+		"18000;duration=3600": 5 * time.Hour, "120 (in a meeting)": 2 * time.Minute, " 5 ": 5 * time.Second, "0": 0,
+		"": -1, "soon": -1, "-5": -1, "1.5": -1, "99999999999": -1,
+	} {
+		m, err := sip.Parse([]byte("SIP/2.0 503 Service Unavailable\r\nRetry-After: " + value + "\r\nContent-Length: 0\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := retryAfter(m)
+		if !ok {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%q: got %v, want %v", value, got, want)
+		}
+		m.Release()
+	}
+}
+
+func TestVerdictOfACall(t *testing.T) {
+	for want, hops := range map[string][][2]int{
+		"clear": {{0, 1}, {0, 2}}, "tls on one hop": {{1, 1}, {1, 2}}, "tls on both hops": {{2, 2}},
+	} {
+		for _, h := range hops {
+			if got := verdict(h[0], h[1]); got != want {
+				t.Errorf("%d of %d: %q, want %q", h[0], h[1], got, want)
+			}
+		}
+	}
+}
+
+// recorded is a call that was answered by its second target.
+func recorded() *Call {
+	e := New(nil, slog.New(slog.DiscardHandler), 1)
+	k := &link{id: 7, transport: "tls", remote: "192.0.2.1:5061", tls: &store.TLS{Version: "1.3", Identity: []string{"acme.example"}}}
+	now := time.Now()
+	c := &Call{Number: 1, engine: e, calls: e.shards[0]}
+	c.in = &Leg{call: c, peer: new(peer.Peer), hop: hop{peer: "office", callID: "a", link: k, sent: now, code: 200, to100: 1, to200: time.Second}}
+	c.out = &Leg{call: c, peer: new(peer.Peer), hop: hop{peer: "backup", callID: "c", link: k, sent: now, code: 200, to200: time.Second}}
+	c.facts = facts{
+		id: "1", began: now, answered: now, caller: "+1", called: "+2", route: "route 1",
+		given: []hop{{peer: "acme", callID: "b", sent: now, code: 503, text: "answered 503"}},
+	}
+	return c
+}
+
+// Records are made where the last one was: they cost no memory of their own.
+func TestRecordAllocatesNothing(t *testing.T) {
+	c := recorded()
+	r := c.row()
+	if len(r.Out) != 2 || r.Out[0].Peer != "acme" || r.Out[0].Text == "" || r.Out[1].Peer != "backup" || r.Verdict != "tls on both hops" || r.State != store.Answered {
+		t.Errorf("got %+v", r)
+	}
+	if n := testing.AllocsPerRun(100, func() { c.row() }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkRecord makes the record of a call as often as a call does, without
+// the store.
+func BenchmarkRecord(b *testing.B) {
+	c := recorded()
+	b.ReportAllocs()
+	for b.Loop() {
+		c.row()
+		c.row()
+		c.row()
+	}
+}
