@@ -228,7 +228,7 @@ func (l *letter) failures(t *letterText, peer *initPeer) {
 	t.row("404", "there is no route for the number called")
 	t.row("480", "with Warning 380 or 381: sips: and the ways the call could take do not fit")
 	t.row("503", "too many calls, no target could be reached, or we are stopping")
-	t.text("Send us the time with its zone, your address and port, and the Call-ID if it came so far. We look it up and send you the ladder of the call, handshake included.")
+	t.text("Send us the time with its zone, your address and port, and the Call-ID if it came so far. We look it up and tell you what we saw of the connection and of the call, step by step.")
 }
 
 // letterText is a text with headings, rows of two columns, and paragraphs.
