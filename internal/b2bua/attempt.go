@@ -25,6 +25,7 @@ type attempt struct {
 	timer  transaction.Timer // see expire
 	again  bool              // the INVITE was sent once more, on a new connection
 	rang   bool              // a provisional response came, so a CANCEL may go (RFC 3261 §9.1)
+	heard  time.Time         // the first one, or the last above 100: timer C counts from it (RFC 3261 §16.7 step 2)
 	cancel string            // the Reason of a CANCEL that is due or sent; see cancel.go
 	quit   bool              // nobody waits for this attempt any more
 	sent   bool              // the CANCEL went out
@@ -70,12 +71,20 @@ func (a *attempt) expire() {
 		return
 	}
 	s := a.setup.call.calls.shard
-	after := s.Now().Sub(a.began)
+	after, quiet := s.Now().Sub(a.began), time.Duration(0)
+	if a.rang {
+		quiet = s.Now().Sub(a.heard)
+	}
+	// Just before that of the transaction, which would take no response to the
+	// CANCEL's INVITE any more.
+	timerC := s.Server().Timers.TimerC - s.Server().Timers.T1
 	switch {
 	case after >= a.to.AnswerTimeout:
 		a.unanswered(s, fmt.Errorf("not answered within %v", a.to.AnswerTimeout))
+	case quiet >= timerC:
+		a.unanswered(s, fmt.Errorf("nothing more was heard for %v", timerC))
 	case a.rang || !a.setup.more(s.Now()):
-		s.Schedule(&a.timer, a.to.AnswerTimeout-after)
+		s.Schedule(&a.timer, min(a.to.AnswerTimeout-after, timerC-quiet))
 	case a.leg == nil:
 		a.unreachable(s, fmt.Errorf("no connection within %v", a.to.ResponseTimeout))
 	default:
@@ -91,6 +100,9 @@ func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 	a.judge(s, code)
 	switch {
 	case code < 200:
+		if code > 100 || !a.rang {
+			a.heard = s.Now()
+		}
 		a.rang = true
 		if a.quit {
 			a.sendCancel(s)

@@ -196,7 +196,7 @@ func eventOf(m *sip.Message) string {
 	event := strings.TrimSpace(parts[0])
 	for _, p := range parts[1:] {
 		if name, value, _ := strings.Cut(p, "="); strings.TrimSpace(name) == "id" {
-			event += ";" + strings.TrimSpace(value)
+			return event + ";" + strings.TrimSpace(value)
 		}
 	}
 	return event

@@ -47,7 +47,6 @@ type line struct {
 	unacked  func()            // sends the ACK that is held
 	unpraced []func()          // send the PRACKs that are held
 	promised *promise          // our reliable 1xx
-	rseq     uint32            // of the last reliable 1xx that we got
 	left1xx  map[string]bool   // reliable ones that have their PRACK
 
 	inviting *amendment   // our INVITE in the dialog
