@@ -283,6 +283,19 @@ func TestReloadRemovesTrust(t *testing.T) {
 	})
 }
 
+// A peer that is known by its certificate from now on is not known any more on a
+// connection that we made to it without TLS.
+func TestReloadFromTCPToTLS(t *testing.T) {
+	run(t, setting{shards: 3, office: transport.TCP, targets: transport.TCP}, func(r *rig) {
+		r.answered()
+		r.rewrite(acmeAddr+";transport=tcp", acmeAddr+";transport=tls", "transport=tls\"", "transport=tls\", certificate_names: [acme.example]")
+		r.takes()
+		r.acme.Send(r.acme.Request(sip.OPTIONS, "sip:192.0.2.1"))
+		r.acme.Want(403)
+		r.hangUp(r.office, r.acme)
+	})
+}
+
 // The call that is up when the trust goes is hung up over the connections it has.
 func TestReloadRemovesTrustUnderACall(t *testing.T) {
 	run(t, mutual, func(r *rig) {

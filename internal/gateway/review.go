@@ -38,6 +38,9 @@ func (g *Gateway) judge(c *transport.Conn, before, now *snapshot) error {
 	}
 	key := c.Key()
 	if c.Transport() != transport.TLS {
+		if !sameWay(before.peers.Lookup(name), now.peers.Lookup(name)) {
+			return errors.New("the peer is reached or recognised in another way now")
+		}
 		return nil
 	}
 	if key.Policy == now.trust.Fingerprint(name) && !c.Retired() {
