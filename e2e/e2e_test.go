@@ -1,7 +1,9 @@
 // Package e2e drives the built binary as a user does. Scripts are in testdata/*.txtar (testscript); with the build tag
-// interop the binary also meets real programs: SIPp, openssl and tshark (interop_*_test.go).
+// interop the binary also meets real programs: SIPp, stunnel, baresip, Kamailio, openssl and tshark
+// (interop_*_test.go).
 //
-// TestMain builds the binary once. Nothing here imports the product's packages; calls_test.go has peers of the library's.
+// TestMain builds the binary once. Nothing here imports the product's packages; calls_test.go and target_test.go have peers of
+// the library's.
 package e2e
 
 import (
@@ -27,6 +29,13 @@ var binary string
 var update = flag.Bool("update", false, "write the wanted output of the scripts anew")
 
 func TestMain(m *testing.M) {
+	if role := roles[os.Getenv(roleVariable)]; role != nil {
+		if err := role(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(buildAndRun(m))
 }
 
