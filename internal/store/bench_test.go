@@ -1,6 +1,9 @@
+//go:build unix
+
 package store
 
 import (
+	"flag"
 	"syscall"
 	"testing"
 	"time"
@@ -132,12 +135,11 @@ func BenchmarkMove(b *testing.B) {
 	b.ReportMetric(float64(b.N*calls)/b.Elapsed().Seconds(), "rows/s")
 }
 
-// BenchmarkQuery searches a table of a million calls (of 20000 with -short).
+var queryRows = flag.Int("rows", 20000, "calls in the table of BenchmarkQuery")
+
+// BenchmarkQuery searches a table; with -rows 1000000 a large one.
 func BenchmarkQuery(b *testing.B) {
-	dir, calls := b.TempDir(), 1000000
-	if testing.Short() {
-		calls = 20000
-	}
+	dir, calls := b.TempDir(), *queryRows
 	fill(b, dir, calls)
 	one := sample("", calls/3, Ended)
 	for _, q := range []struct {
