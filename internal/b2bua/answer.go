@@ -183,8 +183,8 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 // decline ends the dialog of a 2xx that nobody waits for: it gets its ACK each
 // time that it comes, and a BYE once.
 func (a *attempt) decline(s *ua.Shard, m *sip.Message) {
-	d, created, err := a.leg.uac.Response(m)
-	if d == nil || err != nil {
+	d, created := a.leg.response(m)
+	if d == nil {
 		return
 	}
 	f := a.leg.fork([]byte(d.ID.LocalTag), []byte(d.ID.RemoteTag))

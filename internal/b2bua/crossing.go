@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,7 +56,7 @@ func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet)
 		s.Reply(tx, &sip.StatusError{Code: 483})
 		return
 	}
-	if err := c.glare(f, m); err != nil {
+	if err := cmp.Or(c.glare(f, m), c.crowded(s, m.Method())); err != nil {
 		s.Reply(tx, err)
 		return
 	}

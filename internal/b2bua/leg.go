@@ -56,6 +56,24 @@ func (f *fork) partner() *fork {
 	return f.joined
 }
 
+// maxForks is how many dialogs a target's INVITE may make: who forks to more is no
+// proxy.
+const maxForks = 64
+
+// response gives a response to the INVITE of a target to its dialogs: it returns
+// the one that it makes or belongs to, nil when there is none or when there are
+// too many.
+func (l *Leg) response(m *sip.Message) (d *dialog.Dialog, created bool) {
+	if to, err := m.To(); err != nil || len(l.forks) >= maxForks && l.uac.Find(string(to.Tag())) == nil {
+		return nil, false
+	}
+	d, created, err := l.uac.Response(m)
+	if err != nil {
+		return nil, false
+	}
+	return d, created
+}
+
 // fork returns the dialog with these tags, nil when there is none.
 func (l *Leg) fork(local, remote []byte) *fork {
 	for _, f := range l.forks {

@@ -173,8 +173,8 @@ func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
 // it with its counterpart on the caller's leg when it is new; nil when the
 // response makes none (RFC 3261 §12.1).
 func (u *setup) fork(s *ua.Shard, a *attempt, m *sip.Message) *fork {
-	d, created, err := a.leg.uac.Response(m)
-	if d == nil || err != nil {
+	d, created := a.leg.response(m)
+	if d == nil {
 		return nil
 	}
 	if !created {

@@ -26,6 +26,9 @@ type subscription struct {
 	until           time.Time // it is over then, if nothing is heard before
 }
 
+// maxUsages is how many subscriptions a call may have at once.
+const maxUsages = 32
+
 // longest is how long a subscription may keep the dialogs of a call that is
 // over, whatever its notifier says.
 const longest = time.Hour
@@ -42,6 +45,17 @@ func (c *Call) outlives(f *fork, m *sip.Message) bool {
 		return c.subscriptionOf(f, f.joined, m) != nil
 	}
 	return false
+}
+
+// crowded refuses a REFER or SUBSCRIBE when the call has too many subscriptions.
+func (c *Call) crowded(s *ua.Shard, method sip.Method) *sip.StatusError {
+	if method != sip.REFER && method != sip.SUBSCRIBE || len(c.usages) < maxUsages {
+		return nil
+	}
+	if c.expire(s.Now()); len(c.usages) < maxUsages {
+		return nil
+	}
+	return later()
 }
 
 // subscribe notes the subscription that a REFER or SUBSCRIBE from the exchange's

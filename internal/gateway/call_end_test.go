@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -134,5 +135,35 @@ func TestByeOfTheGatewayGivesAReason(t *testing.T) {
 		bye := r.office.WantRequest(sip.BYE)
 		r.header(bye, sip.HdrReason, `SIP;cause=481;text="Call/Transaction Does Not Exist", Q.850;cause=127`)
 		r.office.Reply(bye, 200)
+	})
+}
+
+// A target may not make the gateway keep dialogs without end, nor subscriptions.
+func TestForksAndSubscriptionsHaveAnEnd(t *testing.T) {
+	run(t, plain, func(r *rig) {
+		r.invite()
+		invite := r.acme.WantRequest(sip.INVITE)
+		to := string(invite.First(sip.HdrTo))
+		tags := map[string]bool{}
+		for i := range 200 {
+			r.acme.Reply(invite, 180, siptest.Set("To", fmt.Sprintf("%s;tag=fork%d", to, i)))
+			seen, _ := r.office.Want(180).To()
+			tags[string(seen.Tag())] = true
+		}
+		if len(tags) != 64 {
+			r.Errorf("the caller sees %d dialogs, want 64", len(tags))
+		}
+		r.acme.Reply(invite, 200, siptest.Set("To", to+";tag=fork7"))
+		r.office.Send(r.office.Ack(r.office.Want(200)))
+		r.acme.WantRequest(sip.ACK)
+		for range 32 {
+			r.refer(r.office, r.acme)
+		}
+		r.office.Send(r.office.InDialog(sip.REFER, siptest.Set("Refer-To", "<sip:bob@example.com>")))
+		r.office.Want(500)
+		time.Sleep(lifetime) // no NOTIFY ever came for those
+		r.refer(r.office, r.acme)
+		r.hangUp(r.office, r.acme)
+		time.Sleep(lifetime)
 	})
 }
