@@ -24,32 +24,38 @@ func TestBaresip(t *testing.T) {
 	need(t, "baresip", "baresip")
 	for _, version := range []string{"1.2", "1.3"} {
 		t.Run("TLS "+version, func(t *testing.T) {
-			p := newPhones(t, version)
+			p := newTelephones(t, version)
 			for _, row := range []struct {
 				name  string
 				legs  [2]string // the peers of both hops
 				state string    // of the flow when all is over
+				by    string    // who ended the call, in the record
 				call  func(t *testing.T, ctx context.Context)
 			}{
-				{"calls, hangs up", [2]string{"alice", "answerer"}, "ended", p.callsAndHangsUp},
-				{"calls, callee hangs up", [2]string{"alice", "answerer"}, "ended", p.callsAndIsHungUp},
-				{"is called, caller hangs up", [2]string{"caller", "alice"}, "ended", p.isCalledAndHungUp},
-				{"is called, hangs up", [2]string{"caller", "alice"}, "ended", p.isCalledAndHangsUp},
-				{"one calls the other, caller hangs up", [2]string{"alice", "bob"}, "ended", p.callEachOther(p.alice, p.bob, p.alice)},
-				{"one calls the other, callee hangs up", [2]string{"bob", "alice"}, "ended", p.callEachOther(p.bob, p.alice, p.alice)},
-				{"calls one that is busy", [2]string{"alice", "answerer"}, "busy", p.callsBusy},
-				{"rejects a call", [2]string{"caller", "alice"}, "busy", p.rejects},
-				{"gives up", [2]string{"alice", "answerer"}, "cancelled", p.givesUp},
-				{"is given up", [2]string{"caller", "alice"}, "cancelled", p.isGivenUp},
-				{"holds and resumes", [2]string{"alice", "answerer"}, "ended", p.holds},
-				{"is held and resumed", [2]string{"caller", "alice"}, "ended", p.isHeld},
-				{"one holds the other", [2]string{"bob", "alice"}, "ended", p.holdEachOther},
+				{"calls, hangs up", [2]string{"alice", "answerer"}, "ended", "caller", p.callsAndHangsUp},
+				{"calls, callee hangs up", [2]string{"alice", "answerer"}, "ended", "callee", p.callsAndIsHungUp},
+				{"is called, caller hangs up", [2]string{"caller", "alice"}, "ended", "caller", p.isCalledAndHungUp},
+				{"is called, hangs up", [2]string{"caller", "alice"}, "ended", "callee", p.isCalledAndHangsUp},
+				{"one calls the other, caller hangs up", [2]string{"alice", "bob"}, "ended", "caller", p.callEachOther(p.alice, p.bob, p.alice)},
+				{"one calls the other, callee hangs up", [2]string{"bob", "alice"}, "ended", "callee", p.callEachOther(p.bob, p.alice, p.alice)},
+				{"calls one that is busy", [2]string{"alice", "answerer"}, "busy", "callee", p.callsBusy},
+				{"rejects a call", [2]string{"caller", "alice"}, "busy", "callee", p.rejects},
+				{"gives up", [2]string{"alice", "answerer"}, "cancelled", "caller", p.givesUp},
+				{"is given up", [2]string{"caller", "alice"}, "cancelled", "caller", p.isGivenUp},
+				{"holds and resumes", [2]string{"alice", "answerer"}, "ended", "caller", p.holds},
+				{"is held and resumed", [2]string{"caller", "alice"}, "ended", "caller", p.isHeld},
+				{"one holds the other", [2]string{"bob", "alice"}, "ended", "caller", p.holdEachOther},
 			} {
 				t.Run(row.name, func(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), sitePatience)
 					defer cancel()
 					flow := newFlow(t, p.admin, row.state, func() { row.call(t, ctx) })
 					p.checkHops(t, flow, version, row.legs)
+					verdict := "tls on both hops"
+					if slices.Contains(row.legs[:], "answerer") {
+						verdict = "tls on one hop"
+					}
+					lastRecord(t, p.dir).check(t, row.state, row.by, verdict, row.legs)
 				})
 			}
 			wantNoCalls(t, p.admin)
@@ -64,7 +70,7 @@ func TestBaresipRefusesTheGateway(t *testing.T) {
 	need(t, "baresip", "baresip")
 	for _, version := range []string{"1.2", "1.3"} {
 		t.Run("TLS "+version, func(t *testing.T) {
-			p := newPhonesThatBelieve(t, version, "other-ca.pem")
+			p := newTelephonesThatBelieve(t, version, "other-ca.pem")
 			ctx, cancel := context.WithTimeout(t.Context(), sitePatience)
 			defer cancel()
 			flow := newFlow(t, p.admin, "refused", func() {
@@ -85,7 +91,7 @@ func TestBaresipRefusesTheGateway(t *testing.T) {
 
 // wantAlert wants a handshake on this leg of a flow that the peer ended, and a verdict of the peer's that quotes its alert. The verdict of
 // a connection that we dialled comes once we have said goodbye, which may be after the call has failed.
-func (p *phones) wantAlert(t *testing.T, id string, leg int, alert string) {
+func (p *telephones) wantAlert(t *testing.T, id string, leg int, alert string) {
 	t.Helper()
 	var last call
 	found := eventually(sitePatience, func() bool {
@@ -105,23 +111,23 @@ func (p *phones) wantAlert(t *testing.T, id string, leg int, alert string) {
 	}
 }
 
-// phones is a gateway between two telephones and two peers of the library's.
-type phones struct {
+// telephones is a gateway between two telephones and two peers of the library's.
+type telephones struct {
 	*site
 	alice, bob *baresip
 	reoffers   chan string // the direction in each offer of a re-INVITE that the answerer got
 }
 
-// newPhones starts them all; everybody but the answerer, which is on UDP, speaks this version of TLS.
-func newPhones(t *testing.T, version string) *phones {
+// newTelephones starts them all; everybody but the answerer, which is on UDP, speaks this version of TLS.
+func newTelephones(t *testing.T, version string) *telephones {
 	t.Helper()
-	return newPhonesThatBelieve(t, version, "ca.pem")
+	return newTelephonesThatBelieve(t, version, "ca.pem")
 }
 
-// newPhonesThatBelieve has telephones that believe this authority.
-func newPhonesThatBelieve(t *testing.T, version, authority string) *phones {
+// newTelephonesThatBelieve has telephones that believe this authority.
+func newTelephonesThatBelieve(t *testing.T, version, authority string) *telephones {
 	t.Helper()
-	p := &phones{
+	p := &telephones{
 		site: &site{
 			dir: t.TempDir(), version: map[string]string{"caller": version, "answerer": "udp"},
 			entry: map[string]netip.AddrPort{}, accepted: make(chan *ua.Call, 1),
@@ -161,10 +167,12 @@ admin: {listen: "%s"}
 }
 
 // uri is what a telephone dials.
-func (p *phones) uri(number string) string { return fmt.Sprintf("sip:%s@%s", number, p.entry["tls"]) }
+func (p *telephones) uri(number string) string {
+	return fmt.Sprintf("sip:%s@%s", number, p.entry["tls"])
+}
 
 // serve is what the answerer does, by the last digit.
-func (p *phones) serve(r *ua.Request) {
+func (p *telephones) serve(r *ua.Request) {
 	uri := string(r.Msg.RequestURI())
 	switch {
 	case r.Msg.Method() != sip.INVITE:
@@ -205,7 +213,7 @@ func sdpWith(direction string) []byte {
 }
 
 // answererHas returns the call that the answerer has accepted.
-func (p *phones) answererHas(t *testing.T, ctx context.Context) *ua.Call {
+func (p *telephones) answererHas(t *testing.T, ctx context.Context) *ua.Call {
 	t.Helper()
 	select {
 	case call := <-p.accepted:
@@ -217,7 +225,7 @@ func (p *phones) answererHas(t *testing.T, ctx context.Context) *ua.Call {
 }
 
 // aliceCalls has alice in a call with the answerer.
-func (p *phones) aliceCalls(t *testing.T, ctx context.Context) *ua.Call {
+func (p *telephones) aliceCalls(t *testing.T, ctx context.Context) *ua.Call {
 	t.Helper()
 	p.alice.do(t, "dial", p.uri("+4930"))
 	p.alice.wants(t, "CALL_ESTABLISHED", "+4930")
@@ -225,7 +233,7 @@ func (p *phones) aliceCalls(t *testing.T, ctx context.Context) *ua.Call {
 }
 
 // callerCalls has the caller in a call with alice.
-func (p *phones) callerCalls(t *testing.T, ctx context.Context) *ua.Call {
+func (p *telephones) callerCalls(t *testing.T, ctx context.Context) *ua.Call {
 	t.Helper()
 	type outcome struct {
 		call *ua.Call
@@ -246,14 +254,14 @@ func (p *phones) callerCalls(t *testing.T, ctx context.Context) *ua.Call {
 	return o.call
 }
 
-func (p *phones) callsAndHangsUp(t *testing.T, ctx context.Context) {
+func (p *telephones) callsAndHangsUp(t *testing.T, ctx context.Context) {
 	call := p.aliceCalls(t, ctx)
 	p.alice.do(t, "hangup", "")
 	p.alice.wants(t, "CALL_CLOSED", "")
 	wantOver(ctx, t, call)
 }
 
-func (p *phones) callsAndIsHungUp(t *testing.T, ctx context.Context) {
+func (p *telephones) callsAndIsHungUp(t *testing.T, ctx context.Context) {
 	call := p.aliceCalls(t, ctx)
 	if err := call.Bye(ctx); err != nil {
 		t.Errorf("BYE: %v", err)
@@ -261,7 +269,7 @@ func (p *phones) callsAndIsHungUp(t *testing.T, ctx context.Context) {
 	p.alice.wants(t, "CALL_CLOSED", "Connection reset by peer") // its words for a BYE
 }
 
-func (p *phones) isCalledAndHungUp(t *testing.T, ctx context.Context) {
+func (p *telephones) isCalledAndHungUp(t *testing.T, ctx context.Context) {
 	call := p.callerCalls(t, ctx)
 	if err := call.Bye(ctx); err != nil {
 		t.Errorf("BYE: %v", err)
@@ -269,7 +277,7 @@ func (p *phones) isCalledAndHungUp(t *testing.T, ctx context.Context) {
 	p.alice.wants(t, "CALL_CLOSED", "Connection reset by peer")
 }
 
-func (p *phones) isCalledAndHangsUp(t *testing.T, ctx context.Context) {
+func (p *telephones) isCalledAndHangsUp(t *testing.T, ctx context.Context) {
 	call := p.callerCalls(t, ctx)
 	p.alice.do(t, "hangup", "")
 	p.alice.wants(t, "CALL_CLOSED", "")
@@ -277,7 +285,7 @@ func (p *phones) isCalledAndHangsUp(t *testing.T, ctx context.Context) {
 }
 
 // connect has one telephone in a call with the other.
-func (p *phones) connect(t *testing.T, from, to *baresip) {
+func (p *telephones) connect(t *testing.T, from, to *baresip) {
 	t.Helper()
 	from.do(t, "dial", p.uri(to.number))
 	to.wants(t, "CALL_INCOMING", from.number+"@")
@@ -295,7 +303,7 @@ func hangUp(t *testing.T, first, second *baresip) {
 	second.wants(t, "CALL_CLOSED", "Connection reset by peer")
 }
 
-func (p *phones) callEachOther(from, to, hangsUp *baresip) func(*testing.T, context.Context) {
+func (p *telephones) callEachOther(from, to, hangsUp *baresip) func(*testing.T, context.Context) {
 	return func(t *testing.T, ctx context.Context) {
 		p.connect(t, from, to)
 		if hangsUp == from {
@@ -306,12 +314,12 @@ func (p *phones) callEachOther(from, to, hangsUp *baresip) func(*testing.T, cont
 	}
 }
 
-func (p *phones) callsBusy(t *testing.T, ctx context.Context) {
+func (p *telephones) callsBusy(t *testing.T, ctx context.Context) {
 	p.alice.do(t, "dial", p.uri("+4936"))
 	p.alice.wants(t, "CALL_CLOSED", "486 Busy Here")
 }
 
-func (p *phones) rejects(t *testing.T, ctx context.Context) {
+func (p *telephones) rejects(t *testing.T, ctx context.Context) {
 	refused := make(chan error, 1)
 	go func() {
 		_, err := p.call(ctx, t, "+4910", ua.InviteOptions{})
@@ -326,14 +334,14 @@ func (p *phones) rejects(t *testing.T, ctx context.Context) {
 	}
 }
 
-func (p *phones) givesUp(t *testing.T, ctx context.Context) {
+func (p *telephones) givesUp(t *testing.T, ctx context.Context) {
 	p.alice.do(t, "dial", p.uri("+4932"))
 	p.alice.wants(t, "CALL_RINGING", "")
 	p.alice.do(t, "hangup", "")
 	p.alice.wants(t, "CALL_CLOSED", "")
 }
 
-func (p *phones) isGivenUp(t *testing.T, ctx context.Context) {
+func (p *telephones) isGivenUp(t *testing.T, ctx context.Context) {
 	ctx, giveUp := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
@@ -349,7 +357,7 @@ func (p *phones) isGivenUp(t *testing.T, ctx context.Context) {
 }
 
 // holds has alice hold and resume: each is a re-INVITE with its offer, which crosses with its answer (RFC 3264 §8.4).
-func (p *phones) holds(t *testing.T, ctx context.Context) {
+func (p *telephones) holds(t *testing.T, ctx context.Context) {
 	call := p.aliceCalls(t, ctx)
 	for _, step := range [][2]string{{"hold", "sendonly"}, {"resume", "sendrecv"}} {
 		p.alice.do(t, step[0], "")
@@ -368,7 +376,7 @@ func (p *phones) holds(t *testing.T, ctx context.Context) {
 	wantOver(ctx, t, call)
 }
 
-func (p *phones) isHeld(t *testing.T, ctx context.Context) {
+func (p *telephones) isHeld(t *testing.T, ctx context.Context) {
 	call := p.callerCalls(t, ctx)
 	for _, step := range [][2]string{{"sendonly", "recvonly"}, {"sendrecv", "sendrecv"}} {
 		answer, err := call.Do(ctx, sip.INVITE, ua.Body("application/sdp", sdpWith(step[0])))
@@ -387,7 +395,7 @@ func (p *phones) isHeld(t *testing.T, ctx context.Context) {
 	p.alice.wants(t, "CALL_CLOSED", "")
 }
 
-func (p *phones) holdEachOther(t *testing.T, ctx context.Context) {
+func (p *telephones) holdEachOther(t *testing.T, ctx context.Context) {
 	p.connect(t, p.bob, p.alice)
 	for _, holder := range []*baresip{p.alice, p.bob} {
 		held := map[*baresip]*baresip{p.alice: p.bob, p.bob: p.alice}[holder]
@@ -402,7 +410,7 @@ func (p *phones) holdEachOther(t *testing.T, ctx context.Context) {
 
 // checkHops wants both hops of a flow to be with these peers: the answerer's over UDP, all others over mutual TLS with the
 // certificate of the right name verified.
-func (p *phones) checkHops(t *testing.T, c call, version string, peers [2]string) {
+func (p *telephones) checkHops(t *testing.T, c call, version string, peers [2]string) {
 	t.Helper()
 	if len(c.Legs) != 2 {
 		t.Fatalf("the flow has %d legs, want 2", len(c.Legs))

@@ -49,6 +49,13 @@ func TestKamailioRestartsUnderCalls(t *testing.T) {
 			b.wantNoCalls(t)
 			b.wantFlows(t, "ended", calls)
 			b.gateway.terminate(t)
+			all := records(t, b.dir)
+			if len(all) != calls {
+				t.Fatalf("%d records, want %d", len(all), calls)
+			}
+			for i, r := range all {
+				r.check(t, "ended", []string{"caller", "callee"}[i/2%2], "tls on both hops", [][2]string{toProxy, fromProxy}[i%2])
+			}
 		})
 	}
 }

@@ -27,22 +27,24 @@ func TestKamailio(t *testing.T) {
 				name  string
 				legs  [2]string
 				state string
+				by    string
 				call  func(t *testing.T, ctx context.Context)
 			}{
-				{"to the proxy, caller hangs up", toProxy, "ended", b.callAndEnd(b.toProxy, 0)},
-				{"to the proxy, answerer hangs up", toProxy, "ended", b.callAndEnd(b.toProxy, 1)},
-				{"to the proxy, busy", toProxy, "busy", b.refused(b.toProxy)},
-				{"to the proxy, given up", toProxy, "cancelled", b.givenUp(b.toProxy)},
-				{"from the proxy, caller hangs up", fromProxy, "ended", b.callAndEnd(b.fromProxy, 0)},
-				{"from the proxy, answerer hangs up", fromProxy, "ended", b.callAndEnd(b.fromProxy, 1)},
-				{"from the proxy, busy", fromProxy, "busy", b.refused(b.fromProxy)},
-				{"from the proxy, given up", fromProxy, "cancelled", b.givenUp(b.fromProxy)},
+				{"to the proxy, caller hangs up", toProxy, "ended", "caller", b.callAndEnd(b.toProxy, 0)},
+				{"to the proxy, answerer hangs up", toProxy, "ended", "callee", b.callAndEnd(b.toProxy, 1)},
+				{"to the proxy, busy", toProxy, "busy", "callee", b.refused(b.toProxy)},
+				{"to the proxy, given up", toProxy, "cancelled", "caller", b.givenUp(b.toProxy)},
+				{"from the proxy, caller hangs up", fromProxy, "ended", "caller", b.callAndEnd(b.fromProxy, 0)},
+				{"from the proxy, answerer hangs up", fromProxy, "ended", "callee", b.callAndEnd(b.fromProxy, 1)},
+				{"from the proxy, busy", fromProxy, "busy", "callee", b.refused(b.fromProxy)},
+				{"from the proxy, given up", fromProxy, "cancelled", "caller", b.givenUp(b.fromProxy)},
 			} {
 				t.Run(row.name, func(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), sitePatience)
 					defer cancel()
 					flow := newFlow(t, b.admin, row.state, func() { row.call(t, ctx) })
 					b.checkHops(t, flow, version, row.legs)
+					lastRecord(t, b.dir).check(t, row.state, row.by, "tls on both hops", row.legs)
 				})
 			}
 			// Two connections bring the gateway and the proxy together, one dialled by each, whatever crossed them.
