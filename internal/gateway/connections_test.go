@@ -26,7 +26,6 @@ type mortal struct {
 	*memnet.Network
 	mu    sync.Mutex // guards conns
 	conns []*memnet.Conn
-	dials int
 }
 
 type mortalListener struct {
