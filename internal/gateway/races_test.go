@@ -20,6 +20,7 @@ import (
 // before and after it that they pass each other on the wire between the gateway
 // and either side.
 //
+// Of the 190 pairs of 20 events 154 can meet, in 377 phases of a call: 3,170 races.
 // After each row both sides see their call ended, nobody is left ringing, and the
 // gateway keeps nothing.
 
@@ -193,7 +194,7 @@ func table(t *testing.T) (cells [][]string) {
 	if got := strings.TrimPrefix(pairs, "\n"); got != want.String() {
 		t.Fatalf("the table is not that of the events, which is\n%s", want.String())
 	}
-	for _, row := range strings.Split(strings.TrimSpace(want.String()), "\n") {
+	for row := range strings.SplitSeq(strings.TrimSpace(want.String()), "\n") {
 		cells = append(cells, strings.Fields(strings.ReplaceAll(row, ".", "-"))[:len(cells)])
 	}
 	for _, row := range cells {
