@@ -19,7 +19,7 @@ type attempt struct {
 	to     *peer.Peer
 	leg    *Leg // nil while connecting
 	branch []byte
-	bytes  []byte            // the INVITE, until something is heard
+	bytes  []byte            // the INVITE, until its final response
 	tx     *ua.ClientTx      // nil before, and when the transaction is over
 	began  time.Time         // with the connecting
 	timer  transaction.Timer // see expire
@@ -96,7 +96,9 @@ func (a *attempt) expire() {
 func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 	code := m.StatusCode()
 	a.leg.hop.response(s.Now(), code)
-	a.bytes = nil
+	if code >= 200 {
+		a.bytes = nil
+	}
 	a.judge(s, code)
 	switch {
 	case code < 200:
@@ -138,35 +140,39 @@ func (a *attempt) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 	}
 }
 
-// cutOff deals with a connection that ended under the INVITE. One that other
-// calls had used before may have ended just then in the ordinary way, which
-// says nothing about the target: the same INVITE goes out once more, on a new
-// connection; if the first one did arrive, that is a retransmission. A TLS 1.3
-// server that has not sent a record yet has refused us: our certificate is
+// cutOff deals with a connection that ended under the INVITE. That alone says
+// nothing about the target when it rang already, or when other calls had used the
+// connection before, which may have ended just then in the ordinary way: the same
+// INVITE goes out once more, on a new connection. If the first one did arrive,
+// that is a retransmission (RFC 3261 §17.2.3), and the answer comes there. A TLS
+// 1.3 server that has not sent a record yet has refused us: our certificate is
 // judged after our first message was written.
 func (a *attempt) cutOff(s *ua.Shard, err error) {
 	conn := a.leg.flow.Conn
 	switch {
 	case !conn.Confirmed():
 		a.unreachable(s, fmt.Errorf("peer %s: TLS ended before the server had sent anything, most likely it refused our certificate: %w", a.to.Name, err))
-	case a.bytes != nil && !a.again && conn.Transport().Reliable() && conn.Opened().Before(a.began):
-		a.again = true
-		a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, err error) {
-			switch {
-			case a.quit || a.setup.final:
-			case err != nil:
-				a.unreachable(s, err)
-			default:
-				a.leg.flow = flow
-				a.leg.hop.on(a.setup.call.calls, flow)
-				a.request(s, flow)
-			}
-		})
+	case !a.again && conn.Transport().Reliable() && (a.rang || conn.Opened().Before(a.began)):
+		a.reconnect(s)
 	default:
-		a.cancel = reasonFor(503)
-		a.sendCancel(s) // who rang may be ringing still
 		a.unreachable(s, err)
 	}
+}
+
+// reconnect sends the INVITE once more, on a new connection.
+func (a *attempt) reconnect(s *ua.Shard) {
+	a.again = true
+	a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, err error) {
+		switch {
+		case a.quit || a.setup.final: // cancelled meanwhile; the CANCEL finds its own way
+		case err != nil:
+			a.unreachable(s, err)
+		default:
+			a.leg.flow = flow
+			a.leg.hop.on(a.setup.call.calls, flow)
+			a.request(s, flow)
+		}
+	})
 }
 
 // refused deals with a final response other than a 2xx.

@@ -137,7 +137,12 @@ func (u *setup) reject(s *ua.Shard, a *attempt, m *sip.Message) {
 	u.call.ended(a.leg, code, reasonOf(m), fmt.Sprintf("%s answered %d %s", a.leg.peer.Name, m.StatusCode(), m.Reason()))
 	var b sip.Builder
 	u.server.Response(&b, code, reason, u.tagFor(a, m), roomFor(m))
-	copyAcross(&b, m, u.call.in.place)
+	if code == 503 {
+		// Its Retry-After is about the target: a caller would hold it against us.
+		copyAcross(&b, m, u.call.in.place, sip.HdrRetryAfter)
+	} else {
+		copyAcross(&b, m, u.call.in.place)
+	}
 	u.finally(s, code, b.Finish(m.Body()))
 }
 

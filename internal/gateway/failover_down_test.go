@@ -167,6 +167,21 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// A Retry-After of a target is about the target: the caller, who would hold it
+// against the gateway, does not see that of a 503.
+func TestRetryAfterOfATargetDoesNotCross(t *testing.T) {
+	run(t, setting{routes: "{from: [office], to: [acme]}"}, func(r *rig) {
+		r.invite()
+		r.refuse(r.acme, r.acme.WantRequest(sip.INVITE), 503, siptest.Set("Retry-After", "120"))
+		if m := r.refused(503); m.First(sip.HdrRetryAfter) != nil {
+			r.Errorf("it crossed:\n%s", m.Bytes())
+		}
+		r.invite()
+		r.refuse(r.acme, r.acme.WantRequest(sip.INVITE), 486, siptest.Set("Retry-After", "120"))
+		r.header(r.refused(486), sip.HdrRetryAfter, "120") // that is the callee's word
+	})
+}
+
 // With down_for: 0 a target is asked by each call.
 func TestDownForNoTime(t *testing.T) {
 	run(t, setting{profiles: map[string]string{"acme": "tuned"}, tuned: "down_for: 0"}, func(r *rig) {
@@ -359,6 +374,65 @@ func TestInviteOnAConnectionThatEnds(t *testing.T) {
 		r.taken(invite)
 		r.down("acme", "")
 	})
+}
+
+// A target that rings when its connection ends gets the same INVITE on another:
+// the call goes on. A second time it is given up.
+func TestRingingOutlivesItsConnection(t *testing.T) {
+	streams(t, func(r *rig) {
+		r.invite()
+		invite := r.acme.WantRequest(sip.INVITE)
+		r.acme.Reply(invite, 180)
+		to := string(r.office.Want(180).First(sip.HdrTo))
+		r.acme.Accepted()
+		r.acme.HangUp()
+		again := r.acme.WantAgain(invite)
+		r.acme.Reply(again, 180)
+		r.header(r.office.Want(180), sip.HdrTo, to)
+		r.acme.Reply(again, 200, siptest.Body("application/sdp", answer))
+		ok := r.office.Want(200)
+		r.header(ok, sip.HdrTo, to)
+		r.office.Send(r.office.Ack(ok))
+		r.acme.WantRequest(sip.ACK)
+		r.hangUp(r.office, r.acme)
+		r.up("acme")
+
+		r.invite()
+		r.acme.Reply(r.acme.WantRequest(sip.INVITE), 180)
+		r.office.Want(180)
+		r.acme.Close()
+		r.taken(nil)
+		r.down("acme", "refused")
+	})
+}
+
+// A caller that gives up while there is no connection to the target that rings:
+// it is cancelled on the next one, so that it does not ring for ever.
+func TestCancelWhileTheConnectionIsMadeAnew(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		set := setting{targets: transport.TCP}
+		set.options = func(o *Options) { o.Network = slow{o.Network} }
+		run(t, set, func(r *rig) {
+			r.invite()
+			invite := r.acme.WantRequest(sip.INVITE)
+			r.acme.Reply(invite, 180)
+			r.office.Want(180)
+			r.acme.Accepted()
+			if first { // the connection goes, and then the caller
+				r.acme.HangUp()
+				synctest.Wait()
+				r.cancel()
+			} else { // the CANCEL gets lost with the connection
+				r.cancel()
+				r.acme.WantRequest(sip.CANCEL)
+				r.acme.HangUp()
+			}
+			cancel := r.acme.WantRequest(sip.CANCEL)
+			r.header(cancel, sip.HdrVia, string(invite.First(sip.HdrVia)))
+			r.acme.Reply(cancel, 200)
+			r.acme.WantSilence(time.Minute)
+		})
+	}
 }
 
 // deaf is a network on which nobody answers at one address.
