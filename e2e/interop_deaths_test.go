@@ -419,25 +419,21 @@ func (d *deaths) get(t *testing.T, path string, into any) {
 func (d *deaths) wantRecords(t *testing.T, calls int) {
 	t.Helper()
 	states := map[string]string{"answered": "ended", "cancelled": "cancelled"}
-	records, outcome := map[string]int{}, map[string]int{}
-	for line := range strings.Lines(sallyport(t, d.dir, "cdr", "--data", "data", "--limit", "0", "--format", "json")) {
-		var record struct{ Called, State string }
-		if err := json.Unmarshal([]byte(line), &record); err != nil {
-			t.Fatalf("%v: %s", err, line)
-		}
-		records[record.Called]++
-		outcome[record.State]++
-		if answered := record.State == "ended"; answered != d.answered[record.Called] {
-			t.Errorf("the record of %s says %s; answered at the caller: %v", record.Called, record.State, d.answered[record.Called])
+	times, outcome := map[string]int{}, map[string]int{}
+	for _, r := range records(t, d.dir) {
+		times[r.Called]++
+		outcome[r.State]++
+		if answered := r.State == "ended"; answered != d.answered[r.Called] {
+			t.Errorf("the record of %s says %s; answered at the caller: %v", r.Called, r.State, d.answered[r.Called])
 		}
 	}
-	for number, n := range records {
+	for number, n := range times {
 		if n != 1 {
 			t.Errorf("call %s has %d records", number, n)
 		}
 	}
-	if len(records) != calls {
-		t.Errorf("%d calls have records, want %d", len(records), calls)
+	if len(times) != calls {
+		t.Errorf("%d calls have records, want %d", len(times), calls)
 	}
 	for what, state := range states {
 		if outcome[state] != d.outcome[what] {

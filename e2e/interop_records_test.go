@@ -13,6 +13,7 @@ import (
 type record struct {
 	ID      string `json:"id"`
 	State   string `json:"state"`
+	Called  string `json:"called"`
 	EndedBy string `json:"ended_by"`
 	Cause   struct {
 		SIP  int    `json:"sip"`
@@ -26,6 +27,7 @@ type record struct {
 type recordLeg struct {
 	Peer string `json:"peer"`
 	TLS  *struct {
+		Version  string   `json:"version"`
 		Mutual   bool     `json:"mutual"`
 		Identity []string `json:"identity"`
 	} `json:"tls"`
