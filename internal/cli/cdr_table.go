@@ -41,7 +41,8 @@ func (t *cdrTable) print(c *store.CDR) error {
 	numbers := t.short(c.Caller, 16) + arrow + t.short(c.Called, 16)
 	result, colour := t.result(c)
 	fmt.Fprintf(&b, "%s %8s %-*s%s\n", began.Format("15:04:05"), t.lasted(c), cdrNumbers, numbers, t.style.paint(colour, result))
-	hops := t.hop(&c.In)
+	var hops strings.Builder
+	hops.WriteString(t.hop(&c.In))
 	for i := range c.Out {
 		sign := arrow
 		if i > 0 {
@@ -52,9 +53,9 @@ func (t *cdrTable) print(c *store.CDR) error {
 				sign += " "
 			}
 		}
-		hops += sign + t.hop(&c.Out[i])
+		hops.WriteString(sign + t.hop(&c.Out[i]))
 	}
-	t.wrapped(&b, hops, dim)
+	t.wrapped(&b, hops.String(), dim)
 	if (c.State == store.Refused || c.State == store.Interrupted || c.EndedBy == "gateway") && c.Cause.Text != "" {
 		t.wrapped(&b, c.Cause.Text, colour)
 	}

@@ -109,7 +109,7 @@ func TestCDRFilters(t *testing.T) {
 		{"--since 1h", ""},
 	} {
 		got := run(t, append([]string{"cdr", "--data", dir, "--format", "json"}, strings.Fields(tt.flags)...)...)
-		found := ""
+		var found strings.Builder
 		for line := range strings.Lines(got.stdout) {
 			var c store.CDR
 			if err := json.Unmarshal([]byte(line), &c); err != nil {
@@ -117,12 +117,12 @@ func TestCDRFilters(t *testing.T) {
 			}
 			for i, one := range all {
 				if one.ID == c.ID {
-					found += string(rune('0' + i))
+					found.WriteString(string(rune('0' + i)))
 				}
 			}
 		}
-		if got.status != exitGood || found != tt.want {
-			t.Errorf("%s: status %d, found %q, want %q %s", tt.flags, got.status, found, tt.want, got.stderr)
+		if got.status != exitGood || found.String() != tt.want {
+			t.Errorf("%s: status %d, found %q, want %q %s", tt.flags, got.status, found.String(), tt.want, got.stderr)
 		}
 	}
 }

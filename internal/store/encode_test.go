@@ -14,8 +14,8 @@ func fillIn(t *testing.T, v reflect.Value, n *int) {
 	case v.Type() == reflect.TypeFor[time.Time]():
 		v.Set(reflect.ValueOf(time.Unix(int64(*n), int64(*n)).UTC()))
 	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			fillIn(t, v.Field(i), n)
+		for _, field := range v.Fields() {
+			fillIn(t, field, n)
 		}
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
