@@ -43,8 +43,13 @@ type Hooks struct {
 	// Conn.Confirmed. For all other streams it directly follows Opened.
 	Confirmed func(c *Conn)
 
-	// Refused tells of a stream that never opened: not admitted, handshake failed,
-	// not identified, or a dial without success.
+	// Refusing tells at once of a stream that will not open: not admitted,
+	// handshake failed, not identified, or a dial without success.
+	Refusing func(info ConnInfo, err error)
+
+	// Refused is the last news of such a stream, with the same error: what was
+	// sent last has had its time to arrive, up to Limits.Linger with somebody who
+	// does not close.
 	Refused func(info ConnInfo, err error)
 
 	// Closed is the last news of a stream that had opened.
@@ -57,6 +62,12 @@ type Hooks struct {
 func (h *Hooks) tap(c *Conn, out bool, remote netip.AddrPort, at time.Time, b []byte) {
 	if h.Tap != nil {
 		h.Tap(c, out, remote, at, b)
+	}
+}
+
+func (h *Hooks) refusing(info ConnInfo, err error) {
+	if h.Refusing != nil {
+		h.Refusing(info, err)
 	}
 }
 

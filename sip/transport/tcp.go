@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
 func listenTCP(e *Endpoint, cfg ListenConfig) (*Listener, error) {
 	return e.listenStream(cfg, func(_ *Listener, nc net.Conn, info ConnInfo) {
 		if _, err := e.newStream(nc, nil, info, Key{}); err != nil {
+			e.hooks.refusing(info, err)
 			e.turnAway(nc, info, err)
 		}
 	})
@@ -61,6 +63,7 @@ func (l *Listener) accept(begin func(*Listener, net.Conn, ConnInfo)) {
 		}
 		if err := l.e.admit(info); err != nil {
 			nc.Close()
+			l.e.hooks.refusing(info, err)
 			l.e.hooks.refused(info, err)
 			continue
 		}
@@ -84,7 +87,7 @@ func (e *Endpoint) admit(info ConnInfo) error {
 	return nil
 }
 
-// turnAway ends a connection that did not open.
+// turnAway ends a connection that did not open, and of which refusing has told.
 func (e *Endpoint) turnAway(nc net.Conn, info ConnInfo, err error) {
 	nc.Close()
 	if info.Inbound {
@@ -100,6 +103,7 @@ func dialTCP(ctx context.Context, e *Endpoint, cfg DialConfig) (*Conn, error) {
 	}
 	c, err := e.newStream(nc, nil, info, cfg.Key)
 	if err != nil {
+		e.hooks.refusing(info, err)
 		e.turnAway(nc, info, err)
 		return nil, err
 	}
@@ -123,9 +127,25 @@ func (e *Endpoint) connect(ctx context.Context, cfg DialConfig) (net.Conn, ConnI
 	}
 	nc, err := e.network.Dial(ctx, local, cfg.Remote)
 	if err != nil {
+		err = dialError(err)
+		e.hooks.refusing(info, err)
 		e.hooks.refused(info, err)
 		return nil, info, err
 	}
 	info.Local = addrPort(nc.LocalAddr())
 	return nc, info, nil
+}
+
+// dialError leaves out of an error of Network.Dial what whoever reads it knows
+// already: the network and the two addresses, of which ours has no port yet. Only
+// an address of ours that cannot be used is worth its place.
+func dialError(err error) error {
+	op, ok := errors.AsType[*net.OpError](err)
+	switch {
+	case !ok || op.Op != "dial":
+		return err
+	case op.Source != nil && errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("from %v: %w", addrPort(op.Source).Addr(), op.Err)
+	}
+	return op.Err
 }

@@ -14,6 +14,7 @@ func listenTLS(e *Endpoint, cfg ListenConfig) (*Listener, error) {
 	}
 	return e.listenStream(cfg, func(l *Listener, nc net.Conn, info ConnInfo) {
 		if err := e.takeSlot(); err != nil {
+			e.hooks.refusing(info, err)
 			e.turnAway(nc, info, err)
 			return
 		}
@@ -49,6 +50,7 @@ func (e *Endpoint) serveTLS(nc net.Conn, info ConnInfo, cfg *tls.Config) {
 		_, err = e.newStream(nc, h, info, Key{})
 	}
 	if err != nil {
+		e.hooks.refusing(info, err)
 		h.goodbye()
 		e.turnAway(nc, info, err)
 	}
@@ -68,6 +70,7 @@ func dialTLS(ctx context.Context, e *Endpoint, cfg DialConfig) (*Conn, error) {
 		c, err = e.newStream(nc, h, info, cfg.Key)
 	}
 	if err != nil {
+		e.hooks.refusing(info, err)
 		e.wg.Go(func() {
 			h.goodbye()
 			e.turnAway(nc, info, err)

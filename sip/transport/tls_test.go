@@ -374,3 +374,37 @@ func TestOurCloseIsNotTheOtherSides(t *testing.T) {
 		}
 	})
 }
+
+// Whoever is refused and does not close has a while for the alert; nobody waits for him to hear of it.
+func TestRefusalIsToldAtOnce(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			bubble(t, func(t *testing.T, network *memnet.Network, ca *testca.CA) {
+				cred := credentialsOf(ca, version)
+				told := make(chan error, 1)
+				n := newNode(t, network, func(cfg *Config) {
+					cfg.Hooks.Refusing = func(_ ConnInfo, err error) { told <- err }
+				})
+				conf := cred.client.Clone()
+				conf.Certificates, conf.GetClientCertificate = nil, nil
+				start := time.Now()
+				nc := rawDial(t, network, n.listen(TLS, cred.server))
+				tc := tls.Client(nc, conf)
+				first := tc.HandshakeContext(t.Context())
+				if err := want(t, told, "the refusal"); !strings.Contains(err.Error(), "didn't provide a certificate") || time.Since(start) != 0 {
+					t.Errorf("told %v after %v", err, time.Since(start))
+				}
+				n.wantRefused("didn't provide a certificate")
+				if got, want := time.Since(start), DefaultLimits().Linger; got != want {
+					t.Errorf("over after %v, want %v", got, want)
+				}
+				if first == nil {
+					_, first = tc.Read(make([]byte, 1))
+				}
+				if _, ok := AlertOf(first); !ok {
+					t.Errorf("the client has %v, want our alert", first)
+				}
+			})
+		})
+	}
+}

@@ -202,9 +202,10 @@ func TestDialIsRefused(t *testing.T) {
 		to := gone.listen(TCP, nil)
 		gone.stop()
 		n := newNode(t, network, nil)
-		if _, err := n.Dial(t.Context(), DialConfig{Key: Key{Transport: TCP, Remote: to}}); err == nil ||
-			!strings.Contains(err.Error(), "connection refused") {
-			t.Errorf("dial: %v, want refused", err)
+		_, err := n.Dial(t.Context(), DialConfig{Key: Key{Transport: TCP, Remote: to}})
+		if want := fmt.Sprintf("dial tcp %v: ", to); err == nil || !strings.HasPrefix(err.Error(), want) ||
+			!strings.HasSuffix(err.Error(), "connection refused") || strings.Count(err.Error(), to.String()) != 1 {
+			t.Errorf("dial: %v, want %s… connection refused", err, want)
 		}
 		if got := n.wantRefused("connection refused"); got.info.Inbound || got.info.Remote != to {
 			t.Errorf("refused %+v", got.info)

@@ -26,7 +26,7 @@ type Server struct {
 	Network      transport.Network // nil means the system's
 
 	// The hooks of the connections below: AdmitConn, WrapConn, Identify, Tap,
-	// Opened, Confirmed, Refused, Closed and Lost. Deliver is the server's own.
+	// Opened, Confirmed, Refusing, Refused, Closed and Lost. Deliver is the server's own.
 	transport.Hooks
 
 	// AdmitMessage is asked for every message before any state exists, in the
