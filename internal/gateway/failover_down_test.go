@@ -105,7 +105,9 @@ func TestDownTargetThatFailsAgain(t *testing.T) {
 func TestWhenAllTargetsAreDownTheyAreAsked(t *testing.T) {
 	hops(t, func(r *rig) {
 		fail := func() {
-			r.refuse(r.acme, r.acme.WantRequest(sip.INVITE), 503)
+			invite := r.acme.WantRequest(sip.INVITE)
+			r.acme.Reply(invite, 100) // which says nothing yet
+			r.refuse(r.acme, invite, 503)
 			r.refuse(r.backup, r.backup.WantRequest(sip.INVITE), 503)
 			r.refused(503)
 		}
@@ -116,9 +118,33 @@ func TestWhenAllTargetsAreDownTheyAreAsked(t *testing.T) {
 		r.invite()
 		fail()
 		r.told("acme is asked all the same", "backup is asked all the same")
+		if strings.Contains(r.log.String(), "up again") {
+			r.Error("one of them came up by saying that it is busy")
+		}
 		r.served(r.acme)
 		r.up("acme")
 		r.down("backup", "answered 503")
+	})
+}
+
+// Among those, too, nobody waits for a silent one while there is another.
+func TestSilenceWhenAllTargetsAreDown(t *testing.T) {
+	run(t, plain, func(r *rig) {
+		r.invite()
+		r.refuse(r.acme, r.acme.WantRequest(sip.INVITE), 503)
+		r.refuse(r.backup, r.backup.WantRequest(sip.INVITE), 503)
+		r.refused(503)
+		r.invite()
+		invite := r.acme.WantRequest(sip.INVITE)
+		for range 4 {
+			r.acme.WantAgain(invite)
+		}
+		second := r.backup.WantRequest(sip.INVITE)
+		if after := second.At.Sub(invite.At); after != 8*time.Second {
+			r.Errorf("the second target was asked after %v, want 8s", after)
+		}
+		r.refuse(r.backup, second, 486)
+		r.refused(486)
 	})
 }
 
@@ -433,6 +459,18 @@ func TestCancelWhileTheConnectionIsMadeAnew(t *testing.T) {
 			r.acme.WantSilence(time.Minute)
 		})
 	}
+}
+
+// One that was made for the call and ends without a word is not tried twice.
+func TestInviteOnANewConnectionThatEnds(t *testing.T) {
+	run(t, setting{targets: transport.TCP}, func(r *rig) {
+		r.invite()
+		invite := r.acme.WantRequest(sip.INVITE)
+		r.acme.HangUp()
+		r.taken(invite)
+		r.acme.WantSilence(time.Second)
+		r.down("acme", "")
+	})
 }
 
 // deaf is a network on which nobody answers at one address.
