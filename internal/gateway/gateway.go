@@ -108,7 +108,8 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 			Tap:       g.recorder.Message,
 			Opened:    g.opened,
 			Confirmed: g.recorder.Confirmed,
-			Refused:   g.refused,
+			Refusing:  g.refusing,
+			Refused:   g.recorder.Refused,
 			Closed:    g.closed,
 		},
 		AdmitMessage: g.admit,
@@ -220,26 +221,4 @@ func (g *Gateway) From(p *peer.Peer, packet *transport.Packet) bool {
 		return packet.Conn.Identity().Peer == p.Name
 	}
 	return p.At(peer.Origin{Transport: transport.UDP, Source: packet.Source, Listener: packet.Conn.Info().Listener})
-}
-
-func (g *Gateway) opened(c *transport.Conn) {
-	g.recorder.Opened(c)
-	n, _ := g.opens.LoadOrStore(c.Identity().Peer, new(atomic.Uint64))
-	n.(*atomic.Uint64).Add(1)
-	g.log.Info("connection opened", "connection", c.ID(), "transport", c.Transport(), "remote", c.Info().Remote, "peer", c.Identity().Peer)
-}
-
-func (g *Gateway) refused(info transport.ConnInfo, err error) {
-	g.recorder.Refused(info, err)
-	g.log.Warn("connection refused", "connection", info.ID, "transport", info.Transport, "remote", info.Remote,
-		"listener", info.Listener, "peer", info.Peer, "cause", err)
-}
-
-func (g *Gateway) closed(c *transport.Conn, why transport.CloseReason) {
-	g.recorder.Closed(c, why)
-	level := slog.LevelInfo
-	if why.CutShort() && !why.Local {
-		level = slog.LevelWarn
-	}
-	g.log.Log(context.Background(), level, "connection closed", "connection", c.ID(), "peer", c.Identity().Peer, "cause", why.Text)
 }

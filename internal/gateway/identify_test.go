@@ -3,10 +3,8 @@ package gateway
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/sallyport-sip/sallyport/internal/testca"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/siptest"
 	"github.com/sallyport-sip/sallyport/sip/transport"
@@ -165,20 +163,6 @@ func TestPeersAreKnownByTheirOwnProofs(t *testing.T) {
 		far.Dial(r.listener(transport.TLS))
 		far.Send(far.Request(sip.OPTIONS, "sip:"+gatewayAddr))
 		far.Want(200) // its certificate from any address
-	})
-}
-
-func TestUnknownCAIsRefusedAtTheHandshake(t *testing.T) {
-	run(t, setting{targets: transport.TLS}, func(r *rig) {
-		mine := r.ca
-		r.ca = testca.New("another CA")
-		p := r.peer("acme", transport.TLS, "192.0.2.20:7000")
-		r.ca = mine
-		_ = p.TryDial(r.listener(transport.TLS)) // TLS 1.3: the client learns of it later
-		synctest.Wait()
-		if !strings.Contains(r.log.String(), "connection refused") {
-			r.Error("the connection was not refused")
-		}
 	})
 }
 

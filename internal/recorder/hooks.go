@@ -94,13 +94,32 @@ func (r *Recorder) Refused(info transport.ConnInfo, err error) {
 	r.forget(info.ID)
 }
 
+// Explain returns the verdicts on a connection that does not come up. It is for the Refusing hook: after Refused nothing is known
+// of the connection.
+func (r *Recorder) Explain(info transport.ConnInfo, err error) []trust.Verdict {
+	return r.conn(info).explain(err)
+}
+
+// ExplainClose does the same for a connection that is closed, before Closed; nil means that it was no refusal.
+func (r *Recorder) ExplainClose(c *transport.Conn, why transport.CloseReason) []trust.Verdict {
+	if k := r.conn(c.Info()); k.refusal(why) {
+		return k.explain(endOf(why))
+	}
+	return nil
+}
+
+// refusal reports whether a close is one: see Closed.
+func (k *conn) refusal(why transport.CloseReason) bool {
+	return k.live != nil && why.BeforeData && !why.Local
+}
+
 // Closed is the hook of the same name. A TLS 1.3 server that refuses our certificate does so after the handshake is good
 // for us: when it ends the connection before its first record, that is a refusal and no close.
 func (r *Recorder) Closed(c *transport.Conn, why transport.CloseReason) {
 	info := c.Info()
 	k := r.conn(info)
 	defer r.forget(info.ID)
-	if k.live != nil && why.BeforeData && !why.Local {
+	if k.refusal(why) {
 		k.refused(endOf(why))
 		return
 	}
@@ -218,8 +237,12 @@ func ourAlert(err error, version string) (code uint8, ok bool) {
 // explain asks trust for the verdicts. What is neither TLS nor the network is a decision of ours: an address that is not
 // admitted, a certificate of nobody we know, too many connections.
 func (k *conn) explain(err error) []trust.Verdict {
-	if k.live == nil && k.info.Inbound {
+	switch {
+	case k.live != nil:
+	case k.info.Inbound:
 		return []trust.Verdict{ours(err)}
+	case !k.info.Local.IsValid() || k.info.Local.Port() == 0:
+		return []trust.Verdict{trust.ExplainDial(err)}
 	}
 	verdicts := trust.Explain(err, k.role(), k.facts())
 	for _, v := range verdicts {

@@ -66,6 +66,19 @@ func Explain(err error, we Role, f Facts) []Verdict {
 	return verdicts
 }
 
+// ExplainDial returns the verdict on a connection of ours that did not come up, so that no handshake began.
+func ExplainDial(err error) Verdict {
+	v := Verdict{By: byPeer, KnownBy: Unknown, Code: connectionEnd(err)}
+	switch {
+	case timeout(err):
+		v.Code = NoAnswer
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
+		v.Code = Unreachable
+	}
+	v.Reason, v.Remedy = words{detail: clean(err.Error(), 300)}.say(v.Code)
+	return v
+}
+
 func ourRefusal(r *Refusal) Verdict {
 	return Verdict{By: byGateway, KnownBy: OwnDecision, Code: r.Code, Reason: r.Reason, Remedy: r.Remedy}
 }

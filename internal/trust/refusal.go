@@ -37,6 +37,8 @@ const (
 	ClosedWithoutAlert  Code = "closed_without_alert"
 	Reset               Code = "reset"
 	ConnectionRefused   Code = "connection_refused"
+	NoAnswer            Code = "no_answer"
+	Unreachable         Code = "unreachable"
 	PeerAlert           Code = "alert"
 	NotJudged           Code = "not_judged"
 	Unexplained         Code = "unexplained"
@@ -103,6 +105,10 @@ var reasons = []wording{
 		remedy: "look into the peer's log and the firewall's: no reason was sent"},
 	{code: ConnectionRefused, sentence: "nothing listens there: the connection was refused",
 		remedy: "check the peer's address and port, and that it runs"},
+	{code: NoAnswer, sentence: "nobody answers there: the connection did not come up in time",
+		remedy: "check the peer's address and port; then see whether a firewall, here or there, drops what we send"},
+	{code: Unreachable, sentence: "no way leads there: {detail}",
+		remedy: "check the peer's address, the listener whose address we call from, and the routes of this machine"},
 	{code: PeerAlert, sentence: "the peer ended the handshake with alert {detail}",
 		remedy: "look into the peer's log for the same moment"},
 	{code: NotJudged, sentence: "the handshake ended before this side had to decide"},

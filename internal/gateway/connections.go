@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/sallyport-sip/sallyport/internal/trust"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+)
+
+// opened tells of a connection that came up.
+func (g *Gateway) opened(c *transport.Conn) {
+	g.recorder.Opened(c)
+	n, _ := g.opens.LoadOrStore(c.Identity().Peer, new(atomic.Uint64))
+	n.(*atomic.Uint64).Add(1)
+	g.connection(slog.LevelInfo, "connection opened", c.Info(), c.Identity().Peer)
+}
+
+// refusing tells of one that does not.
+func (g *Gateway) refusing(info transport.ConnInfo, err error) {
+	g.failed(info, g.recorder.Explain(info, err))
+}
+
+// closed tells of the end of one that did. A server of TLS 1.3 that does not
+// take our certificate says so only there.
+func (g *Gateway) closed(c *transport.Conn, why transport.CloseReason) {
+	if verdicts := g.recorder.ExplainClose(c, why); verdicts != nil {
+		g.failed(c.Info(), verdicts)
+	}
+	g.recorder.Closed(c, why)
+	level := slog.LevelInfo
+	if why.CutShort() && !why.Local {
+		level = slog.LevelWarn
+	}
+	g.connection(level, "connection closed", c.Info(), c.Identity().Peer, slog.String("cause", why.Text))
+}
+
+// failed says why a connection did not come up, in the words that its ladder
+// has.
+func (g *Gateway) failed(info transport.ConnInfo, verdicts []trust.Verdict) {
+	by, cause, likely, remedy := "", "", "", ""
+	code := trust.Unexplained
+	for _, v := range verdicts {
+		switch {
+		case v.Accepted || v.Code == trust.NotJudged:
+		case cause == "":
+			by, cause, remedy, code = v.By, v.Reason, v.Remedy, v.Code
+		case likely == "": // what on our side can be behind the peer's refusal
+			likely, remedy = v.Reason, cmp.Or(v.Remedy, remedy)
+		}
+	}
+	msg := "connection to peer failed"
+	if info.Inbound {
+		msg = "inbound connection failed" // given up by the other side
+		if by == "gateway" {
+			msg = "inbound connection refused"
+		}
+	}
+	g.connection(slog.LevelWarn, msg, info, info.Peer, slog.String("cause", cause), slog.String("likely", likely),
+		slog.String("remedy", remedy), slog.String("code", string(code)))
+}
+
+// connection writes a line about a connection, without what it does not have.
+func (g *Gateway) connection(level slog.Level, msg string, info transport.ConnInfo, peer string, more ...slog.Attr) {
+	attrs := []slog.Attr{
+		slog.Uint64("connection", info.ID), slog.String("transport", info.Transport.String()), slog.String("remote", info.Remote.String()),
+		slog.String("listener", info.Listener), slog.String("peer", peer),
+	}
+	kept := attrs[:0]
+	for _, a := range append(attrs, more...) {
+		if a.Value.Kind() != slog.KindString || a.Value.String() != "" {
+			kept = append(kept, a)
+		}
+	}
+	g.log.LogAttrs(context.Background(), level, msg, kept...)
+}
