@@ -19,7 +19,7 @@ func TestFullDiskUnderCalls(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	small := filepath.Join(dir, "small")
-	mount(t, small, "12m")
+	mount(t, small, "16m")
 	addr := someAddresses(t, "127.0.0.1", 4)
 	config := phonesConfig(addr, "data: small")
 	gateway := startServe(t, dir, config)

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -158,6 +160,30 @@ func TestTableFull(t *testing.T) {
 		t.Errorf("the alarm says %v", a.all())
 	}
 	soon(t, "all are in the table", func() bool { return rows(t, dir) == len(all) })
+}
+
+// TestReserveKeepsEntries lets files grow that hold entries up to anywhere.
+func TestReserveKeepsEntries(t *testing.T) {
+	for _, end := range []int{0, 1, 5000, growBy - 1, growBy, growBy + 1, 2*growBy + 5000} {
+		f, err := openFile(filepath.Join(t.TempDir(), "journal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		held := bytes.Repeat([]byte("x"), end)
+		if _, err := f.WriteAt(held, 0); err != nil {
+			t.Fatal(err)
+		}
+		g := &segment{file: f, end: int64(end)}
+		for range 2 {
+			g.reserve(int64(end) + 100)
+			g.size = 0
+		}
+		got := make([]byte, end+100)
+		if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got[:end], held) {
+			t.Errorf("up to %d: %v, or other bytes than before", end, err)
+		}
+	}
 }
 
 // TestFullAtStart starts on a disk that is full: the store takes records, and what an earlier run left waits, too.

@@ -13,7 +13,7 @@ const (
 	moveAfter = 5 * time.Second // Options.moveAfter of a gateway: calls that are over by then are written once
 	moveSize  = 4 << 20         // how large a file grows before it is moved earlier
 	keepSize  = 32 << 20        // a file that grew beyond that is cut when it is used again
-	startSize = 1 << 20         // a new file has that, so that its blocks are there when the disk fills
+	growBy    = 1 << 20         // a file grows by that, and has it at once
 
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 5 * time.Second
@@ -25,6 +25,7 @@ type segment struct {
 	file  File
 	first uint64 // number of the first entry
 	end   int64  // of the entries; 0: there are none
+	size  int64  // of the file, as far as it is known
 }
 
 // A writer owns the journal. All of it is used by its goroutine only, apart from before it runs and after.
@@ -61,7 +62,7 @@ func (w *writer) open() (left []*segment, err error) {
 		w.files[i] = seg
 		t := tail{file: f}
 		if !t.open() {
-			reserve(f)
+			seg.reserve(1)
 			continue
 		}
 		for first := true; ; first = false {
@@ -89,13 +90,26 @@ func (w *writer) open() (left []*segment, err error) {
 	return left, nil
 }
 
-// reserve gives a new file its blocks. Where that does not work it grows as it is written.
-func reserve(f File) {
+// reserve lets the file grow until it has room up to end. A sync after a write into blocks that are there costs half of one
+// that must note a new length, too, and those blocks are there also when the disk is full. Where it does not work the file
+// grows by what is written.
+func (g *segment) reserve(end int64) {
 	var one [1]byte
-	if n, _ := f.ReadAt(one[:], startSize-1); n == 0 {
-		f.WriteAt(make([]byte, startSize), 0)
+	for ; g.size < end; g.size += growBy {
+		if n, _ := g.file.ReadAt(one[:], g.size+growBy-1); n > 0 {
+			continue
+		}
+		from := max(g.size, g.end) // never over entries
+		if from >= g.size+growBy {
+			continue
+		}
+		if _, err := g.file.WriteAt(zeros[:g.size+growBy-from], from); err != nil {
+			return
+		}
 	}
 }
+
+var zeros = make([]byte, growBy)
 
 // run is the writer's goroutine.
 func (w *writer) run() {
@@ -205,6 +219,7 @@ func (w *writer) write(batch []byte) error {
 		}
 		at = headerSize
 	}
+	seg.reserve(at + int64(len(batch)))
 	if _, err := seg.file.WriteAt(batch, at); err != nil {
 		return err
 	}
@@ -228,6 +243,7 @@ func (w *writer) turn() {
 	case next := <-w.s.free:
 		if next.end > keepSize {
 			next.file.Truncate(0)
+			next.size = 0
 		}
 		next.end = 0
 		w.s.full <- w.active
