@@ -25,10 +25,11 @@ func (r *rig) told(words ...string) {
 		r.Fatal("no call was recorded")
 	}
 	last := flows[len(flows)-1]
-	text := last.JoinedBy
+	lines := []string{last.JoinedBy}
 	for _, row := range last.Rows {
-		text += "\n" + row.Label + " " + row.Note
+		lines = append(lines, row.Label+" "+row.Note)
 	}
+	text := strings.Join(lines, "\n")
 	for _, w := range words {
 		if !strings.Contains(text, w) {
 			r.Errorf("the flow does not say %q:\n%s", w, text)

@@ -205,3 +205,19 @@ func TestLongestCall(t *testing.T) {
 		})
 	}
 }
+
+// A reload changes limits, and counts the calls that there are already.
+func TestLimitsOutliveAReload(t *testing.T) {
+	set := limited("office", "calls_in: 3")
+	run(t, set, func(r *rig) {
+		first, second := r.held(), r.held()
+		r.rewrite("calls_in: 3", "calls_in: 2, refuse_with: 486")
+		r.takes()
+		r.invite()
+		r.warned(r.refused(486), "too many calls at once")
+		first()
+		third := r.held()
+		second()
+		third()
+	})
+}
