@@ -334,7 +334,7 @@ func (f *firstTrunk) goWrong(t *testing.T) {
 	sallyport(t, f.elsewhere, "cert", "issue", "--ca", "ca.pem", "--sip", "localhost", "--for", "server", "--out", "server.pem")
 	sallyport(t, f.elsewhere, "cert", "self-signed", "--sip", "localhost", "--out", "own.pem")
 	for _, wrong := range []struct{ words, cert string }{
-		{"client didn't provide a certificate", ""},
+		{"no client certificate was shown", ""},
 		{"which is not trusted here", "foreign"},
 		{"is self-signed and is not in the trust", "own"},
 		{"no peer has a name of its certificate in certificate_names", "other"},
@@ -346,7 +346,7 @@ func (f *firstTrunk) goWrong(t *testing.T) {
 		}
 		f.wantWords(t, wrong.words, func(c net.Conn) { tls.Client(c, cfg).HandshakeContext(t.Context()) }) // under TLS 1.3 the refusal comes later
 	}
-	f.wantWords(t, "no TLS on a TLS port", func(c net.Conn) { fmt.Fprint(c, "OPTIONS sip:sbc.example.com SIP/2.0\r\n\r\n") })
+	f.wantWords(t, "plain text came where TLS is spoken", func(c net.Conn) { fmt.Fprint(c, "OPTIONS sip:sbc.example.com SIP/2.0\r\n\r\n") })
 	f.carrierFails(t)
 }
 
@@ -379,7 +379,7 @@ func (f *firstTrunk) carrierFails(t *testing.T) {
 	if err := f.carrier.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	f.refused(ctx, t, "connect: connection refused")
+	f.refused(ctx, t, "nothing listens there")
 
 	theirs := showing(t, &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}, filepath.Join(f.elsewhere, "acme"))
 	l, err := tls.Listen("tcp", f.at["carrier"], theirs)
@@ -397,7 +397,7 @@ func (f *firstTrunk) carrierFails(t *testing.T) {
 			c.Close()
 		}
 	}()
-	f.refused(ctx, t, "it has refused the handshake")
+	f.refused(ctx, t, "the peer ended the handshake with alert")
 }
 
 // refused places a call that no target takes.

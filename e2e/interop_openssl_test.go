@@ -57,7 +57,7 @@ data: ./data
 						"1.3": "SSL alert number 116", // certificate_required, RFC 8446 §6.2
 					}[version])
 				})
-				gw.log.wants(t, from, "connection refused", "certificate")
+				gw.log.wants(t, from, "inbound connection refused", "certificate")
 				wantRefusal(t, flow, version, "certificate")
 			})
 			t.Run("unknown CA", func(t *testing.T) {
@@ -66,7 +66,7 @@ data: ./data
 					// crypto/tls sends bad_certificate for every refusal of ours, whatever its cause.
 					wantText(t, refused(t, "rogue"), "SSL alert number 42")
 				})
-				gw.log.wants(t, from, "connection refused", "rogue.example", "Other CA")
+				gw.log.wants(t, from, "inbound connection refused", "rogue.example", "Other CA")
 				wantRefusal(t, flow, version, "Other CA")
 			})
 			// The listener trusts the CA, so the handshake is good; but nobody with that name is a peer.

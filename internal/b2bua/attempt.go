@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
+	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
@@ -151,7 +152,11 @@ func (a *attempt) cutOff(s *ua.Shard, err error) {
 	conn := a.leg.flow.Conn
 	switch {
 	case !conn.Confirmed():
-		a.unreachable(s, fmt.Errorf("peer %s: TLS ended before the server had sent anything, most likely it refused our certificate: %w", a.to.Name, err))
+		how := "without an alert"
+		if name := transport.AlertName(err); name != "" {
+			how = "with " + name
+		}
+		a.unreachable(s, fmt.Errorf("peer %s ended TLS before it had sent anything, %s: most likely it refused our certificate", a.to.Name, how))
 	case !a.again && conn.Transport().Reliable() && (a.rang || conn.Opened().Before(a.began)):
 		a.reconnect(s)
 	default:

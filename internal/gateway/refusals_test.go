@@ -86,6 +86,7 @@ func TestRefusalsInTheLog(t *testing.T) {
 				nc, err := ln.Accept()
 				if err == nil {
 					_ = tls.Server(nc, theirs).HandshakeContext(t.Context())
+					io.Copy(io.Discard, nc) // else a reset may overtake the alert
 					nc.Close()
 				}
 			}()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -180,11 +181,21 @@ func notTLS(h tls.RecordHeaderError, we Role) (Code, string) {
 		return ProtocolError, clean(h.Msg, 200)
 	}
 	quoted := fmt.Sprintf(": it begins with %q", strings.TrimRight(head, "\x00\r\n"))
+	switch {
+	case strings.HasPrefix(head, "GET ") || strings.HasPrefix(head, "POST ") || strings.HasPrefix(head, "HTTP/"):
+		quoted += ", as in HTTP"
+	case strings.HasPrefix(head, "SIP/2") || slices.ContainsFunc(sipMethods, func(m string) bool { return strings.HasPrefix(m+" ", head) }):
+		quoted += ", as in SIP"
+	}
 	if we == Client {
 		return TLSOnPlain, quoted
 	}
 	return PlainTextOnTLS, quoted
 }
+
+// sipMethods are how the requests begin that a peer may send first. A record header has room for five letters of them.
+var sipMethods = []string{"INVITE", "REGISTER", "OPTIONS", "MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER", "INFO", "UPDATE", "PRACK",
+	"BYE s", "ACK s", "CANCEL"}
 
 // detail makes names of the numbers with which crypto/tls says what the other side offered, for example "tls: client
 // offered only unsupported versions: [302 301]".

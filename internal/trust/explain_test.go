@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -277,6 +278,27 @@ func TestExplainWhatIsNotTLS(t *testing.T) {
 		}
 		if !found || len(verdicts) != 2 {
 			t.Errorf("%v: %+v", tt.err, verdicts)
+		}
+	}
+}
+
+// A connection that did not come up has no handshake to speak of.
+func TestExplainDial(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err   error
+		code  trust.Code
+		words string
+	}{
+		{os.NewSyscallError("connect", syscall.ECONNREFUSED), trust.ConnectionRefused, "nothing listens there"},
+		{os.NewSyscallError("connect", syscall.EHOSTUNREACH), trust.Unreachable, "no way leads there: connect: "},
+		{fmt.Errorf("from 192.0.2.1: %w", syscall.EADDRNOTAVAIL), trust.Unreachable, "from 192.0.2.1"},
+		{os.ErrDeadlineExceeded, trust.NoAnswer, "nobody answers there"},
+		{errors.New("something else"), trust.Unexplained, "something else"},
+	} {
+		v := trust.ExplainDial(tt.err)
+		if v.Code != tt.code || !strings.Contains(v.Reason, tt.words) || v.Remedy == "" || v.By != "peer" || v.Accepted {
+			t.Errorf("%v: %+v, want %s with %q", tt.err, v, tt.code, tt.words)
 		}
 	}
 }

@@ -93,13 +93,32 @@ func AlertOf(err error) (alert uint8, ok bool) {
 	return uint8(v.Uint()), true
 }
 
+// AlertName returns the number and the name of the TLS alert of the other side
+// that an error stands for, "alert 48, unknown certificate authority"; empty when
+// it stands for none.
+func AlertName(err error) string {
+	alert, ok := AlertOf(err)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("alert %d, %s", alert, strings.TrimPrefix(tls.AlertError(alert).Error(), "tls: "))
+}
+
+// worded is an error in words of ours.
+type worded struct {
+	text string
+	err  error
+}
+
+func (w *worded) Error() string { return w.text }
+func (w *worded) Unwrap() error { return w.err }
+
 // explain turns what ended a read or write into words, and keeps the facts.
 func (r *CloseReason) explain(err error) {
 	r.Err = err
 	if alert, ok := AlertOf(err); ok {
 		r.Alert = alert
-		text := strings.TrimPrefix(err.Error(), "remote error: tls: ")
-		r.Text = fmt.Sprintf("the other side ended TLS with alert %d, %s", alert, text)
+		r.Text = "the other side ended TLS with " + AlertName(err)
 		if r.BeforeData {
 			r.Text += ", before it sent anything: it has refused the handshake, most likely our certificate"
 		}
@@ -154,8 +173,8 @@ func handshakeError(err error, inbound bool, l *Limits) error {
 		}
 		return fmt.Errorf("the port does not speak TLS: its first bytes are %s: %w", describe(header.RecordHeader[:]), err)
 	}
-	if alert, ok := AlertOf(err); ok {
-		return fmt.Errorf("the other side ended the handshake with alert %d: %w", alert, err)
+	if name := AlertName(err); name != "" {
+		return &worded{"the other side ended the handshake with " + name, err}
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
