@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -65,6 +66,7 @@ func newBaresip(t *testing.T, certificates, authority, name, number, version str
 	cmd := exec.Command(need(t, "baresip", "baresip"), "-f", dir, "-v", "-s")
 	cmd.Env = append(os.Environ(), "OPENSSL_CONF="+filepath.Join(dir, "openssl.cnf"))
 	cmd.Stdout, cmd.Stderr = b.log, b.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // should the test itself die
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,10 @@ func (k *kamailio) start(t *testing.T) {
 	k.cmd = exec.Command(need(t, "kamailio", "kamailio kamailio-tls-modules"),
 		"-DD", "-E", "-f", filepath.Join(k.dir, "kamailio.cfg"), "-m", "64", "-Y", k.dir, "-w", k.dir)
 	k.cmd.Stdout, k.cmd.Stderr = k.log, k.log
-	k.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its processes are killed together
+	k.cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setpgid:   true,            // its processes are killed together
+		Pdeathsig: syscall.SIGTERM, // should the test itself die
+	}
 	from := k.log.Len()
 	if err := k.cmd.Start(); err != nil {
 		t.Fatal(err)
