@@ -46,18 +46,18 @@ func cdr(a *app) *cobra.Command {
 	exits(c, "the calls were listed, perhaps none", "the records cannot be read")
 	f := &cdrFlags{}
 	flags := c.Flags()
-	flags.StringVar(&f.config, "config", "", "the configuration `FILE` that names the data directory")
-	flags.StringVar(&f.data, "data", "", "the data directory `DIR` itself")
-	flags.StringVar(&f.since, "since", "", "calls that began then or later: a `TIME` or how long ago, 2h, 7d")
-	flags.StringVar(&f.until, "until", "", "calls that began before this `TIME`")
+	flags.StringVar(&f.config, "config", "", "`FILE`: the configuration that names the data directory (default: where serve looks)")
+	flags.StringVar(&f.data, "data", "", "`DIR`: the data directory itself, where there is no configuration")
+	flags.StringVar(&f.since, "since", "", "calls that began then or later: a `TIME`, 2026-03-01 or 2026-03-01T09:30, or how long ago, 2h or 7d")
+	flags.StringVar(&f.until, "until", "", "calls that began before this `TIME`, in the same forms")
 	flags.StringVar(&f.filter.Number, "number", "", "calls of or to this `NUMBER`; +49* is every one that begins so")
 	flags.StringVar(&f.filter.Peer, "peer", "", "calls with this `PEER` on either side")
-	flags.StringVar(&f.filter.CallID, "call-id", "", "the call with this Call-`ID` on either side")
+	flags.StringVar(&f.filter.CallID, "call-id", "", "`ID`: the call with this Call-ID on either side")
 	flags.StringVar(&f.state, "state", "", "calls in this `STATE`: "+strings.Join(cdrStates(), ", "))
 	flags.BoolVar(&f.filter.Failed, "failed", false, "calls that were refused or interrupted")
 	flags.IntVar(&f.limit, "limit", cdrShown, "the newest `N` of them, 0 for all")
 	flags.BoolVar(&f.follow, "follow", false, "print each new state of a call as it comes, until Ctrl-C")
-	flags.StringVar(&f.format, "format", "table", "`table`, csv, or json: one record a line")
+	flags.StringVar(&f.format, "format", "table", "`FORMAT`: table, csv, or json, which has one record a line")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := f.check(time.Now()); err != nil {
 			return err

@@ -45,10 +45,10 @@ type minting struct {
 // flags gives c the common flags; out is the default of --out, empty when it has none.
 func (m *minting) flags(c *cobra.Command, out string, days int) {
 	f := c.Flags()
-	f.StringVar(&m.out, "out", out, "PEM `file` for the certificate")
-	f.StringVar(&m.keyOut, "key-out", "", "PEM `file` for the private key (default: the name\nof --out with -key before its extension)")
-	f.StringVar(&m.key, "key", string(trust.P256), "kind of key: p256, rsa2048 or rsa3072")
-	f.IntVar(&m.request.Days, "days", days, "lifetime in days")
+	f.StringVar(&m.out, "out", out, "`FILE`: PEM file for the certificate")
+	f.StringVar(&m.keyOut, "key-out", "", "`FILE`: PEM file for the private key (default: the name of --out with -key before its extension)")
+	f.StringVar(&m.key, "key", string(trust.P256), "`KIND`: kind of key: p256, rsa2048 or rsa3072")
+	f.IntVar(&m.request.Days, "days", days, "`DAYS`: lifetime in days")
 	f.BoolVar(&m.force, "force", false, "replace files that are there already")
 	m.json = jsonFlag(c)
 }
@@ -56,11 +56,11 @@ func (m *minting) flags(c *cobra.Command, out string, days int) {
 // nameFlags gives c the flags for whom the certificate is.
 func (m *minting) nameFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringSliceVar(&m.request.SIP, "sip", nil, "SIP `domain` it is for; becomes the URI sip:DOMAIN")
-	f.StringSliceVar(&m.request.DNS, "dns", nil, "DNS `name` it is for; strict peers look at it\nonly when there is no --sip (RFC 5922)")
-	f.StringSliceVar(&m.ips, "ip", nil, "IP `address` it is for")
-	f.StringVar(&m.request.Name, "name", "", "common name, for people only (default: the first name)")
-	f.StringVar(&m.usage, "for", "both", "TLS role it may be used in: both, client or server")
+	f.StringSliceVar(&m.request.SIP, "sip", nil, "`DOMAIN`: SIP domain it is for; becomes the URI sip:DOMAIN; may be repeated")
+	f.StringSliceVar(&m.request.DNS, "dns", nil, "`NAME`: DNS name it is for; strict peers look at it only when there is no --sip (RFC 5922); may be repeated")
+	f.StringSliceVar(&m.ips, "ip", nil, "`ADDRESS`: IP address it is for; may be repeated")
+	f.StringVar(&m.request.Name, "name", "", "`NAME`: common name, for people only (default: the first name)")
+	f.StringVar(&m.usage, "for", "both", "`ROLE`: TLS role it may be used in: both, client or server")
 }
 
 // prepare turns flags into the request. Its errors are usage errors.

@@ -18,7 +18,7 @@ func certCA(a *app) *cobra.Command {
 	}
 	exits(c, "certificate and key were written", "they were not, for example because a file is there already")
 	m.flags(c, "ca.pem", 3650)
-	c.Flags().StringVar(&m.request.Name, "name", "Sallyport CA", "name of the authority")
+	c.Flags().StringVar(&m.request.Name, "name", "Sallyport CA", "`NAME`: name of the authority")
 	c.RunE = func(*cobra.Command, []string) error {
 		if err := m.prepare(); err != nil {
 			return err

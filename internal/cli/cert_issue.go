@@ -22,8 +22,8 @@ func certIssue(a *app) *cobra.Command {
 		Args: noArgs,
 	}
 	exits(c, "certificate and key were written", "they were not, for example because a file is there already")
-	c.Flags().StringVar(&caFile, "ca", "", "PEM `file` with the authority's certificate")
-	c.Flags().StringVar(&caKey, "ca-key", "", "PEM `file` with the authority's key (default: the\nname of --ca with -key before its extension)")
+	c.Flags().StringVar(&caFile, "ca", "", "`FILE`: PEM file with the authority's certificate")
+	c.Flags().StringVar(&caKey, "ca-key", "", "`FILE`: PEM file with the authority's key (default: the name of --ca with -key before its extension)")
 	m.nameFlags(c)
 	m.flags(c, "", 397)
 	c.RunE = func(*cobra.Command, []string) error {

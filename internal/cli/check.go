@@ -54,7 +54,7 @@ func check(a *app) *cobra.Command {
 		if len(problems) > 0 {
 			return a.report(problems)
 		}
-		fmt.Fprintf(a.stdout, "%s: good: %d listeners, %d peers, %d routes\n", path, len(cfg.Listeners), len(cfg.Peers), len(cfg.Routes))
+		fmt.Fprintf(a.stdout, "%s: good: %s, %s, %s\n", path, count(len(cfg.Listeners), "listener"), count(len(cfg.Peers), "peer"), count(len(cfg.Routes), "route"))
 		return nil
 	}
 	return c

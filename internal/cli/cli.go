@@ -19,26 +19,27 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// commands is the whole command line, in the order in which help lists it. A name of two words belongs to the group that
-// the first names; the group's own row stands above.
+// commands is the whole command line, in the order and under the headings in which help lists it. A name of two words
+// belongs to the group that the first names; the group's own row stands above, and has the heading.
 var commands = []struct {
-	name  string
-	build func(*app) *cobra.Command
+	name    string
+	heading string
+	build   func(*app) *cobra.Command
 }{
-	{"demo", demo},
-	{"init", initCommand},
-	{"serve", serve},
-	{"check", check},
-	{"status", status},
-	{"cdr", cdr},
-	{"reload", reload},
-	{"cert", cert},
-	{"cert ca", certCA},
-	{"cert issue", certIssue},
-	{"cert self-signed", certSelfSigned},
-	{"cert show", certShow},
-	{"version", version},
-	{"completion", completion},
+	{"demo", "To begin", demo},
+	{"init", "To begin", initCommand},
+	{"cert", "To begin", cert},
+	{"cert ca", "", certCA},
+	{"cert issue", "", certIssue},
+	{"cert self-signed", "", certSelfSigned},
+	{"cert show", "", certShow},
+	{"check", "To run a gateway", check},
+	{"serve", "To run a gateway", serve},
+	{"reload", "To run a gateway", reload},
+	{"status", "To see what it does", status},
+	{"cdr", "To see what it does", cdr},
+	{"version", "About sallyport", version},
+	{"completion", "About sallyport", completion},
 }
 
 // app is what one run of the program was given. It is made by Main and read by the commands.
@@ -82,7 +83,12 @@ func (a *app) root() *cobra.Command {
 		Short: "A secure SIP gateway",
 		Long: "Sallyport is a secure SIP gateway: it joins phones, PBXs, carriers and clouds\n" +
 			"over mutually authenticated TLS and shows every call, handshake included, as a\nladder.",
-		Example:               "  sallyport version\n  sallyport help completion",
+		Example: "  sallyport demo\n" +
+			"  sallyport init gw --name sbc.example.com --pbx sip:10.0.0.5 \\\n" +
+			"      --carrier acme=sip:sip.acme.example:5061\n" +
+			"  sallyport serve --config gw/sallyport.yaml\n" +
+			"  sallyport status --config gw/sallyport.yaml\n" +
+			"  sallyport cdr --config gw/sallyport.yaml --failed",
 		DisableFlagsInUseLine: true,
 		SilenceErrors:         true,
 		SilenceUsage:          true,
@@ -95,7 +101,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpCommand())
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.colour, "color", "auto", "colour the output: auto, always or never")
+	flags.StringVar(&a.colour, "color", "auto", "`WHEN`: colour the output: auto, always or never")
 	flags.BoolVar(&a.ascii, "ascii", false, "draw with ASCII characters only")
 	flags.BoolP("help", "h", false, "show help for this command")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkStyle() }
@@ -113,6 +119,7 @@ func (a *app) root() *cobra.Command {
 			group(c)
 			groups[name] = c
 		}
+		c.Annotations[helpGroup] = row.heading
 		groups[parent].AddCommand(c)
 	}
 	return root

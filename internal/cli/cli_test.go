@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // result is what one run in process left behind.
@@ -137,6 +138,51 @@ func checkExample(t *testing.T, words []string) {
 	}
 	if err := c.Args(c, c.Flags().Args()); err != nil {
 		t.Errorf("example %q: %v", words, err)
+	}
+}
+
+// TestHelpBeginsWithWhatANewcomerDoes: the first page has the way to a gateway, its commands under headings, and each
+// value of a flag once.
+func TestHelpBeginsWithWhatANewcomerDoes(t *testing.T) {
+	page := run(t, "--help").stdout
+	at := 0
+	for _, want := range []string{
+		"Examples:\n  sallyport demo\n", "sallyport init ", "sallyport serve ", "sallyport status ", "sallyport cdr ",
+		"\nTo begin:\n  demo ", "\nTo run a gateway:\n", "\nTo see what it does:\n", "\nAbout sallyport:\n  version ", "  help  ",
+		"--color WHEN   colour the output",
+	} {
+		i := strings.Index(page[at:], want)
+		if i < 0 {
+			t.Fatalf("no %q, or not in its place:\n%s", want, page)
+		}
+		at += i
+	}
+	if page := run(t, "serve", "--help").stdout; !strings.Contains(page, "--config FILE         the configuration (default: $SALLYPORT_CONFIG, else\n") {
+		t.Errorf("serve does not say where it looks:\n%s", page)
+	}
+}
+
+// TestFlagsAreNamedAlike: the word for a value is in capitals, as it is in the usage line.
+func TestFlagsAreNamedAlike(t *testing.T) {
+	var visit func(*cobra.Command)
+	visit = func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if value, _ := pflag.UnquoteUsage(f); value != strings.ToUpper(value) {
+				t.Errorf("%s: --%s %s is not in capitals", c.CommandPath(), f.Name, value)
+			}
+		})
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit((&app{getenv: func(string) string { return "" }}).root())
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 routes", 1: "1 route", 2: "2 routes"} {
+		if got := count(n, "route"); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ func demo(a *app) *cobra.Command {
 	asJSON := jsonFlag(c)
 	var o demoOptions
 	c.Flags().BoolVar(&o.once, "once", false, "end after the four calls")
-	version := c.Flags().String("tls", "", "use this `version` only, 1.2 or 1.3")
+	version := c.Flags().String("tls", "", "`VERSION`: use this version only, 1.2 or 1.3")
 	c.Flags().StringVar(&o.keyLog, "keylog", "", "write the TLS secrets of this demo to `FILE`, for Wireshark")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		o.json = *asJSON

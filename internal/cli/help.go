@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +13,7 @@ import (
 const (
 	statusGood   = "exit 0"
 	statusFailed = "exit 1"
+	helpGroup    = "group" // the heading in the help of the command above
 )
 
 // exits says in c's help what its exit statuses 0 and 1 mean; failed is empty when c cannot end with 1. Status 2 always
@@ -28,7 +30,7 @@ func helpCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "help [COMMAND]",
 		Short:   "Show help for a command",
-		Example: "  sallyport help version",
+		Example: "  sallyport help cert issue",
 		RunE: func(c *cobra.Command, words []string) error {
 			at := c.Root()
 			for _, word := range words {
@@ -43,6 +45,7 @@ func helpCommand() *cobra.Command {
 		DisableFlagsInUseLine: true,
 	}
 	exits(c, "help was shown", "")
+	c.Annotations[helpGroup] = "About sallyport"
 	return c
 }
 
@@ -72,16 +75,22 @@ func (a *app) help(c *cobra.Command, _ []string) {
 		fmt.Fprintf(w, "\nExamples:\n%s\n", strings.TrimRight(c.Example, "\n"))
 	}
 	if c.HasSubCommands() {
-		fmt.Fprint(w, "\nCommands:\n")
+		title := ""
 		for _, sub := range inTableOrder(c) {
+			if in := cmp.Or(sub.Annotations[helpGroup], "Commands"); in != title {
+				title = in
+				fmt.Fprintf(w, "\n%s:\n", title)
+			}
 			fmt.Fprintf(w, "  %-*s  %s\n", c.NamePadding(), sub.Name(), sub.Short)
 		}
 	}
 	if c.HasAvailableLocalFlags() {
-		fmt.Fprintf(w, "\nFlags:\n%s", c.LocalFlags().FlagUsagesWrapped(80))
+		fmt.Fprint(w, "\nFlags:\n")
+		helpFlags(w, c.LocalFlags())
 	}
 	if c.HasAvailableInheritedFlags() {
-		fmt.Fprintf(w, "\nFlags of every command:\n%s", c.InheritedFlags().FlagUsagesWrapped(80))
+		fmt.Fprint(w, "\nFlags of every command:\n")
+		helpFlags(w, c.InheritedFlags())
 	}
 	helpStatuses(w, c)
 }

@@ -36,16 +36,16 @@ type initFlags struct {
 
 func (f *initFlags) add(c *cobra.Command) {
 	fl := c.Flags()
-	fl.StringVar(&f.name, "name", "", "our SIP `domain`, for which our certificate will be")
-	fl.StringVar(&f.advertise, "advertise", "", "`host` or host:port by which others reach us (default: the --name)")
-	fl.StringVar(&f.listen, "listen", "", "`address` or address:port for TLS (default 0.0.0.0:5061)")
-	fl.StringVar(&f.lan, "lan", "", "`address` or address:port for peers over UDP and TCP (default: this machine's address towards them, port 5060)")
-	fl.StringArrayVar(&f.pbx, "pbx", nil, "SIP `URI` of the PBX, or NAME=URI; over UDP if it names no transport")
-	fl.StringArrayVar(&f.carriers, "carrier", nil, "`NAME=URI` of a carrier; over TLS if it names no transport. Several are tried in this order")
-	fl.StringArrayVar(&f.trust, "trust", nil, "`NAME=FILE` with the CA of a peer or its self-signed certificate, or NAME=system (default: for carriers the system's CAs, for the PBX the authority made here)")
-	fl.StringArrayVar(&f.names, "certificate-name", nil, "`NAME=HOST` that a peer's certificate is for (default: the host of its URI)")
-	fl.StringArrayVar(&f.sources, "accept-from", nil, "`NAME=FROM`, an address or network that a peer calls from (default: over TLS any, else that of its URI)")
-	fl.StringVar(&f.key, "key", string(trust.P256), "kind of our key: p256, rsa2048 or rsa3072")
+	fl.StringVar(&f.name, "name", "", "`DOMAIN`: our SIP domain, for which our certificate will be")
+	fl.StringVar(&f.advertise, "advertise", "", "`HOST`: host or host:port by which others reach us (default: the --name)")
+	fl.StringVar(&f.listen, "listen", "", "`ADDRESS`: address or address:port for TLS (default 0.0.0.0:5061)")
+	fl.StringVar(&f.lan, "lan", "", "`ADDRESS`: address or address:port for peers over UDP and TCP (default: this machine's address towards them, port 5060)")
+	fl.StringArrayVar(&f.pbx, "pbx", nil, "`URI`: SIP URI of the PBX, or NAME=URI; over UDP if it names no transport")
+	fl.StringArrayVar(&f.carriers, "carrier", nil, "`NAME=URI`: name and SIP URI of a carrier; over TLS if it names no transport. Several are tried in this order")
+	fl.StringArrayVar(&f.trust, "trust", nil, "`NAME=FILE`: a file with the CA of a peer or its self-signed certificate, or NAME=system (default: for carriers the system's CAs, for the PBX the authority made here)")
+	fl.StringArrayVar(&f.names, "certificate-name", nil, "`NAME=HOST`: the name that a peer's certificate is for (default: the host of its URI)")
+	fl.StringArrayVar(&f.sources, "accept-from", nil, "`NAME=FROM`: an address or network that a peer calls from (default: over TLS any, else that of its URI)")
+	fl.StringVar(&f.key, "key", string(trust.P256), "`KIND`: kind of our key: p256, rsa2048 or rsa3072")
 }
 
 // initPlan is what init is to make of them.

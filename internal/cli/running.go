@@ -19,7 +19,7 @@ type running struct{ file, data *string }
 
 // runningFlags gives c the flags by which it finds a running gateway.
 func runningFlags(c *cobra.Command) running {
-	return running{configFlag(c), c.Flags().String("data", "", "the data `DIRECTORY` of the gateway, if the file names another one since it started")}
+	return running{configFlag(c), c.Flags().String("data", "", "`DIR`: the data directory of the gateway, if the file names another one since it started")}
 }
 
 // ask puts a request to the running gateway and reads its answer into doc. It

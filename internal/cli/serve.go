@@ -32,15 +32,14 @@ func serve(a *app) *cobra.Command {
 		Long: "Serve runs the gateway until it gets SIGTERM or Ctrl-C. Then it takes no new\n" +
 			"calls, and ends those that are left after the time that \"drain\" says; a second\n" +
 			"signal ends them at once. SIGHUP has it read its configuration again. It logs\n" +
-			"to standard error. Without --config the file is the first there is of\n" +
-			"$SALLYPORT_CONFIG, ./sallyport.yaml, /etc/sallyport/sallyport.yaml.",
+			"to standard error.",
 		Example: "  sallyport serve --config sallyport.yaml\n  sallyport serve --config sallyport.yaml --log-format json",
 		Args:    noArgs,
 	}
 	exits(c, "it ran and was told to end", "the configuration is wrong, or a listener cannot be opened")
 	file := configFlag(c)
-	format := c.Flags().String("log-format", "text", "how log lines are written: `text or json`")
-	level := c.Flags().String("log-level", "info", "from where on lines are written: `debug, info, warn or error`")
+	format := c.Flags().String("log-format", "text", "`FORMAT`: how the log is written: text or json")
+	level := c.Flags().String("log-level", "info", "`LEVEL`: what is logged, from here on: debug, info, warn or error")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		lines := newLogQueue(a.stderr)
 		defer lines.close()
@@ -116,9 +115,12 @@ func remedied(err error, file string) error {
 	return fmt.Errorf("%w\n%s", err, remedy)
 }
 
+// configUsage is the usage of --config. It says where configFile looks.
+const configUsage = "`FILE`: the configuration (default: $SALLYPORT_CONFIG, else ./sallyport.yaml, else /etc/sallyport/sallyport.yaml)"
+
 // configFlag gives c the flag --config and returns where its value will be.
 func configFlag(c *cobra.Command) *string {
-	return c.Flags().String("config", "", "the configuration `FILE`")
+	return c.Flags().String("config", "", configUsage)
 }
 
 // configFile returns the file to read: the one that was named, or the first

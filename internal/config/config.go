@@ -93,7 +93,12 @@ func Load(path string) (*Config, []Problem) {
 		var pe *fs.PathError
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			p.What, p.Why, p.Remedy = "there is no such file", "", "name another one or write it; the commented example shows every key"
+			p.What, p.Why, p.Remedy = "there is no such file", "", "name another one, or begin one: sallyport init makes it with all that belongs to it"
+		case errors.Is(err, errDirectory):
+			p.Remedy = "name a file in it"
+			if inside := filepath.Join(path, "sallyport.yaml"); exists(inside) {
+				p.Remedy = "name the file in it: " + inside
+			}
 		case errors.As(err, &pe):
 			p.Why = pe.Err.Error()
 		}
@@ -102,6 +107,13 @@ func Load(path string) (*Config, []Problem) {
 		return cfg, []Problem{p}
 	}
 	return Parse(path, data)
+}
+
+var errDirectory = errors.New("it is a directory")
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // read takes one byte more than MaxSize, so that Parse can tell.
@@ -116,7 +128,7 @@ func read(path string) ([]byte, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("it is a directory")
+		return nil, errDirectory
 	}
 	return io.ReadAll(io.LimitReader(f, MaxSize+1))
 }

@@ -199,9 +199,18 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%s: got %v, want one with %q", test.name, problems, test.want)
 		}
 	}
+	whole := filepath.Join(dir, "gw")
+	if err := os.Mkdir(whole, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	inside := filepath.Join(whole, "sallyport.yaml")
+	if err := os.WriteFile(inside, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
-		filepath.Join(dir, "none.yaml"): "none.yaml: there is no such file, name another",
-		dir:                             ": the file cannot be read, it is a directory",
+		filepath.Join(dir, "none.yaml"): "none.yaml: there is no such file, name another one, or begin one: sallyport init ",
+		dir:                             ": the file cannot be read, it is a directory, name a file in it",
+		whole:                           ": the file cannot be read, it is a directory, name the file in it: " + inside,
 	} {
 		if _, problems := Load(path); len(problems) != 1 || !strings.Contains(problems[0].String(), want) {
 			t.Errorf("got %v, want %q", problems, want)

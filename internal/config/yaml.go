@@ -21,7 +21,7 @@ const (
 	maxKeys  = 20_000 // of one mapping in block style
 )
 
-const exampleHint = "begin with the commented example"
+const exampleHint = "begin with what sallyport check --example prints"
 
 // parseYAML turns the file into the root of a syntax tree, or into the one
 // problem for which it cannot. Aliases, anchors, tags, directives and further
