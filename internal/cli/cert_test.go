@@ -172,3 +172,15 @@ func TestCertUsage(t *testing.T) {
 		}
 	}
 }
+
+// A file that cannot be made is named with its directory, whether or not another one may be replaced.
+func TestCertIntoNoDirectory(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "nosuch", "gw.pem")
+	for _, more := range [][]string{nil, {"--force"}} {
+		got := run(t, append([]string{"cert", "self-signed", "--sip", "a.example", "--out", out}, more...)...)
+		want := "cannot be written: there is no directory " + filepath.Dir(out) + ": make it first\n"
+		if got.status != exitFailed || !strings.HasSuffix(got.stderr, want) {
+			t.Errorf("%v: %+v, want %q", more, got, want)
+		}
+	}
+}

@@ -130,8 +130,12 @@ func (a *app) root() *cobra.Command {
 func group(c *cobra.Command) {
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
+		switch {
+		case len(args) > 0:
+		case c.HasParent():
 			return usagef("no command given")
+		default:
+			return &usageError{text: "no command given", hint: toBegin() + "\nto see all commands:       " + program() + " --help"}
 		}
 		return unknownCommand(c, args[0])
 	}

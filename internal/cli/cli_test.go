@@ -37,7 +37,16 @@ func TestUsageErrors(t *testing.T) {
 		line string
 		want []string // parts of standard error
 	}{
-		{"", []string{"no command given", "see: sallyport --help"}},
+		{"", []string{"no command given\n", "to see calls at once: ", " demo\n", "to begin a gateway: ", "to see all commands: ", " --help\n"}},
+		{"cert", []string{"no command given\n", "see: sallyport cert --help\n"}},
+		{"start", []string{`"start" is not a command of sallyport (did you mean "serve"?)`}},
+		{"cert new", []string{`"new" is not a command of sallyport cert` + "\n"}},
+		{"--version", []string{"the version is a command, no flag\nit is: sallyport version\n"}},
+		{"-V", []string{"the version is a command, no flag\n"}},
+		{"serve gw/sallyport.yaml", []string{`serve takes no argument, got "gw/sallyport.yaml"` + "\n", "name the configuration so: sallyport serve --config gw/sallyport.yaml\n"}},
+		{"cdr --limit many", []string{`--limit "many" is not a whole number` + "\n"}},
+		{"serve --config", []string{"--config is without its value: --config FILE\n"}},
+		{"init gw --name sbc.example.com", []string{"--pbx is missing: ", "for instance --pbx sip:"}},
 		{"versoin", []string{`"versoin" is not a command of sallyport (did you mean "version"?)`, "see: sallyport --help"}},
 		{"frobnicate", []string{`"frobnicate" is not a command of sallyport` + "\n"}},
 		{"frobnicate --help", []string{`"frobnicate" is not a command of sallyport` + "\n"}},
@@ -45,7 +54,7 @@ func TestUsageErrors(t *testing.T) {
 		{"version --jsno", []string{"unknown flag --jsno (did you mean --json?)", "see: sallyport version --help"}},
 		{"version --zzzzzz", []string{"unknown flag --zzzzzz\n"}},
 		{"version -x", []string{"unknown flag -x\n"}},
-		{"version --json=maybe", []string{`"maybe"`}},
+		{"version --json=maybe", []string{`--json "maybe" is not true or false`}},
 		{"version now", []string{`takes no argument, got "now"`}},
 		{"version --color=red", []string{`--color "red" is not auto, always or never`}},
 		{"completion", []string{"needs one shell"}},

@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -55,11 +57,21 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 
 // flagError gives pflag's complaint the form of ours, with the nearest flag when there is one.
 func flagError(c *cobra.Command, err error) error {
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return usagef("--%s %q is not %s", bad.GetFlag().Name, bad.GetValue(), kindOf(bad.GetFlag()))
+	}
+	if bare, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		value, _ := pflag.UnquoteUsage(bare.GetFlag())
+		return usagef("--%[1]s is without its value: --%[1]s %[2]s", bare.GetFlag().Name, value)
+	}
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
 		return usagef("%v", err)
 	}
 	name := unknown.GetSpecifiedName()
+	if !c.HasParent() && (name == "version" || strings.EqualFold(name, "v")) {
+		return &usageError{text: "the version is a command, no flag", hint: "it is: " + c.CommandPath() + " version"}
+	}
 	if len(name) == 1 || unknown.GetSpecifiedShortnames() != "" {
 		return usagef("unknown flag -%s", name)
 	}
@@ -76,6 +88,20 @@ func flagError(c *cobra.Command, err error) error {
 	return usagef("%s", text)
 }
 
+// kindOf says what the value of a flag has to be.
+func kindOf(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "bool":
+		return "true or false"
+	case "int":
+		return "a whole number"
+	}
+	return "a " + f.Value.Type()
+}
+
+// otherWords are commands of other programs, by what ours are called.
+var otherWords = map[string]string{"start": "serve", "run": "serve", "validate": "check", "test": "check", "calls": "cdr", "cdrs": "cdr", "certs": "cert", "setup": "init", "new": "init"}
+
 // unknownCommand is the error for a word that is no command of c, with the nearest one when there is one.
 func unknownCommand(c *cobra.Command, word string) error {
 	var known []string
@@ -85,7 +111,11 @@ func unknownCommand(c *cobra.Command, word string) error {
 		}
 	}
 	text := fmt.Sprintf("%q is not a command of %s", word, c.CommandPath())
-	if near, ok := config.Nearest(word, known); ok {
+	near, ok := config.Nearest(word, known)
+	if other := otherWords[word]; other != "" && !c.HasParent() {
+		near, ok = other, true
+	}
+	if ok {
 		text += fmt.Sprintf(" (did you mean %q?)", near)
 	}
 	return &usageError{text: text, hint: "see: " + c.CommandPath() + " --help"}
@@ -93,8 +123,12 @@ func unknownCommand(c *cobra.Command, word string) error {
 
 // noArgs is the Args of a command that takes flags only.
 func noArgs(c *cobra.Command, given []string) error {
-	if len(given) > 0 {
-		return usagef("%s takes no argument, got %q", c.CommandPath(), given[0])
+	if len(given) == 0 {
+		return nil
 	}
-	return nil
+	err := &usageError{text: fmt.Sprintf("%s takes no argument, got %q", c.Name(), given[0])}
+	if c.Flags().Lookup("config") != nil && filepath.Ext(given[0]) == ".yaml" {
+		err.hint = fmt.Sprintf("name the configuration so: %s --config %s", c.CommandPath(), given[0])
+	}
+	return err
 }

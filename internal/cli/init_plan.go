@@ -151,11 +151,15 @@ func addressToListen(text string, port uint16) (netip.AddrPort, error) {
 
 // allPeers reads --pbx and --carrier.
 func (f *initFlags) allPeers(p *initPlan) error {
-	if len(f.pbx) != 1 {
-		return usagef("name one PBX with --pbx, for instance --pbx sip:10.0.0.5; %d are named", len(f.pbx))
+	switch len(f.pbx) {
+	case 0:
+		return usagef("--pbx is missing: the SIP URI of your PBX, for instance --pbx sip:10.0.0.5")
+	case 1:
+	default:
+		return usagef("--pbx names one PBX, and %d are named: further peers are for sallyport.yaml", len(f.pbx))
 	}
 	if len(f.carriers) == 0 {
-		return usagef("name a carrier with --carrier, for instance --carrier acme=sip:sip.acme.example:5061")
+		return usagef("--carrier is missing: a name and a SIP URI, for instance --carrier acme=sip:sip.acme.example:5061")
 	}
 	name, uri, named := cutName(f.pbx[0])
 	if !named {

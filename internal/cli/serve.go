@@ -139,8 +139,13 @@ func (a *app) configFile(named string) (string, error) {
 	}
 	return "", &usageError{
 		text: "there is no configuration: neither --config nor $SALLYPORT_CONFIG names one, and ./sallyport.yaml and /etc/sallyport/sallyport.yaml do not exist",
-		hint: fmt.Sprintf("to see calls at once:      %[1]s demo\nto begin a gateway:        %[1]s init --help", program()),
+		hint: toBegin(),
 	}
+}
+
+// toBegin are the two ways in.
+func toBegin() string {
+	return fmt.Sprintf("to see calls at once:      %[1]s demo\nto begin a gateway:        %[1]s init --help", program())
 }
 
 // newLog makes the log of a long-running command.

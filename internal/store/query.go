@@ -16,7 +16,7 @@ import (
 // Errors of a directory in which no gateway ever kept records.
 var (
 	errNone  = errors.New("no gateway has kept records of calls there")
-	errNoDir = errors.New("there is no such directory")
+	errNoDir = errors.New("there is no such directory: a gateway makes it when it first starts")
 )
 
 // Query returns the records of the store in dir that f wants, also while a gateway writes there, and after one was

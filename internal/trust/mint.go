@@ -271,10 +271,22 @@ func create(path string, data []byte, mode fs.FileMode) error {
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s is there already: name another file, or use --force to replace it", path)
 	} else if err != nil {
-		return err
+		return cannotWrite(path, err)
 	}
 	_, err = f.Write(data)
 	return errors.Join(err, f.Close())
+}
+
+// cannotWrite says why a file could not be made.
+func cannotWrite(path string, err error) error {
+	why, _ := errors.AsType[*fs.PathError](err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s cannot be written: there is no directory %s: make it first", path, filepath.Dir(path))
+	case why != nil:
+		return fmt.Errorf("%s cannot be written: %w", path, why.Err)
+	}
+	return err
 }
 
 // replace writes a file under a passing name and moves it to its place, so that nobody ever sees half of it, nor a key
@@ -282,7 +294,7 @@ func create(path string, data []byte, mode fs.FileMode) error {
 func replace(path string, data []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
-		return err
+		return cannotWrite(path, err)
 	}
 	defer os.Remove(f.Name()) // in vain once it has been moved
 	if _, err = f.Write(data); err == nil && mode != 0o600 {
