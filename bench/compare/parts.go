@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -71,10 +72,8 @@ func (p part) claims(function string) bool {
 // partOf says to which part a stack belongs, innermost function first.
 func partOf(stack []string) string {
 	for _, p := range anywhere {
-		for _, f := range stack {
-			if p.claims(f) {
-				return p.name
-			}
+		if slices.ContainsFunc(stack, p.claims) {
+			return p.name
 		}
 	}
 	for _, f := range stack {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -126,12 +127,13 @@ func printProfiles(out io.Writer, all []profiled) {
 		return bytes.Compare([]byte(a), []byte(b))
 	})
 	fmt.Fprintf(out, "\n| where the CPU time goes |")
-	line := "|---|"
+	var line strings.Builder
+	line.WriteString("|---|")
 	for _, p := range all {
 		fmt.Fprintf(out, " %s, %d/s: %% | µs a call |", p.transport, p.rate)
-		line += "---|---|"
+		line.WriteString("---|---|")
 	}
-	fmt.Fprintf(out, "\n%s\n", line)
+	fmt.Fprintf(out, "\n%s\n", line.String())
 	for _, part := range rows {
 		fmt.Fprintf(out, "| %s |", part)
 		for _, p := range all {

@@ -57,7 +57,6 @@ func TestDocumentsAreDocumented(t *testing.T) {
 			got = append(got, m[1]+": "+m[2])
 		}
 		for f := range of.Fields() {
-			f := f
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			want = append(want, name+": "+kind(f.Type))
 		}

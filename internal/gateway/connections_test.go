@@ -344,14 +344,14 @@ func TestEndOfAnIdleConnectionUnderCalls(t *testing.T) {
 				if r.Calls() != 3 {
 					t.Fatalf("%d calls live, want all three", r.Calls())
 				}
-				var told string
+				var told strings.Builder
 				for line := range strings.Lines(r.log.String()) {
 					if strings.Contains(line, "connection closed") && strings.Contains(line, "peer=acme") {
-						told += line
+						told.WriteString(line)
 					}
 				}
-				if !strings.Contains(told, "level="+want.level) || !strings.Contains(told, want.words) || strings.Count(told, "\n") != 1 {
-					t.Errorf("the log says\n%swant one line of %s with %q", told, want.level, want.words)
+				if !strings.Contains(told.String(), "level="+want.level) || !strings.Contains(told.String(), want.words) || strings.Count(told.String(), "\n") != 1 {
+					t.Errorf("the log says\n%swant one line of %s with %q", told.String(), want.level, want.words)
 				}
 				for _, f := range r.recorder.Flows() {
 					found := false
