@@ -347,7 +347,7 @@ func (w *writer) finish() error {
 				_, size := readEntry(rest, 0)
 				rest = rest[size:]
 			}
-			err = fmt.Errorf("%d records of calls are lost: %w", n, err)
+			err = fmt.Errorf("records of calls are lost, %d in all: %w", n, err)
 		}
 	}
 	for _, f := range done {
