@@ -17,6 +17,15 @@ func openFile(name string) (File, error) {
 	return osFile{f}, nil
 }
 
+// private makes a file that nobody else may read, unless it is there. SQLite's other files take after the first one.
+func private(name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // noRoom says whether err comes from a disk that is full.
 func noRoom(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota) || errors.Is(err, errFull)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
@@ -139,6 +140,9 @@ func (m *mover) recover() error {
 
 // open opens the table.
 func (m *mover) open() (err error) {
+	if err := private(filepath.Join(m.s.dir, tableName)); err != nil {
+		return err
+	}
 	m.d, err = openDB(m.s.dir, "rwc", "journal_mode(wal)", "synchronous(full)", "journal_size_limit(16777216)", "cache_size(-8000)")
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +126,25 @@ func wantOnce(t *testing.T, dir string, want map[string]bool, state State) {
 	}
 	if len(seen) != len(want) {
 		t.Errorf("%d records, want %d", len(seen), len(want))
+	}
+}
+
+// Who called whom is for the owner alone, whatever the mode of the directory.
+func TestNobodyElseMayRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no mode bits there")
+	}
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	s.Put(sample(s.NewID(), 1, Ended))
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 4 {
+		t.Fatalf("%v: %v", files, err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
+		}
 	}
 }
 
