@@ -124,9 +124,9 @@ func (s *stream) send(b []byte, _ netip.AddrPort) (first bool, err error) {
 func (s *stream) append(b []byte) (first bool, err error) {
 	s.mu.Lock()
 	if s.closing || s.cut {
-		why := s.why.Text
+		why := &worded{s.why.Text, s.why.Err}
 		s.mu.Unlock()
-		return false, fmt.Errorf("%w: %s", ErrClosed, why)
+		return false, fmt.Errorf("%w: %w", ErrClosed, why)
 	}
 	held := s.waiting + s.writing
 	if held+len(b) > s.pendingLimit() || !s.count(held+len(b)) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -104,6 +105,9 @@ func TestServerRefusesOurCertificate(t *testing.T) {
 		why := client.wantClosed("it has refused the handshake, most likely our certificate")
 		if why.Alert != 48 || !why.BeforeData || why.Local || why.NotifyReceived {
 			t.Errorf("%+v", why)
+		}
+		if _, err := c.Send([]byte(message(1, "")), netip.AddrPort{}); !errors.Is(err, ErrClosed) || AlertName(err) != "alert 48, unknown certificate authority" {
+			t.Errorf("a message too late: %v, want ErrClosed with the alert", err)
 		}
 		if c.Confirmed() || len(client.confirmed) > 0 {
 			t.Error("the refused connection is confirmed")
