@@ -35,6 +35,14 @@ type Server struct {
 	// *sip.StatusError answers a request without state; any other error drops
 	// the message.
 	AdmitMessage func(p *transport.Packet) error
+	// Stray gets a response to an INVITE that belongs to no transaction any more, a
+	// 2xx or a 1xx other than 100: who sent it came back on another connection, or
+	// was late. The other side goes on ringing, or sends its 2xx again, until it gets
+	// a CANCEL, or ACK and BYE (RFC 3261 §9.1, §13.2.2.4). It runs in the shard and
+	// must not block; p is valid until it returns. False says that it knows nothing of
+	// the call, and then, as with a nil Stray, the response is dropped and counted.
+	// It is for a ShardHandler of the user's.
+	Stray func(s *Shard, p *transport.Packet) bool
 	// Reconnect dials a peer again whose connection has gone while a response
 	// to it is due, or while there is a call that it placed, at its configured
 	// address and under its policy. It runs in the shard and must not block;
@@ -87,7 +95,7 @@ type stats struct {
 
 // Stats counts what never reached a handler or a peer.
 type Stats struct {
-	StrayResponses uint64 // responses to no request of ours
+	StrayResponses uint64 // responses to no request of ours that Stray did not know either
 	Overload       uint64 // requests answered with 503 for a full queue
 	Dropped        uint64 // messages dropped: not admitted, or a full queue on UDP
 	Malformed      uint64 // messages that broke the grammar

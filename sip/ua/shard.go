@@ -3,8 +3,10 @@ package ua
 import (
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
@@ -149,9 +151,15 @@ func (s *Shard) packet(p *transport.Packet) {
 		s.request(p)
 		return
 	}
-	if !s.layer.Response(s.now, p.Msg) {
+	if !s.layer.Response(s.now, p.Msg) && !s.stray(p) {
 		s.server.stats.strayResponses.Add(1)
 	}
+}
+
+// stray offers a response without a transaction to whoever may know its call.
+func (s *Shard) stray(p *transport.Packet) bool {
+	code := p.Msg.StatusCode()
+	return s.server.Stray != nil && p.Msg.Method() == sip.INVITE && code > 100 && code < 300 && s.server.Stray(s, p)
 }
 
 // transmit puts b into the connection's pending output; the shard writes it
@@ -231,11 +239,18 @@ func (srv *Server) shardOf(callID []byte) int {
 }
 
 // closed is told of every connection that ended: requests that wait on it fail
-// now, not at their timers.
+// now, not at their timers, and in the order in which they left, so that those of
+// one dialog are sent again in the order of their CSeq numbers.
 func (s *Shard) closed(c *transport.Conn, cause error) {
-	for tx := s.waiting[c]; tx != nil; tx = s.waiting[c] {
-		s.forget(tx)
-		s.layer.ClientFailed(tx.tx, cause)
+	var all []*ClientTx // the latest first
+	for tx := s.waiting[c]; tx != nil; tx = tx.next {
+		all = append(all, tx)
+	}
+	for _, tx := range slices.Backward(all) {
+		if tx.listed { // and has not ended meanwhile
+			s.forget(tx)
+			s.layer.ClientFailed(tx.tx, cause)
+		}
 	}
 }
 
