@@ -53,8 +53,8 @@ func NewUAC(req *sip.Message, tls bool) (*UAC, error) {
 // §12.1, §12.3). A 2xx confirms its dialog.
 //
 // The error says that the response has a Contact or Record-Route that cannot be
-// used; for a 1xx it can be passed over, a 2xx is a call that cannot be
-// acknowledged.
+// used; for a 1xx it can be passed over, a 2xx is a call that can only be ended;
+// see Unusable.
 func (u *UAC) Response(resp *sip.Message) (d *Dialog, created bool, err error) {
 	code := resp.StatusCode()
 	if code >= 300 {
@@ -94,6 +94,17 @@ func (u *UAC) Response(resp *sip.Message) (d *Dialog, created bool, err error) {
 	}
 	u.Dialogs = append(u.Dialogs, d)
 	return d, true, nil
+}
+
+// Unusable makes the dialog of a 2xx for which Response has an error, so that it
+// can be acknowledged and ended all the same: its requests go where u went.
+func (u *UAC) Unusable(remoteTag string) *Dialog {
+	d := &Dialog{
+		ID: ID{CallID: u.CallID, LocalTag: u.LocalTag, RemoteTag: remoteTag}, State: Confirmed,
+		Local: u.Local, Remote: u.Remote, Target: u.RequestURI, Secure: u.Secure, LocalSeq: Seq{u.Seq, true},
+	}
+	u.Dialogs = append(u.Dialogs, d)
+	return d
 }
 
 // Find returns the dialog with a remote tag, nil when there is none.
