@@ -140,29 +140,23 @@ func (c *Call) dropAnswer(far *fork, seq uint32) {
 }
 
 // answered deals with a 2xx to the INVITE of an attempt. The first one makes
-// the call; the others are of dialogs that nobody wants: ACK and BYE (RFC 3261
-// §13.2.2.4).
+// the call; the others are of dialogs that nobody wants.
 func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	u, c := a.setup, a.setup.call
-	if w := a.leg.winner; w != nil {
-		if to, _ := m.To(); string(to.Tag()) == w.dialog.ID.RemoteTag {
-			c.again(s, w, inviteCSeq)
-			return
-		}
-	}
 	if u.final || u.attempt != a || u.held != nil {
-		a.decline(s, m)
+		a.leg.accepted(s, m, a.cancel)
 		return
 	}
 	f := u.fork(s, a, m)
 	if f == nil {
+		a.leg.accepted(s, m, reasonFor(502))
 		u.lost(s, a.leg, &sip.StatusError{Code: 502, Err: errNoDialog})
 		return
 	}
 	if f.left {
 		// One side has ended this dialog meanwhile, and the 2xx has ended the others:
 		// who forked the INVITE cancels them.
-		a.decline(s, m)
+		a.leg.accepted(s, m, a.cancel)
 		u.desert(s, a.leg, "")
 		return
 	}
@@ -178,22 +172,4 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	n.ok = b.Finish(m.Body())
 	f.joined.responded(sip.INVITE, m)
 	u.hold(s, n, m)
-}
-
-// decline ends the dialog of a 2xx that nobody waits for: it gets its ACK each
-// time that it comes, and a BYE once.
-func (a *attempt) decline(s *ua.Shard, m *sip.Message) {
-	d, created := a.leg.response(m)
-	if d == nil {
-		return
-	}
-	f := a.leg.fork([]byte(d.ID.LocalTag), []byte(d.ID.RemoteTag))
-	if created {
-		f = &fork{leg: a.leg, dialog: d}
-		a.leg.forks = append(a.leg.forks, f)
-	}
-	a.leg.call.again(s, f, inviteCSeq)
-	if !f.left {
-		a.leg.call.sayBye(s, f, parting{reason: a.cancel})
-	}
 }

@@ -62,6 +62,7 @@ func (a *attempt) send(s *ua.Shard, flow ua.Flow) {
 
 func (a *attempt) request(s *ua.Shard, flow ua.Flow) {
 	a.setup.open++
+	a.returns(s)
 	a.tx = s.Request(flow, sip.INVITE, a.branch, a.bytes, a)
 }
 
@@ -130,6 +131,9 @@ func (a *attempt) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 	if w := a.leg.winner; w != nil {
 		c.dropAnswer(w, inviteCSeq)
 	}
+	if err != nil {
+		a.strays(s)
+	}
 	switch {
 	case err == nil || a.quit || a.setup.final:
 	case errors.Is(err, transaction.ErrTransport):
@@ -169,7 +173,7 @@ func (a *attempt) reconnect(s *ua.Shard) {
 	a.again = true
 	a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, err error) {
 		switch {
-		case a.quit || a.setup.final: // cancelled meanwhile; the CANCEL finds its own way
+		case a.quit || a.setup.final || a.leg.winner != nil: // cancelled meanwhile, and the CANCEL finds its own way, or answered
 		case err != nil:
 			a.unreachable(s, err)
 		default:

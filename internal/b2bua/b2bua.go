@@ -5,8 +5,9 @@
 // one call, Leg one side of it. Reading starts at Engine.Start, which takes an
 // INVITE, and goes on in setup.go (the caller's side), failover.go (which target
 // is asked), attempt.go (one target and its answers), cancel.go, answer.go (the
-// 2xx and its ACK), crossing.go (requests inside the dialogs) and teardown.go.
-// What crosses is decided in headers.go; limits.go has the limits of peers, and
+// 2xx and its ACK), crossing.go (requests inside the dialogs), teardown.go,
+// farewell.go (BYE and CANCEL until they are answered) and stray.go (what comes too
+// late). What crosses is decided in headers.go; limits.go has the limits of peers, and
 // facts.go makes the record of a call.
 //
 // Everything of a call belongs to one shard and runs in its goroutine: no
@@ -75,6 +76,11 @@ type calls struct {
 	tags map[string]*Leg // by each tag that we gave to a dialog of the leg
 	all  map[*Call]struct{}
 
+	astray map[string]*astray // by our tag; see stray.go
+
+	owing map[*peer.Peer]*owing // farewells to peers out of reach
+	owed  int                   // how many they are together
+
 	ways  Ways
 	shard *ua.Shard         // set by its first call
 	links map[linkKey]*link // see calls.link
@@ -87,6 +93,7 @@ func New(ways Ways, log *slog.Logger, shards int) *Engine {
 	for i := range e.shards {
 		e.shards[i] = &calls{
 			tags: make(map[string]*Leg), all: make(map[*Call]struct{}),
+			astray: make(map[string]*astray), owing: make(map[*peer.Peer]*owing),
 			ways: ways, links: make(map[linkKey]*link),
 		}
 	}
@@ -170,8 +177,9 @@ func (e *Engine) Shutdown(s *ua.Shard, most int) (more bool) {
 }
 
 // Kept returns how many calls of a shard are kept and by how many tags they are
-// found, calls that are over and wait for late messages included.
-func (e *Engine) Kept(s *ua.Shard) (calls, tags int) {
+// found, calls that are over and wait for late messages included, and how many
+// INVITEs without a transaction may still be answered.
+func (e *Engine) Kept(s *ua.Shard) (calls, tags, astray int) {
 	c := e.shards[s.Index()]
-	return len(c.all), len(c.tags)
+	return len(c.all), len(c.tags), len(c.astray)
 }

@@ -122,9 +122,8 @@ func host(h string) string {
 	return h
 }
 
-// identify writes From, To, Call-ID and CSeq of the INVITE that opens a leg, or
-// of its CANCEL.
-func (l *Leg) identify(b *sip.Builder, method sip.Method) {
+// identify writes From, To, Call-ID and CSeq of the INVITE that opens a leg.
+func (l *Leg) identify(b *sip.Builder) {
 	u := l.uac
 	name := ""
 	if u.Local.Display != "" {
@@ -133,7 +132,7 @@ func (l *Leg) identify(b *sip.Builder, method sip.Method) {
 	b.Header("From", name, "<", u.Local.URI, ">;tag=", u.LocalTag)
 	b.Header("To", "<", u.Remote.URI, ">")
 	b.Header("Call-ID", l.callID)
-	b.CSeq(inviteCSeq, method)
+	b.CSeq(inviteCSeq, sip.INVITE)
 }
 
 // invite writes the INVITE to a target.
@@ -143,7 +142,7 @@ func (a *attempt) invite(m *sip.Message) []byte {
 	b.Request(sip.INVITE, []byte(l.uac.RequestURI))
 	l.place.via(&b, a.branch)
 	b.HeaderInt("Max-Forwards", int64(a.setup.hops))
-	l.identify(&b, sip.INVITE)
+	l.identify(&b)
 	l.place.contact(&b, l.secure)
 	copyAcross(&b, m, l.place)
 	return b.Finish(m.Body())

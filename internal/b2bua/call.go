@@ -34,6 +34,7 @@ type Call struct {
 	passing []*exchange // requests inside the dialogs without a final response yet
 	usages  []*subscription
 	waiting int               // farewells under way: BYE and CANCEL without a final response
+	owed    int               // farewells that could not be sent at once
 	gone    bool              // not counted any more
 	lingers time.Time         // until then a call that is over is kept for what comes late
 	timer   transaction.Timer // for that, and before for what is watched
@@ -69,7 +70,7 @@ func (c *Call) request(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packe
 		s.Reply(tx, err)
 		return
 	}
-	f.leg.follow(p)
+	f.leg.follow(s, p)
 	switch {
 	case p.Msg.Method() == sip.BYE:
 		c.bye(s, f, tx, p.Msg)
@@ -100,7 +101,7 @@ func (c *Call) finish() {
 		c.lingers = now.Add(c.late())
 	}
 	c.uncount()
-	if !c.setup.done() {
+	if !c.setup.done() || c.owed > 0 {
 		return // a 2xx may still come, or come again
 	}
 	c.expire(now)

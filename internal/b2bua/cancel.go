@@ -58,60 +58,48 @@ func (u *setup) abandon(s *ua.Shard, reason string) {
 // CANCEL request MUST NOT be sent" (RFC 3261 §9.1). A 2xx that comes instead
 // gets ACK and BYE.
 func (a *attempt) sendCancel(s *ua.Shard) {
-	if a.sent || !a.rang || a.leg.winner != nil {
+	if a.sent || !a.rang || a.bytes == nil {
 		return
 	}
 	a.sent = true
-	l := a.leg
-	b := newBuilder(512)
-	b.Request(sip.CANCEL, []byte(l.uac.RequestURI))
-	l.place.via(&b, a.branch)
-	b.HeaderInt("Max-Forwards", 70)
-	l.identify(&b, sip.CANCEL)
-	if a.cancel != "" {
-		b.Header("Reason", a.cancel)
-	}
-	l.call.waiting++
-	w := &withdrawal{farewell: farewell{call: l.call}, leg: l, flow: l.flow, bytes: b.Finish(nil), branch: a.branch}
+	w := &farewell{call: a.leg.call, leg: a.leg, flow: a.leg.flow, bytes: cancelOf(a.bytes, a.cancel), branch: a.branch}
+	w.cancel(s, a.tx)
+}
+
+// cancel sends the CANCEL of an INVITE. tx is the INVITE's transaction, nil when
+// that is over.
+func (w *farewell) cancel(s *ua.Shard, tx *ua.ClientTx) {
+	w.method = sip.CANCEL
+	w.call.waiting++
 	w.send(s)
-	if a.tx != nil {
-		s.CancelSent(a.tx)
+	if tx != nil {
+		s.CancelSent(tx)
 	}
 }
 
-// withdrawal is a CANCEL of ours. When its connection goes it is sent again on
-// another: the target may be ringing still, and knows the INVITE by its branch
-// wherever the CANCEL comes from (RFC 3261 §9.2).
-type withdrawal struct {
-	farewell
-	leg           *Leg
-	flow          ua.Flow // that of the INVITE: "to the same destination" (RFC 3261 §9.1)
-	bytes, branch []byte
-	again         int
-}
-
-func (w *withdrawal) send(s *ua.Shard) {
-	if w.flow.Conn.Alive() {
-		s.Request(w.flow, sip.CANCEL, w.branch, w.bytes, w)
-		return
+// cancelOf writes the CANCEL of an INVITE: "The Request-URI, Call-ID, To, the
+// numeric part of CSeq, and From header fields in the CANCEL request MUST be
+// identical to those in the request being cancelled, including tags", so are its
+// topmost Via and its Routes (RFC 3261 §9.1).
+func cancelOf(invite []byte, reason string) []byte {
+	m, err := sip.Parse(invite)
+	if err != nil {
+		panic("b2bua: an INVITE of ours cannot be read: " + err.Error())
 	}
-	w.leg.reach(s, nil, func(s *ua.Shard, flow ua.Flow, err error) {
-		if err != nil {
-			w.call.record(callflow.TargetFailed, w.leg, 503, "CANCEL not sent: "+err.Error())
-			w.farewell.ClientDone(s, nil, err)
-			return
+	defer m.Release()
+	b := newBuilder(512)
+	b.Request(sip.CANCEL, m.RequestURI())
+	for f := range m.Fields() {
+		switch f.ID {
+		case sip.HdrVia, sip.HdrRoute, sip.HdrFrom, sip.HdrTo, sip.HdrCallID:
+			b.Field(f)
 		}
-		s.Request(flow, sip.CANCEL, w.branch, w.bytes, w)
-	})
-}
-
-// ClientDone makes the CANCEL a ua.ClientUser.
-func (w *withdrawal) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
-	if !w.over && w.again < resends && w.leg.lost(err) {
-		w.again++
-		w.flow = w.leg.flow
-		w.send(s)
-		return
 	}
-	w.farewell.ClientDone(s, tx, err)
+	b.HeaderInt("Max-Forwards", 70)
+	cseq, _ := m.CSeq()
+	b.CSeq(cseq.Seq, sip.CANCEL)
+	if reason != "" {
+		b.Header("Reason", reason)
+	}
+	return b.Finish(nil)
 }

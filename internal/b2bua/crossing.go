@@ -56,7 +56,7 @@ func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet)
 		s.Reply(tx, &sip.StatusError{Code: 483})
 		return
 	}
-	if err := cmp.Or(c.glare(f, m), c.crowded(s, m.Method())); err != nil {
+	if err := cmp.Or(c.glare(f, m), c.busy(m.Method()), c.crowded(s, m.Method())); err != nil {
 		s.Reply(tx, err)
 		return
 	}
@@ -98,6 +98,22 @@ func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet)
 	d.seq = x.farSeq
 	x.bytes, x.branch = far.request(s, d)
 	x.send(s)
+}
+
+// How many requests may cross at once in a call's dialogs, and how many INVITEs may
+// have been answered within 64*T1: far more than any device has, and no way to make
+// the gateway keep, and search, as many as one likes.
+const (
+	maxPassing = 64
+	maxAnswers = 32
+)
+
+// busy refuses a request when too many others cross.
+func (c *Call) busy(method sip.Method) *sip.StatusError {
+	if len(c.passing) >= maxPassing || method == sip.INVITE && len(c.answers) >= maxAnswers {
+		return later()
+	}
+	return nil
 }
 
 func (x *exchange) send(s *ua.Shard) {
@@ -270,19 +286,8 @@ func (x *exchange) sendCancel(s *ua.Shard) {
 		return
 	}
 	x.cancelSent = true
-	l, d := x.far.leg, x.far.dialog
-	b := newBuilder(512)
-	d.Start(&b, sip.CANCEL)
-	l.place.via(&b, x.branch)
-	b.HeaderInt("Max-Forwards", 70)
-	d.Headers(&b, sip.CANCEL, x.farSeq)
-	if x.reason != "" {
-		b.Header("Reason", x.reason)
-	}
-	x.call.waiting++
-	w := &withdrawal{farewell: farewell{call: x.call}, leg: l, flow: x.client.Flow(), bytes: b.Finish(nil), branch: x.branch}
-	w.send(s)
-	s.CancelSent(x.client)
+	w := &farewell{call: x.call, leg: x.far.leg, flow: x.client.Flow(), bytes: cancelOf(x.bytes, x.reason), branch: x.branch}
+	w.cancel(s, x.client)
 }
 
 // ServerDone makes the exchange a ua.ServerUser. That no ACK came for a 2xx is
@@ -290,13 +295,13 @@ func (x *exchange) sendCancel(s *ua.Shard) {
 func (x *exchange) ServerDone(*ua.Shard, *ua.ServerTx, error) {}
 
 // ClientDone makes the exchange a ua.ClientUser.
-func (x *exchange) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
+func (x *exchange) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
 	x.client = nil
 	x.call.dropAnswer(x.far, x.farSeq)
 	if err == nil || x.final {
 		return
 	}
-	if x.again < resends && x.far.leg.lost(err) {
+	if x.again < resends && lost(tx, err) {
 		x.again++
 		x.send(s)
 		return

@@ -133,19 +133,25 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 	c.engine.log.Warn("target failed", "call", c.Number, "peer", l.peer.Name, "status", cause.Code, "cause", reason)
 	l.forget()
 	for _, f := range l.forks {
-		f.joined.joined = nil // its early dialogs are over (RFC 3261 §12.3)
+		if f.joined != nil {
+			f.joined.joined = nil // its early dialogs are over (RFC 3261 §12.3)
+		}
 	}
 	c.unload(l.peer)
 	u.tryNext(s)
 }
 
-// unreachable gives up a target that took no INVITE.
+// unreachable gives up a target that took no INVITE, or has gone with it.
 func (a *attempt) unreachable(s *ua.Shard, err error) {
 	if a.leg == nil {
 		a.leg = a.setup.call.newTarget(s, a.to, ua.Flow{}, a.setup.secure)
 	}
 	if !ours(err) {
 		a.down(s, s.Now().Add(a.to.DownFor), err.Error())
+	}
+	if a.rang { // it may do so still
+		a.cancel = reasonFor(503)
+		a.sendCancel(s)
 	}
 	a.setup.lost(s, a.leg, &sip.StatusError{Code: 503, Err: err})
 }

@@ -56,15 +56,19 @@ func (f *fork) partner() *fork {
 	return f.joined
 }
 
-// maxForks is how many dialogs a target's INVITE may make: who forks to more is no
-// proxy.
+// maxForks is how many early dialogs a target's INVITE may make: who forks to more
+// is no proxy. As many again may be answered that were not heard of before.
 const maxForks = 64
 
 // response gives a response to the INVITE of a target to its dialogs: it returns
 // the one that it makes or belongs to, nil when there is none or when there are
 // too many.
 func (l *Leg) response(m *sip.Message) (d *dialog.Dialog, created bool) {
-	if to, err := m.To(); err != nil || len(l.forks) >= maxForks && l.uac.Find(string(to.Tag())) == nil {
+	most := maxForks
+	if m.StatusCode() >= 200 {
+		most *= 2
+	}
+	if to, err := m.To(); err != nil || len(l.forks) >= most && l.uac.Find(string(to.Tag())) == nil {
 		return nil, false
 	}
 	d, created, err := l.uac.Response(m)
@@ -72,6 +76,29 @@ func (l *Leg) response(m *sip.Message) (d *dialog.Dialog, created bool) {
 		return nil, false
 	}
 	return d, created
+}
+
+// unwanted returns the dialog of a 2xx that has to be ended. One whose Contact or
+// Record-Route cannot be used is ended where the INVITE went. nil is for one too
+// many.
+func (l *Leg) unwanted(m *sip.Message) *fork {
+	to, _ := m.To()
+	d, _ := l.response(m)
+	if d == nil {
+		d = l.uac.Find(string(to.Tag()))
+	}
+	if d == nil {
+		if len(l.forks) >= 2*maxForks {
+			return nil
+		}
+		d = l.uac.Unusable(string(to.Tag()))
+	}
+	f := l.fork([]byte(d.ID.LocalTag), []byte(d.ID.RemoteTag))
+	if f == nil {
+		f = &fork{leg: l, dialog: d}
+		l.forks = append(l.forks, f)
+	}
+	return f
 }
 
 // fork returns the dialog with these tags, nil when there is none.
@@ -119,19 +146,20 @@ func (f *fork) received(m *sip.Message) *sip.StatusError {
 // one leaves in order. A connection by which the peer itself has come back will
 // do as well: it proved the same names.
 func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) {
+	old := l.flow.Conn
+	if !old.Alive() {
+		if conn := s.Server().Instead(old); conn != nil && old.Info().Inbound && conn.Info().Inbound {
+			// Who connects to us, and has come back, may be out of our reach otherwise.
+			l.flow = ua.Flow{Conn: conn}
+		}
+	}
 	if l.flow.Conn.Alive() {
+		l.release(s, l.flow, nil)
 		flow := l.flow
-		if !flow.Conn.Transport().Reliable() {
+		if f != nil && !flow.Conn.Transport().Reliable() {
 			flow.Addr = l.address(f)
 		}
 		done(s, flow, nil)
-		return
-	}
-	old := l.flow.Conn
-	if conn := s.Server().Instead(old); conn != nil && old.Info().Inbound && conn.Info().Inbound {
-		// Who connects to us, and has come back, may be out of our reach otherwise.
-		l.flow = ua.Flow{Conn: conn}
-		done(s, l.flow, nil)
 		return
 	}
 	if l.secure && !l.peer.Secure() {
@@ -147,22 +175,32 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 				flow, err = ua.Flow{Conn: conn}, nil
 			}
 		}
+		if len(l.waiting) == 0 {
+			return // the peer was faster
+		}
 		if err == nil {
 			l.flow = flow
 		}
-		all := l.waiting
-		l.waiting = nil
-		for _, done := range all {
-			done(s, flow, err)
-		}
+		l.release(s, flow, err)
 	})
 }
 
+// release lets what waits for a connection go on, in the order in which it came.
+func (l *Leg) release(s *ua.Shard, flow ua.Flow, err error) {
+	all := l.waiting
+	l.waiting = nil
+	for _, done := range all {
+		done(s, flow, err)
+	}
+}
+
 // follow moves the leg to the connection of a request in its dialog when its own
-// has gone: the peer has come back. From TLS it does not move to anything less.
-func (l *Leg) follow(p *transport.Packet) {
+// has gone: the peer has come back, and what waited for a connection to it need not
+// wait any more. From TLS it does not move to anything less.
+func (l *Leg) follow(s *ua.Shard, p *transport.Packet) {
 	if !l.flow.Conn.Alive() && (p.Conn.Transport().Secure() || !l.flow.Conn.Transport().Secure()) {
 		l.flow = ua.Flow{Conn: p.Conn, Addr: p.Source}
+		l.release(s, l.flow, nil)
 	}
 }
 
@@ -171,11 +209,11 @@ func (l *Leg) follow(p *transport.Packet) {
 // at the same moment.
 const resends = 3
 
-// lost says whether a request failed because the leg's connection has gone, so
-// that it is worth to be sent again, as it is, on a new one: if it did arrive,
-// that is a retransmission.
-func (l *Leg) lost(err error) bool {
-	return errors.Is(err, transaction.ErrTransport) && !l.flow.Conn.Alive()
+// lost says whether a request failed because its connection has gone, so that it
+// is worth to be sent again, as it is, on a new one: if it did arrive, that is a
+// retransmission.
+func lost(tx *ua.ClientTx, err error) bool {
+	return errors.Is(err, transaction.ErrTransport) && !tx.Flow().Conn.Alive()
 }
 
 // settle moves the leg to where a new connection will be made, before a request

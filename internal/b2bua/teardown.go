@@ -167,7 +167,7 @@ func (c *Call) interrupt(s *ua.Shard) {
 // sayBye sends a BYE.
 func (c *Call) sayBye(s *ua.Shard, f *fork, p parting) {
 	f.left = true
-	w := &bye{farewell: farewell{call: c}, fork: f}
+	w := &farewell{call: c, leg: f.leg, fork: f, method: sip.BYE}
 	d := draft{method: sip.BYE, seq: f.dialog.NextSeq(), across: p.across}
 	if p.across == nil && p.reason != "" {
 		d.fields = []byte("Reason: " + p.reason + "\r\n")
@@ -175,56 +175,4 @@ func (c *Call) sayBye(s *ua.Shard, f *fork, p parting) {
 	w.bytes, w.branch = f.request(s, d)
 	c.waiting++
 	w.send(s)
-}
-
-// bye is a BYE of ours. When its connection goes it is sent again on another.
-type bye struct {
-	farewell
-	fork          *fork
-	bytes, branch []byte
-	again         int
-}
-
-func (w *bye) send(s *ua.Shard) {
-	w.fork.leg.reach(s, w.fork, func(s *ua.Shard, flow ua.Flow, err error) {
-		if err != nil {
-			w.call.record(callflow.TargetFailed, w.fork.leg, 503, "BYE not sent: "+err.Error())
-			w.call.engine.log.Warn("BYE not sent: the call ends at our side only", "call", w.call.Number, "peer", w.fork.leg.peer.Name, "cause", err)
-			w.farewell.ClientDone(s, nil, err)
-			return
-		}
-		s.Request(flow, sip.BYE, w.branch, w.bytes, w)
-	})
-}
-
-// ClientDone makes the BYE a ua.ClientUser.
-func (w *bye) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
-	if !w.over && w.again < resends && w.fork.leg.lost(err) {
-		w.again++
-		w.send(s)
-		return
-	}
-	w.farewell.ClientDone(s, tx, err)
-}
-
-// farewell waits for the final response to a BYE or CANCEL, whatever it is.
-type farewell struct {
-	call *Call
-	over bool
-}
-
-// Response makes the farewell a ua.ClientUser.
-func (w *farewell) Response(s *ua.Shard, tx *ua.ClientTx, m *sip.Message) {
-	if m.StatusCode() >= 200 {
-		w.ClientDone(s, tx, nil)
-	}
-}
-
-// ClientDone makes the farewell a ua.ClientUser.
-func (w *farewell) ClientDone(*ua.Shard, *ua.ClientTx, error) {
-	if !w.over {
-		w.over = true
-		w.call.waiting--
-		w.call.finish()
-	}
 }

@@ -113,6 +113,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 			Closed:    g.closed,
 		},
 		AdmitMessage: g.admit,
+		Stray:        func(s *ua.Shard, p *transport.Packet) bool { return g.engine.Stray(s, p) },
 		Reconnect:    g.reconnect,
 	}
 	return g, nil

@@ -327,7 +327,7 @@ func (r *rig) ladders() {
 func (r *rig) kept() (calls, tags int) {
 	for i := range r.server.NumShards() {
 		r.server.Do(i, func(s *ua.Shard) {
-			c, t := r.engine.Kept(s)
+			c, t, _ := r.engine.Kept(s)
 			calls, tags = calls+c, tags+t
 		})
 	}
@@ -352,6 +352,15 @@ func (r *rig) empty() {
 	synctest.Wait()
 	if calls, tags := r.kept(); calls != 0 || tags != 0 {
 		r.Errorf("after 64*T1 %d calls and %d tags are left", calls, tags)
+	}
+	time.Sleep(lifetime) // for as long again an INVITE without a transaction may be answered
+	synctest.Wait()
+	for i := range r.server.NumShards() {
+		r.server.Do(i, func(s *ua.Shard) {
+			if _, _, n := r.engine.Kept(s); n != 0 {
+				r.Errorf("after 128*T1 %d INVITEs are left", n)
+			}
+		})
 	}
 	r.cdrs.closed(r.T)
 	r.unloaded()
