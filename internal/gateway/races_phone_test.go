@@ -127,9 +127,7 @@ func (r *rig) phone(name string, over transport.Transport, addr string, twice fu
 	if err := p.srv.Start(); err != nil {
 		r.Fatal(err)
 	}
-	if _, err := p.srv.Listen(transport.ListenConfig{Name: "own", Transport: over, Addr: p.addr}); err != nil {
-		r.Fatal(err)
-	}
+	p.listen()
 	flow, err := p.dial()
 	if err != nil {
 		r.Fatal(err)
@@ -191,6 +189,23 @@ func (p *phone) do(f func(s *ua.Shard)) { p.srv.Do(0, f) }
 func (p *phone) drop() {
 	for _, c := range p.srv.Endpoint().PeerConns("gateway") {
 		c.Close(errors.New("lost"))
+	}
+}
+
+// goDown drops every connection of the phone's and takes no new one for a time.
+// The phone itself can still connect.
+func (p *phone) goDown(span time.Duration) {
+	for _, l := range p.srv.Endpoint().Listeners() {
+		l.Close()
+	}
+	p.drop()
+	p.do(func(s *ua.Shard) { p.after(s, span, p.listen) })
+}
+
+// listen takes connections, or datagrams, at the phone's address.
+func (p *phone) listen() {
+	if _, err := p.srv.Listen(transport.ListenConfig{Name: "own", Transport: p.over, Addr: p.addr}); err != nil {
+		p.r.Error(err)
 	}
 }
 
