@@ -55,8 +55,8 @@ func (e *Engine) Stray(s *ua.Shard, p *transport.Packet) bool {
 	if err != nil {
 		return false
 	}
-	tag, c := string(from.Tag()), e.shards[s.Index()]
-	l, a := c.tags[tag], c.astray[tag]
+	tag, c := from.Tag(), e.shards[s.Index()]
+	l, a := c.tags[string(tag)], c.astray[string(tag)]
 	if a != nil {
 		l = a.leg
 	}
