@@ -70,7 +70,7 @@ func (c *Call) newTarget(s *ua.Shard, to *peer.Peer, flow ua.Flow, secure bool) 
 	}
 	cseq, _ := c.setup.invite.CSeq()
 	l.round = round{cseq.Seq, inviteCSeq}
-	l.hop = hop{peer: to.Name, callID: l.callID, sent: s.Now()}
+	l.hop = &hop{peer: to.Name, callID: l.callID, sent: s.Now()}
 	l.remember(l.localTag)
 	c.out = l
 	return l

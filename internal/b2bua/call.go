@@ -38,12 +38,12 @@ type Call struct {
 	gone    bool              // not counted any more
 	lingers time.Time         // until then a call that is over is kept for what comes late
 	timer   transaction.Timer // for that, and before for what is watched
-	watched watched           // once it was answered
-	facts   facts             // for its record
+	watched *watched          // once it was answered
+	facts   *facts            // for its record, until that is written and the call is shed
 }
 
 func (e *Engine) newCall(s *ua.Shard) *Call {
-	c := &Call{Number: e.numbers.Add(1), engine: e, calls: e.shards[s.Index()]}
+	c := &Call{Number: e.numbers.Add(1), engine: e, calls: e.shards[s.Index()], facts: &facts{}}
 	c.calls.shard = s
 	c.calls.all[c] = struct{}{}
 	e.live.Add(1)
@@ -89,9 +89,9 @@ func (c *Call) uncount() {
 	}
 }
 
-// finish lets go of a call that is over, once its last farewell is answered, no
-// 2xx can come any more and no subscription is left. Its tags are forgotten then:
-// until that, a BYE that crosses ours gets its 200.
+// finish lets go of a call that is over, once its last farewell is answered and no
+// subscription is left. Its tags are forgotten then: until that, a BYE that crosses
+// ours gets its 200. While a 2xx may still come, what that needs is kept.
 func (c *Call) finish() {
 	if c.state != over || c.waiting > 0 {
 		return
@@ -101,9 +101,6 @@ func (c *Call) finish() {
 		c.lingers = now.Add(c.late())
 	}
 	c.uncount()
-	if !c.setup.done() || c.owed > 0 {
-		return // a 2xx may still come, or come again
-	}
 	c.expire(now)
 	until := c.subscribed()
 	if until.Before(c.lingers) {
@@ -116,11 +113,29 @@ func (c *Call) finish() {
 		return
 	}
 	c.calls.shard.Stop(&c.timer)
-	delete(c.calls.all, c)
-	c.in.forget()
-	if c.out != nil {
-		c.out.forget()
+	c.shed()
+	if c.setup.done() && c.owed == 0 {
+		delete(c.calls.all, c)
+		if c.out != nil {
+			c.out.forget()
+		}
 	}
+}
+
+// shed drops what no late message needs. A 2xx of the target, for 64*T1, needs its
+// leg, and the ACK if it was one for the first time.
+func (c *Call) shed() {
+	c.in.forget()
+	c.in.forks, c.in.winner, c.in.first, c.in.hop = nil, nil, nil, nil
+	if c.out != nil {
+		c.out.hop = nil
+	}
+	for _, n := range c.answers {
+		n.near, n.server, n.ok = nil, nil, nil
+	}
+	c.facts, c.watched = nil, nil
+	u := c.setup
+	u.server, u.targets, u.spared, u.cause, u.held = nil, nil, nil, nil, nil
 }
 
 // late is for how long a message may come that was sent before the call was

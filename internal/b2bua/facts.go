@@ -46,6 +46,9 @@ type hop struct {
 
 // response takes note of a response to the leg's INVITE.
 func (h *hop) response(now time.Time, code int) {
+	if h == nil {
+		return // the record is closed
+	}
 	after := max(now.Sub(h.sent), 1) // 0 says that none came
 	switch {
 	case code == 100 && h.to100 == 0:
@@ -63,8 +66,8 @@ func (h *hop) response(now time.Time, code int) {
 // began opens the record of a call.
 func (c *Call) began(s *ua.Shard, inv Invite) {
 	m := inv.Packet.Msg
-	c.facts = facts{id: c.engine.ways.NewID(), began: inv.Packet.At, route: inv.Route, caller: callerOf(m), called: calledOf(m)}
-	c.in.hop = hop{peer: c.in.peer.Name, callID: c.in.callID, sent: inv.Packet.At}
+	c.facts = &facts{id: c.engine.ways.NewID(), began: inv.Packet.At, route: inv.Route, caller: callerOf(m), called: calledOf(m)}
+	c.in.hop = &hop{peer: c.in.peer.Name, callID: c.in.callID, sent: inv.Packet.At}
 	c.in.hop.on(c.calls, c.in.flow)
 	c.in.hop.response(s.Now(), 100) // which the transaction has sent
 	c.put()
@@ -93,7 +96,7 @@ func (c *Call) taken(s *ua.Shard, code int, done func(*ua.Shard)) {
 // the value of a Reason header, perhaps empty (RFC 3326), and why tells the same
 // to a person.
 func (c *Call) ended(by *Leg, status int, reason, why string) {
-	if c.facts.over {
+	if c.facts == nil || c.facts.over {
 		return
 	}
 	c.facts.over = true
@@ -132,7 +135,7 @@ func (c *Call) put() { c.engine.ways.CDR(c.row()) }
 
 // row makes the record of a call. It is valid until the shard makes another.
 func (c *Call) row() *store.CDR {
-	f, r := &c.facts, c.calls.blank()
+	f, r := c.facts, c.calls.blank()
 	r.ID, r.Call, r.State = f.id, c.Number, store.Opened
 	r.Caller, r.Called, r.Route = f.caller, f.called, f.route
 	r.Began, r.Answered = f.began, f.answered

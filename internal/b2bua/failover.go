@@ -128,7 +128,7 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 	u.attempt.quit = true
 	s.Stop(&u.attempt.timer)
 	l.hop.text = reason
-	c.facts.given = append(c.facts.given, l.hop)
+	c.facts.given = append(c.facts.given, *l.hop)
 	c.record(callflow.TargetFailed, l, cause.Code, reason)
 	c.engine.log.Warn("target failed", "call", c.Number, "peer", l.peer.Name, "status", cause.Code, "cause", reason)
 	l.forget()

@@ -32,7 +32,7 @@ type Leg struct {
 	first *dialog.Dialog // of a caller: what each of its dialogs begins as a copy of
 	uac   *dialog.UAC    // of a target: its INVITE, and the dialogs that it made
 
-	hop hop // for the call's record
+	hop *hop // for the call's record, until the call is shed
 }
 
 // fork is one dialog of a leg: a peer that forks makes several, and the caller

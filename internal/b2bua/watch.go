@@ -43,7 +43,8 @@ const (
 
 // watch begins to watch a call that was answered.
 func (c *Call) watch(s *ua.Shard) {
-	w := &c.watched
+	w := new(watched)
+	c.watched = w
 	for i, l := range [...]*Leg{c.in, c.out} {
 		if longest := l.peer.Limits.LongestCall.Duration; longest > 0 && (w.ends == 0 || longest < w.ends) {
 			w.ends = longest
@@ -168,7 +169,7 @@ func (q *question) over(s *ua.Shard, code int, err error) {
 // refreshed takes note of the 2xx to an INVITE or UPDATE inside the dialogs,
 // which says anew whether a session timer runs (RFC 4028 §7.2).
 func (c *Call) refreshed(method sip.Method, m *sip.Message) {
-	if method == sip.INVITE || method == sip.UPDATE {
+	if c.facts != nil && (method == sip.INVITE || method == sip.UPDATE) {
 		c.facts.timed = m.Has(sip.HdrSessionExpires)
 	}
 }

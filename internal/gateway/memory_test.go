@@ -137,11 +137,12 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// Budgets in bytes of heap for each call, both legs together, a third above what
-// was measured with 20,000. A goroutine alone would take 2 KiB at the least.
+// Budgets in bytes of heap for each call, both legs together, a fifth above what
+// was measured with 2,000. A goroutine alone would take 2 KiB at the least.
 const (
-	heldBudget  = 4000 // up for longer than 64*T1
-	overBudget  = 8000 // over within 64*T1, on UDP with all its transactions
+	heldBudget  = 3600 // up for longer than 64*T1
+	overBudget  = 6800 // over just now, on UDP with all its transactions
+	lateBudget  = 4000 // over within 64*T1, with what a late 2xx to its INVITE needs
 	afterBudget = 300  // over for longer
 )
 
@@ -217,6 +218,8 @@ func (r *rig) measure(tr transport.Transport) {
 		r.Fatalf("%d calls are up, %d ended, want %d", r.Calls(), office.done, n)
 	}
 	budget("that has just ended", empty, overBudget)
+	time.Sleep(6 * time.Second) // T4, and a little
+	budget("that has ended T4 ago", empty, lateBudget)
 	time.Sleep(time.Minute)
 	budget("that has ended", empty, afterBudget)
 }
