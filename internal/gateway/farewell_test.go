@@ -171,6 +171,36 @@ func TestRequestsFollowTheFirst(t *testing.T) {
 	})
 }
 
+// A request waits for a connection to the other side, which comes back by one of its
+// own meanwhile: it goes there at once, and before those that come after it.
+func TestRequestsThatWaitGoFirst(t *testing.T) {
+	set := setting{office: transport.TCP, targets: transport.TCP}
+	set.options = func(o *Options) { o.Network = slow{o.Network} }
+	run(t, set, func(r *rig) {
+		r.answered()
+		r.acme.HangUp()
+		synctest.Wait()
+		r.office.Send(r.office.InDialog(sip.INFO))
+		synctest.Wait()
+		r.acme.Dial(r.listener(transport.TCP))
+		r.acme.Send(r.acme.InDialog(sip.OPTIONS))
+		options := r.office.WantRequest(sip.OPTIONS)
+		r.office.Send(r.office.InDialog(sip.INFO))
+		for want := range 2 {
+			m := r.acme.WantRequest(sip.INFO)
+			if cseq, _ := m.CSeq(); cseq.Seq != uint32(want+2) {
+				r.Fatalf("got CSeq %d, want %d", cseq.Seq, want+2)
+			}
+			r.acme.Reply(m, 200)
+			r.office.Want(200)
+		}
+		r.office.Reply(options, 200)
+		r.acme.Want(200)
+		time.Sleep(5 * time.Second) // the connection that was being made comes up
+		r.hangUp(r.office, r.acme)
+	})
+}
+
 // A call keeps so many requests that cross and so many answered INVITEs, and no
 // more.
 func TestRequestsOfACallHaveAnEnd(t *testing.T) {
