@@ -55,7 +55,7 @@ func TestBaresip(t *testing.T) {
 					if slices.Contains(row.legs[:], "answerer") {
 						verdict = "tls on one hop"
 					}
-					lastRecord(t, p.dir).check(t, row.state, row.by, verdict, row.legs)
+					recordOf(t, p.dir, flow).check(t, row.state, row.by, verdict, row.legs)
 				})
 			}
 			wantNoCalls(t, p.admin)

@@ -39,7 +39,7 @@ routes:
 admin: {listen: "127.0.0.1:%[3]s"}
 data: ./data
 `, addr, freePort(t, "127.0.0.1"), admin, freePort(t, "127.0.0.1"))
-	gw := serve(t, dir, config, addr)
+	gw := serve(t, dir, config)
 	admin = net.JoinHostPort("127.0.0.1", admin)
 
 	for _, version := range []string{"1.2", "1.3"} {

@@ -25,8 +25,9 @@ type record struct {
 }
 
 type recordLeg struct {
-	Peer string `json:"peer"`
-	TLS  *struct {
+	Peer   string `json:"peer"`
+	CallID string `json:"call_id"`
+	TLS    *struct {
 		Version  string   `json:"version"`
 		Mutual   bool     `json:"mutual"`
 		Identity []string `json:"identity"`
@@ -46,18 +47,19 @@ func records(t *testing.T, dir string) (all []record) {
 	return all
 }
 
-// lastRecord returns the record of the latest call, once it is over.
-func lastRecord(t *testing.T, dir string) (last record) {
+// recordOf returns the record of the call that a flow shows, once it is over.
+func recordOf(t *testing.T, dir string, c call) (found record) {
 	t.Helper()
-	soon(t, "the latest call is recorded to its end", func() bool {
-		all := records(t, dir)
-		if len(all) == 0 {
-			return false
+	soon(t, "the call is recorded to its end", func() bool {
+		for _, r := range records(t, dir) {
+			if r.In.CallID == c.Legs[0].CallID {
+				found = r
+				return r.State != "open" && r.State != "answered"
+			}
 		}
-		last = all[len(all)-1]
-		return last.State != "open" && last.State != "answered"
+		return false
 	})
-	return last
+	return found
 }
 
 // check holds a record against the state of the call's flow, who ended the call, and the peers of both hops, of which those on TLS have shown

@@ -70,7 +70,7 @@ profiles:
   again: {down_for: 0s}
 admin: {listen: "%s"}
 data: ./data
-`, entry["udp"], entry["tcp"], entry["tls"], peers, to, s.admin), entry["tcp"])
+`, entry["udp"], entry["tcp"], entry["tls"], peers, to, s.admin))
 	return s
 }
 

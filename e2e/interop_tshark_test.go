@@ -229,7 +229,8 @@ func list(s string) []string {
 // tshark prints the fields of the frames that match the filter. What goes to the ports servers is SIP over TLS.
 func tshark(t *testing.T, capture, keys string, servers map[string]bool, filter string, fields ...string) [][]string {
 	t.Helper()
-	args := []string{"-n", "-r", capture, "-o", "tls.keylog_file:" + keys, "-Y", filter, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"}
+	// By content first: the system may have chosen a port that tshark takes for another protocol's.
+	args := []string{"-n", "-r", capture, "-o", "tcp.try_heuristic_first:TRUE", "-o", "tls.keylog_file:" + keys, "-Y", filter, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"}
 	for port := range servers {
 		args = append(args, "-d", "tcp.port=="+port+",tls", "-d", "tls.port=="+port+",sip")
 	}
