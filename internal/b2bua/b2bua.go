@@ -100,6 +100,9 @@ func New(ways Ways, log *slog.Logger, shards int) *Engine {
 	return e
 }
 
+// LastNumber is the greatest Number of a call so far.
+func (e *Engine) LastNumber() uint64 { return e.numbers.Load() }
+
 // Live returns how many calls there are. One whose last BYE is answered does
 // not count, though it is kept for messages that come late.
 func (e *Engine) Live() int { return int(e.live.Load()) }

@@ -125,6 +125,32 @@ type owing struct {
 	cause    error // of the last one
 }
 
+// What is owed is sent a few at a time, so that neither the shard is held nor the
+// connection's queue overflows.
+const (
+	settleAtOnce = 100
+	settleEvery  = 5 * time.Millisecond
+)
+
+// settle sends what is owed to a peer that can be reached again.
+func (o *owing) settle(s *ua.Shard) {
+	n := min(len(o.all), settleAtOnce)
+	some := o.all[:n:n]
+	o.all = o.all[n:]
+	o.calls.owed -= n
+	if len(o.all) == 0 {
+		delete(o.calls.owing, o.peer)
+		s.Stop(&o.timer)
+	} else {
+		o.interval = s.Server().Timers.T1
+		o.next = s.Now().Add(settleEvery)
+		o.wait(s)
+	}
+	for _, w := range some {
+		w.send(s)
+	}
+}
+
 // maxOwed is how many farewells a shard keeps for peers out of reach; what comes
 // then is given up at once.
 const maxOwed = 8192
@@ -212,14 +238,7 @@ func (o *owing) try(s *ua.Shard) {
 			o.wait(s)
 			return
 		}
-		all := o.all
-		o.all = nil
-		o.calls.owed -= len(all)
-		delete(o.calls.owing, o.peer)
-		s.Stop(&o.timer)
-		for _, w := range all {
-			w.send(s)
-		}
+		o.settle(s)
 	})
 	if o.trying {
 		o.wait(s) // for what is to be given up

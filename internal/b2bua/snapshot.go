@@ -39,24 +39,42 @@ func (l *Leg) info() LegInfo {
 	return LegInfo{Connection: k.id, Transport: k.transport, Remote: k.remote, CallID: l.callID}
 }
 
-// Snapshot returns the live calls of a shard, in no order.
-func (e *Engine) Snapshot(s *ua.Shard) []CallInfo {
-	var all []CallInfo
+// LiveCalls returns the live calls of a shard, in no order. Of each only the
+// Number may be read elsewhere.
+func (e *Engine) LiveCalls(s *ua.Shard) []*Call {
+	all := make([]*Call, 0, len(e.shards[s.Index()].all))
 	for c := range e.shards[s.Index()].all {
-		if c.gone || c.state == over || c.in == nil {
-			continue
+		if c.live() {
+			all = append(all, c)
 		}
-		info := CallInfo{
-			Number: c.Number, ID: c.facts.id, State: "trying", Since: c.facts.began, Caller: c.facts.caller, Called: c.facts.called,
-			From: c.in.peer.Name, Route: c.facts.route, In: c.in.info(), Out: c.out.info(),
-		}
-		if c.state == answered {
-			info.State, info.Answered = "answered", c.facts.answered
-		}
-		if c.out != nil {
-			info.To = c.out.peer.Name
-		}
-		all = append(all, info)
 	}
 	return all
+}
+
+func (c *Call) live() bool { return !c.gone && c.state != over && c.in != nil }
+
+// Snapshot returns what there is to see of calls, in their shard. Those that have
+// ended meanwhile are left out.
+func Snapshot(calls []*Call) []CallInfo {
+	all := make([]CallInfo, 0, len(calls))
+	for _, c := range calls {
+		if c.live() {
+			all = append(all, c.info())
+		}
+	}
+	return all
+}
+
+func (c *Call) info() CallInfo {
+	info := CallInfo{
+		Number: c.Number, ID: c.facts.id, State: "trying", Since: c.facts.began, Caller: c.facts.caller, Called: c.facts.called,
+		From: c.in.peer.Name, Route: c.facts.route, In: c.in.info(), Out: c.out.info(),
+	}
+	if c.state == answered {
+		info.State, info.Answered = "answered", c.facts.answered
+	}
+	if c.out != nil {
+		info.To = c.out.peer.Name
+	}
+	return info
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,6 +54,41 @@ func TestByesAreOwedToAPeerThatIsDown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is owed leaves a few at a time when the peer is back.
+func TestWhatIsOwedLeavesInTurns(t *testing.T) {
+	const calls = 250
+	boxes(t, 1, func(r *rig, office, acme *box) {
+		ours, theirs := talk(office, acme, calls)
+		acme.deaf()
+		acme.net.lose((*memnet.Conn).Reset)
+		synctest.Wait()
+		for _, call := range ours {
+			if err := call.Bye(r.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		acme.listen(acme.conf)
+		var steps []int
+		for range 1000 {
+			ended := 0
+			for _, call := range theirs {
+				if call.Context().Err() != nil {
+					ended++
+				}
+			}
+			if len(steps) == 0 || ended != steps[len(steps)-1] {
+				steps = append(steps, ended)
+			}
+			time.Sleep(5 * time.Millisecond)
+			synctest.Wait()
+		}
+		if !slices.Equal(steps, []int{0, 100, 200, 250}) {
+			t.Errorf("the numbers of BYEs that arrived are %v", steps)
+		}
+	})
 }
 
 // What cannot be sent within 64*T1 is given up, and the flow says why.

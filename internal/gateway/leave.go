@@ -54,10 +54,7 @@ var errLetGo = errors.New("the configuration would refuse it, and no call needs 
 // afterCalls does something when every call of now is over, unless the gateway
 // stops first: that closes everything.
 func (g *Gateway) afterCalls(then func()) {
-	var last uint64
-	for _, c := range g.CallInfo() {
-		last = max(last, c.Number)
-	}
+	last := g.engine.LastNumber()
 	g.work.Go(func() {
 		tick := time.NewTicker(leaveEvery)
 		defer tick.Stop()
@@ -78,5 +75,10 @@ func (g *Gateway) afterCalls(then func()) {
 // anyCallUpTo says whether a call lives that began no later than the one with a
 // number.
 func (g *Gateway) anyCallUpTo(number uint64) bool {
-	return slices.ContainsFunc(g.CallInfo(), func(c b2bua.CallInfo) bool { return c.Number <= number })
+	for i := range g.server.NumShards() {
+		if slices.ContainsFunc(g.liveCalls(i), func(c *b2bua.Call) bool { return c.Number <= number }) {
+			return true
+		}
+	}
+	return false
 }

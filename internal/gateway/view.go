@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"iter"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,14 +32,24 @@ func (g *Gateway) Peers() []*peer.Peer { return g.snapshot.Load().peers.All() }
 // Conns are the live streams, in no order.
 func (g *Gateway) Conns() iter.Seq[*transport.Conn] { return g.server.Endpoint().Conns() }
 
-// CallInfo returns the live calls, in no order. It asks one shard after the
-// other, and none of them is held for longer than it takes to copy its own.
+// copyAtOnce is for how many calls a shard is held while they are copied.
+const copyAtOnce = 200
+
+// CallInfo returns the live calls, in no order. Each shard copies its own a few at
+// a time.
 func (g *Gateway) CallInfo() []b2bua.CallInfo {
 	var all []b2bua.CallInfo
 	for i := range g.server.NumShards() {
-		g.server.Do(i, func(s *ua.Shard) { all = append(all, g.engine.Snapshot(s)...) })
+		for some := range slices.Chunk(g.liveCalls(i), copyAtOnce) {
+			g.server.Do(i, func(*ua.Shard) { all = append(all, b2bua.Snapshot(some)...) })
+		}
 	}
 	return all
+}
+
+func (g *Gateway) liveCalls(shard int) (calls []*b2bua.Call) {
+	g.server.Do(shard, func(s *ua.Shard) { calls = g.engine.LiveCalls(s) })
+	return calls
 }
 
 // Advertised returns what a listener tells others to reach it at.
