@@ -50,6 +50,7 @@ type Options struct {
 type Gateway struct {
 	log       *slog.Logger
 	options   Options
+	first     *config.Config // that the gateway started with
 	snapshot  atomic.Pointer[snapshot]
 	server    *ua.Server
 	engine    *b2bua.Engine
@@ -95,6 +96,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
+	g.first = cfg
 	g.snapshot.Store(snap)
 	g.server = &ua.Server{
 		ShardHandler: g,

@@ -101,11 +101,11 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	sockets.commit()
 	follow(true)
 	g.review(before, next)
-	return g.note(restartOnly(before.config, cfg), nil)
+	return g.note(restartOnly(g.first, cfg), nil)
 }
 
-// restartOnly says what differs and stays as it was until the gateway starts
-// again.
+// restartOnly says what differs from the configuration that the gateway started
+// with, and stays as it was there until it starts again.
 func restartOnly(running, cfg *config.Config) []string {
 	var notes []string
 	for _, k := range []struct {

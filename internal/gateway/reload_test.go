@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -372,6 +373,13 @@ func TestReloadSaysWhatNeedsARestart(t *testing.T) {
 		got := r.Reload()
 		if len(got.Problems) > 0 || len(got.Notes) != 1 || !strings.HasPrefix(got.Notes[0], "data is still "+r.dir+"/data: ") {
 			r.Errorf("got %+v", got)
+		}
+		if again := r.Reload(); !slices.Equal(again.Notes, got.Notes) {
+			r.Errorf("the next reload says %q", again.Notes)
+		}
+		r.rewrite()
+		if back := r.Reload(); len(back.Notes) != 0 {
+			r.Errorf("as it was at the start, and yet %q", back.Notes)
 		}
 	})
 }
