@@ -38,7 +38,7 @@ func (a *attempt) begin(s *ua.Shard) {
 	a.timer.Owner = a
 	a.timer.Fire = func(owner any, _ time.Time) { owner.(*attempt).expire() }
 	s.Schedule(&a.timer, min(a.to.ResponseTimeout, a.to.AnswerTimeout))
-	a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, err error) {
+	a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
 		switch {
 		case a.quit || a.setup.final:
 		case err != nil:
@@ -171,7 +171,7 @@ func (a *attempt) cutOff(s *ua.Shard, err error) {
 // reconnect sends the INVITE once more, on a new connection.
 func (a *attempt) reconnect(s *ua.Shard) {
 	a.again = true
-	a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, err error) {
+	a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
 		switch {
 		case a.quit || a.setup.final || a.leg.winner != nil: // cancelled meanwhile, and the CANCEL finds its own way, or answered
 		case err != nil:

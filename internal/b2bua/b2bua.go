@@ -36,7 +36,7 @@ var ErrBusy = errors.New("too many connections are being made at once")
 type Ways interface {
 	// Connect finds or dials a connection to a peer, under the peer's policy.
 	// done is called in the shard, perhaps before Connect returns.
-	Connect(s *ua.Shard, p *peer.Peer, done func(*ua.Shard, ua.Flow, error))
+	Connect(s *ua.Shard, p *peer.Peer, done peer.Connected)
 	// From says whether a packet came from a peer, as the peer was configured
 	// when the call began.
 	From(p *peer.Peer, packet *transport.Packet) bool
@@ -45,7 +45,7 @@ type Ways interface {
 	Owns(p *peer.Peer, addr netip.AddrPort, listener string) bool
 	// Place returns our address towards a peer. c is the connection that its
 	// leg lives on.
-	Place(p *peer.Peer, c *transport.Conn) Place
+	Place(p *peer.Peer, c *transport.Conn) peer.Place
 	// Record keeps an event of a call for its flow.
 	Record(kind callflow.Kind, call callflow.Call, reason string)
 

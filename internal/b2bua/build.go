@@ -140,10 +140,10 @@ func (a *attempt) invite(m *sip.Message) []byte {
 	l := a.leg
 	b := newBuilder(len(m.Bytes()) + 512)
 	b.Request(sip.INVITE, []byte(l.uac.RequestURI))
-	l.place.via(&b, a.branch)
+	l.place.Via(&b, a.branch)
 	b.HeaderInt("Max-Forwards", int64(a.setup.hops))
 	l.identify(&b)
-	l.place.contact(&b, l.secure)
+	l.place.Contact(&b, l.secure)
 	copyAcross(&b, m, l.place)
 	return b.Finish(m.Body())
 }
@@ -169,11 +169,11 @@ func (f *fork) request(s *ua.Shard, d draft) (b, branch []byte) {
 	w := newBuilder(size)
 	f.dialog.Start(&w, d.method)
 	branch = s.NewBranch()
-	l.place.via(&w, branch)
+	l.place.Via(&w, branch)
 	w.HeaderInt("Max-Forwards", int64(hopsOf(d.across)))
 	f.dialog.Headers(&w, d.method, d.seq)
 	if dialog.Refreshes(d.method) {
-		l.place.contact(&w, l.secure)
+		l.place.Contact(&w, l.secure)
 	}
 	w.Raw(d.fields)
 	if d.across == nil {
@@ -203,7 +203,7 @@ func (l *Leg) dialogHeaders(b *sip.Builder, req *sip.Message) {
 			b.HeaderBytes("Record-Route", f.Value)
 		}
 	}
-	l.place.contact(b, l.secure)
+	l.place.Contact(b, l.secure)
 }
 
 // counterpart returns the dialog on the caller's leg that a target's new dialog

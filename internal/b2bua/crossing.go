@@ -225,7 +225,7 @@ func (x *exchange) pass(s *ua.Shard, m *sip.Message) {
 	var b sip.Builder
 	x.server.Response(&b, code, reason, nil, roomFor(m))
 	if dialog.Refreshes(x.method) && code < 300 {
-		l.place.contact(&b, l.secure)
+		l.place.Contact(&b, l.secure)
 	}
 	copyAcross(&b, m, l.place)
 	out := b.Finish(m.Body())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 )
 
@@ -38,7 +39,7 @@ var stays = func() (t [256]bool) {
 
 // copyAcross writes the headers of m that cross to the other leg, all but
 // those of a known header that is written in another way.
-func copyAcross(b *sip.Builder, m *sip.Message, place Place, but ...sip.HeaderID) {
+func copyAcross(b *sip.Builder, m *sip.Message, place peer.Place, but ...sip.HeaderID) {
 	for f := range m.Fields() {
 		if !stays[f.ID] && (f.ID == sip.HdrOther || !slices.Contains(but, f.ID)) {
 			b.Field(f)
@@ -51,7 +52,7 @@ func copyAcross(b *sip.Builder, m *sip.Message, place Place, but ...sip.HeaderID
 
 // warning passes the code and the text of a Warning and puts our name where
 // the other side's stood (RFC 3261 §20.43).
-func warning(b *sip.Builder, value []byte, place Place) {
+func warning(b *sip.Builder, value []byte, place peer.Place) {
 	code, rest, ok := bytes.Cut(value, []byte(" "))
 	_, text, ok2 := bytes.Cut(bytes.TrimLeft(rest, " "), []byte(" "))
 	if ok && ok2 {

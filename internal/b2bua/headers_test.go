@@ -6,11 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
 
-var here = Place{Host: "gw.example", HostPort: "gw.example:5061", Transport: transport.TLS}
+var here = peer.Place{Host: "gw.example", HostPort: "gw.example:5061", Transport: transport.TLS}
 
 // across returns the header lines of m that cross.
 func across(t testing.TB, lines ...string) string {
@@ -77,35 +78,6 @@ func TestWarningsCrossUnderOurName(t *testing.T) {
 		}
 		if got := across(t, "Warning: "+test.in); got != want.String() {
 			t.Errorf("%s\ngot  %q\nwant %q", test.in, got, want.String())
-		}
-	}
-}
-
-func TestPlace(t *testing.T) {
-	for _, test := range []struct {
-		over   transport.Transport
-		secure bool
-		want   string
-	}{
-		{transport.UDP, false, "<sip:gw.example:5061>"},
-		{transport.TCP, false, "<sip:gw.example:5061;transport=tcp>"},
-		{transport.TLS, false, "<sip:gw.example:5061;transport=tls>"},
-		{transport.TLS, true, "<sips:gw.example:5061>"},
-	} {
-		p := Place{HostPort: here.HostPort, Transport: test.over}
-		b := newBuilder(100)
-		p.contact(&b, test.secure)
-		if got, _, _ := strings.Cut(string(b.Finish(nil)), "\r\n"); got != "Contact: "+test.want {
-			t.Errorf("%v: got %s, want %s", test.over, got, test.want)
-		}
-		b = newBuilder(100)
-		p.via(&b, []byte("z9hG4bK1"))
-		want := "Via: SIP/2.0/" + test.over.Via() + " gw.example:5061;branch=z9hG4bK1\r\n"
-		if test.over == transport.UDP {
-			want = strings.Replace(want, ";", ";rport;", 1) // RFC 3581 §3
-		}
-		if got, _, _ := bytes.Cut(b.Finish(nil), []byte("Content-Length")); string(got) != want {
-			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -18,7 +18,7 @@ type Leg struct {
 	peer   *peer.Peer
 	out    bool // we called the peer
 	secure bool // sips:
-	place  Place
+	place  peer.Place
 	flow   ua.Flow // the connection that the dialogs live on
 
 	waiting []func(*ua.Shard, ua.Flow, error) // for the connection that is being made
@@ -169,7 +169,7 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 	if l.waiting = append(l.waiting, done); len(l.waiting) > 1 {
 		return
 	}
-	l.call.engine.ways.Connect(s, l.peer, func(s *ua.Shard, flow ua.Flow, err error) {
+	l.call.engine.ways.Connect(s, l.peer, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
 		if err != nil {
 			if conn := s.Server().Instead(old); conn != nil {
 				flow, err = ua.Flow{Conn: conn}, nil

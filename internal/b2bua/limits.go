@@ -44,7 +44,7 @@ func (e *Engine) welcome(s *ua.Shard, inv Invite) *sip.StatusError {
 
 // above is the refusal of a call above a limit of a peer. The caller hears in a
 // Warning what is the matter (RFC 3261 §20.43), and no name or number.
-func above(p *peer.Peer, place Place, warning string, why error) *sip.StatusError {
+func above(p *peer.Peer, place peer.Place, warning string, why error) *sip.StatusError {
 	code := int(p.Limits.RefuseWith)
 	if code == 0 {
 		code = int(config.RefuseUnavailable)

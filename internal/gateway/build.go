@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/route"
@@ -18,7 +17,7 @@ type snapshot struct {
 	routes *route.Table
 	trust  *trust.Set
 	admin  Admin
-	places map[string]b2bua.Place // by listener, also of those that a reload closed; nil until they are open
+	places map[string]peer.Place // by listener, also of those that a reload closed; nil until they are open
 	former []former
 }
 

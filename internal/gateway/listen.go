@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
 
@@ -110,8 +110,8 @@ func (c *change) undo() {
 
 // places are what listeners advertise once the change is made. Those that are
 // gone keep theirs, for the connections that still live.
-func (c *change) places() map[string]b2bua.Place {
-	places := make(map[string]b2bua.Place)
+func (c *change) places() map[string]peer.Place {
+	places := make(map[string]peer.Place)
 	if before := c.g.snapshot.Load(); before != nil {
 		maps.Copy(places, before.places)
 	}
@@ -169,7 +169,7 @@ func (snap *snapshot) listener(name string) *config.Listener {
 
 // placeOf is what a listener advertises, with the real port where the file
 // leaves it to the system.
-func placeOf(l *config.Listener, addr netip.AddrPort) b2bua.Place {
+func placeOf(l *config.Listener, addr netip.AddrPort) peer.Place {
 	at := l.Advertised()
 	if at.Port == 0 {
 		at.Port = addr.Port()
@@ -178,5 +178,5 @@ func placeOf(l *config.Listener, addr netip.AddrPort) b2bua.Place {
 	if a, err := netip.ParseAddr(host); err == nil && a.Is6() {
 		host = "[" + host + "]"
 	}
-	return b2bua.Place{Host: host, HostPort: net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port)))}
+	return peer.Place{Host: host, HostPort: net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port)))}
 }

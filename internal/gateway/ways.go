@@ -15,7 +15,7 @@ import (
 // Connect makes the gateway a b2bua.Ways: it finds or dials a connection to a
 // peer at its configured address and under its policy. A peer whose address is
 // known and whose connection is there costs no goroutine.
-func (g *Gateway) Connect(s *ua.Shard, p *peer.Peer, done func(*ua.Shard, ua.Flow, error)) {
+func (g *Gateway) Connect(s *ua.Shard, p *peer.Peer, done peer.Connected) {
 	port := p.URI.Port
 	if port == 0 {
 		port = p.Transport.DefaultPort()
@@ -24,20 +24,20 @@ func (g *Gateway) Connect(s *ua.Shard, p *peer.Peer, done func(*ua.Shard, ua.Flo
 		cfg := g.dialConfig(p, to)
 		if !p.Transport.Reliable() { // a socket that is open already
 			c, err := g.server.Endpoint().Dial(context.Background(), cfg)
-			done(s, ua.Flow{Conn: c, Addr: to}, err)
+			done(s, ua.Flow{Conn: c, Addr: to}, nil, err)
 			return
 		}
 		if c := g.server.Endpoint().Lookup(cfg.Key); c != nil {
-			done(s, ua.Flow{Conn: c, Addr: to}, nil)
+			done(s, ua.Flow{Conn: c, Addr: to}, nil, nil)
 			return
 		}
 	}
 	started := s.Go(func() func(*ua.Shard) {
 		flow, err := g.dial(p, port)
-		return func(s *ua.Shard) { done(s, flow, err) }
+		return func(s *ua.Shard) { done(s, flow, nil, err) }
 	})
 	if !started {
-		done(s, ua.Flow{}, fmt.Errorf("peer %s: %w", p.Name, b2bua.ErrBusy))
+		done(s, ua.Flow{}, nil, fmt.Errorf("peer %s: %w", p.Name, b2bua.ErrBusy))
 	}
 }
 
@@ -86,7 +86,7 @@ func (g *Gateway) reconnect(s *ua.Shard, name string, deliver func(*ua.Shard, *t
 		deliver(s, nil)
 		return
 	}
-	g.Connect(s, p, func(s *ua.Shard, flow ua.Flow, err error) {
+	g.Connect(s, p, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
 		if err != nil {
 			g.log.Warn("response lost: its connection has gone and the peer cannot be reached", "peer", name, "cause", err)
 			flow.Conn = nil
@@ -98,12 +98,12 @@ func (g *Gateway) reconnect(s *ua.Shard, name string, deliver func(*ua.Shard, *t
 // Place makes the gateway a b2bua.Ways: the advertised address of the listener
 // that a peer called in on, or for a connection of ours that of the listener
 // which the peer's requests carry.
-func (g *Gateway) Place(p *peer.Peer, c *transport.Conn) b2bua.Place {
+func (g *Gateway) Place(p *peer.Peer, c *transport.Conn) peer.Place {
 	name := p.Listener
 	if c != nil && c.Info().Listener != "" {
 		name = c.Info().Listener
 	}
-	place := b2bua.Place{Transport: p.Transport}
+	place := peer.Place{Transport: p.Transport}
 	if c != nil {
 		place.Transport = c.Transport()
 	}

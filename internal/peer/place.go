@@ -1,4 +1,4 @@
-package b2bua
+package peer
 
 import (
 	"github.com/sallyport-sip/sallyport/sip"
@@ -13,9 +13,9 @@ type Place struct {
 	Transport transport.Transport
 }
 
-// via writes our Via with a branch; on UDP we ask for the response to come back
+// Via writes our Via with a branch; on UDP we ask for the response to come back
 // to the port that we send from (RFC 3581 §3).
-func (p Place) via(b *sip.Builder, branch []byte) {
+func (p Place) Via(b *sip.Builder, branch []byte) {
 	rport := ""
 	if p.Transport == transport.UDP {
 		rport = ";rport"
@@ -23,10 +23,10 @@ func (p Place) via(b *sip.Builder, branch []byte) {
 	b.Header("Via", "SIP/2.0/", p.Transport.Via(), " ", p.HostPort, rport, ";branch=", string(branch))
 }
 
-// contact writes our Contact. It has the scheme of the dialog (RFC 3261
+// Contact writes our Contact. It has the scheme of the dialog (RFC 3261
 // §12.1.1); over TCP and TLS a sip URI names the transport, because without it
 // the URI would mean UDP.
-func (p Place) contact(b *sip.Builder, secure bool) {
+func (p Place) Contact(b *sip.Builder, secure bool) {
 	switch {
 	case secure:
 		b.Header("Contact", "<sips:", p.HostPort, ">")
