@@ -28,7 +28,7 @@ sip/ua sip/siptest
 internal/config internal/callflow internal/metrics internal/tlswire
 internal/store internal/trust internal/guard internal/callflow/export internal/media internal/capture
 internal/peer internal/recorder internal/preset
-internal/registrar internal/route
+internal/registrar internal/route internal/cross
 internal/b2bua internal/relay internal/load
 internal/gateway
 internal/api

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
 	"github.com/sallyport-sip/sallyport/sip/ua"
@@ -168,7 +169,7 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	var b sip.Builder
 	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(f.joined.dialog.ID.LocalTag), roomFor(m))
 	c.in.dialogHeaders(&b, u.invite)
-	copyAcross(&b, m, c.in.place)
+	cross.Headers(&b, m, c.in.place)
 	n.ok = b.Finish(m.Body())
 	f.joined.responded(sip.INVITE, m)
 	u.hold(s, n, m)

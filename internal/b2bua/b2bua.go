@@ -15,7 +15,6 @@
 package b2bua
 
 import (
-	"errors"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -27,10 +26,6 @@ import (
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
-
-// ErrBusy is in the error of Ways.Connect when the gateway itself has too much
-// to do, which says nothing about the peer.
-var ErrBusy = errors.New("too many connections are being made at once")
 
 // Ways are what an Engine needs of its surroundings.
 type Ways interface {

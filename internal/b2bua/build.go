@@ -2,12 +2,11 @@ package b2bua
 
 import (
 	"errors"
-	"net/netip"
 
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
-	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
@@ -63,9 +62,9 @@ func (c *Call) newTarget(s *ua.Shard, to *peer.Peer, flow ua.Flow, secure bool) 
 	ruri, _ := sip.ParseURI(c.setup.invite.RequestURI())
 	l.uac = &dialog.UAC{
 		CallID: l.callID, LocalTag: l.localTag, Seq: inviteCSeq,
-		RequestURI: l.targetURI(ruri.User),
-		Local:      l.from(c.setup.invite),
-		Remote:     dialog.Party{URI: uriText(l.secure, ruri.User, host(to.URI.Host))},
+		RequestURI: cross.Target(to, l.secure, ruri.User),
+		Local:      cross.From(c.setup.invite, l.place, l.secure),
+		Remote:     dialog.Party{URI: cross.URI(l.secure, ruri.User, cross.Host(to.URI.Host))},
 		Secure:     l.secure,
 	}
 	cseq, _ := c.setup.invite.CSeq()
@@ -74,52 +73,6 @@ func (c *Call) newTarget(s *ua.Shard, to *peer.Peer, flow ua.Flow, secure bool) 
 	l.remember(l.localTag)
 	c.out = l
 	return l
-}
-
-// targetURI is the Request-URI towards a peer: the user of the caller's, at the
-// peer's configured address.
-func (l *Leg) targetURI(user []byte) string {
-	uri := uriText(l.secure, user, l.peer.URI.HostPort().String())
-	if l.peer.Transport != transport.UDP && !l.secure {
-		uri += ";transport=" + l.peer.Transport.String()
-	}
-	return uri
-}
-
-// from is our From towards a peer. An anonymous caller stays anonymous
-// (RFC 3323 §4.1.1.3).
-func (l *Leg) from(invite *sip.Message) dialog.Party {
-	from, _ := invite.From()
-	uri, _ := from.URI()
-	at := l.place.Host
-	if string(uri.Host) == "anonymous.invalid" {
-		at = "anonymous.invalid"
-	}
-	user := uri.User
-	if !uri.SIP() && !uri.Is("tel") {
-		user = nil
-	}
-	return dialog.Party{Display: string(from.Display), URI: uriText(l.secure, user, at)}
-}
-
-// uriText writes a SIP or SIPS URI.
-func uriText(secure bool, user []byte, hostPort string) string {
-	scheme, at := "sip:", ""
-	if secure {
-		scheme = "sips:"
-	}
-	if len(user) > 0 {
-		at = "@"
-	}
-	return scheme + string(user) + at + hostPort
-}
-
-// host puts an IPv6 address into brackets, as a URI has it.
-func host(h string) string {
-	if a, err := netip.ParseAddr(h); err == nil && a.Is6() {
-		return "[" + h + "]"
-	}
-	return h
 }
 
 // identify writes From, To, Call-ID and CSeq of the INVITE that opens a leg.
@@ -144,7 +97,7 @@ func (a *attempt) invite(m *sip.Message) []byte {
 	b.HeaderInt("Max-Forwards", int64(a.setup.hops))
 	l.identify(&b)
 	l.place.Contact(&b, l.secure)
-	copyAcross(&b, m, l.place)
+	cross.Headers(&b, m, l.place)
 	return b.Finish(m.Body())
 }
 
@@ -179,7 +132,7 @@ func (f *fork) request(s *ua.Shard, d draft) (b, branch []byte) {
 	if d.across == nil {
 		return w.Finish(nil), branch
 	}
-	copyAcross(&w, d.across, l.place, d.but)
+	cross.Headers(&w, d.across, l.place, d.but)
 	return w.Finish(d.across.Body()), branch
 }
 

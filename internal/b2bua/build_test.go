@@ -5,11 +5,14 @@ import (
 	"testing"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
+
+var here = peer.Place{Host: "gw.example", HostPort: "gw.example:5061", Transport: transport.TLS}
 
 const incoming = "INVITE sip:+4930123@gw.example SIP/2.0\r\n" +
 	"Via: SIP/2.0/TLS 192.0.2.10:5061;branch=z9hG4bK776asdhds;rport\r\n" +
@@ -36,8 +39,8 @@ func outgoing(t testing.TB) (*attempt, *sip.Message) {
 	l := &Leg{peer: p, out: true, place: here, callID: "0123456789abcdef", localTag: "fedcba98"}
 	user := []byte("+4930123")
 	l.uac = &dialog.UAC{
-		CallID: l.callID, LocalTag: l.localTag, Seq: inviteCSeq, RequestURI: l.targetURI(user),
-		Local: l.from(m), Remote: dialog.Party{URI: uriText(false, user, host(p.URI.Host))},
+		CallID: l.callID, LocalTag: l.localTag, Seq: inviteCSeq, RequestURI: cross.Target(p, false, user),
+		Local: cross.From(m, here, false), Remote: dialog.Party{URI: cross.URI(false, user, cross.Host(p.URI.Host))},
 	}
 	return &attempt{setup: &setup{hops: 69}, leg: l, branch: []byte("z9hG4bKsp00ff")}, m
 }
@@ -62,28 +65,6 @@ func TestOutgoingInvite(t *testing.T) {
 	}, "\r\n")
 	if got := string(a.invite(m)); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
-	}
-}
-
-// A From whose URI is neither SIP nor a number names nobody whom the target
-// could call back.
-func TestFromOfAnotherScheme(t *testing.T) {
-	for from, want := range map[string]string{
-		"<tel:+4930555>":             "sip:+4930555@gw.example",
-		"<sips:bob@x>":               "sip:bob@gw.example",
-		"<im:bob@x>":                 "sip:gw.example",
-		"<sip:x>":                    "sip:gw.example",
-		"<sip:a@anonymous.invalid>":  "sip:a@anonymous.invalid",
-		"<sip:bob:secret@x;user=ip>": "sip:bob@gw.example",
-	} {
-		m, err := sip.Parse([]byte("INVITE sip:x SIP/2.0\r\nFrom: " + from + ";tag=1\r\n\r\n"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		l := &Leg{place: here}
-		if got := l.from(m).URI; got != want {
-			t.Errorf("%s: got %s, want %s", from, got, want)
-		}
 	}
 }
 

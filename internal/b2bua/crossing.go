@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
@@ -111,7 +112,7 @@ const (
 // busy refuses a request when too many others cross.
 func (c *Call) busy(method sip.Method) *sip.StatusError {
 	if len(c.passing) >= maxPassing || method == sip.INVITE && len(c.answers) >= maxAnswers {
-		return later()
+		return cross.Later()
 	}
 	return nil
 }
@@ -227,7 +228,7 @@ func (x *exchange) pass(s *ua.Shard, m *sip.Message) {
 	if dialog.Refreshes(x.method) && code < 300 {
 		l.place.Contact(&b, l.secure)
 	}
-	copyAcross(&b, m, l.place)
+	cross.Headers(&b, m, l.place)
 	out := b.Finish(m.Body())
 	if x.method == sip.INVITE && code >= 200 && code < 300 {
 		x.close()

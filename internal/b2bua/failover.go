@@ -1,17 +1,14 @@
 package b2bua
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
-	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
@@ -33,9 +30,6 @@ import (
 
 // passesOn says whether a response to the INVITE is worth another target.
 func passesOn(code int) bool { return code == 503 || code == 408 || code == 504 }
-
-// maxRetryAfter is how long a target may have us wait.
-const maxRetryAfter = 10 * time.Minute
 
 // tryNext reaches for the next target, or tells the caller why there is none.
 func (u *setup) tryNext(s *ua.Shard) {
@@ -146,7 +140,7 @@ func (a *attempt) unreachable(s *ua.Shard, err error) {
 	if a.leg == nil {
 		a.leg = a.setup.call.newTarget(s, a.to, ua.Flow{}, a.setup.secure)
 	}
-	if !ours(err) {
+	if !cross.Ours(err) {
 		a.down(s, s.Now().Add(a.to.DownFor), err.Error())
 	}
 	if a.rang { // it may do so still
@@ -154,11 +148,6 @@ func (a *attempt) unreachable(s *ua.Shard, err error) {
 		a.sendCancel(s)
 	}
 	a.setup.lost(s, a.leg, &sip.StatusError{Code: 503, Err: err})
-}
-
-// ours says whether an error of the transport says nothing about the target.
-func ours(err error) bool {
-	return errors.Is(err, ErrBusy) || errors.Is(err, transport.ErrTooLarge) || errors.Is(err, transport.ErrShutdown)
 }
 
 // silent gives up a target of which nothing was heard. No CANCEL may go before
@@ -181,25 +170,14 @@ func (a *attempt) unanswered(s *ua.Shard, err error) {
 }
 
 // busy takes note of a 503: the target is not asked for as long as it says
-// (RFC 3261 §20.33), at most maxRetryAfter; else for its profile's down_for.
+// (RFC 3261 §20.33), at most cross.MaxRetryAfter; else for its profile's down_for.
 func (a *attempt) busy(s *ua.Shard, m *sip.Message) {
 	span, why := a.to.DownFor, "answered 503 "+string(m.Reason())
-	if after, ok := retryAfter(m); ok {
-		span = min(after, maxRetryAfter)
+	if after, ok := cross.RetryAfter(m); ok {
+		span = min(after, cross.MaxRetryAfter)
 		why += fmt.Sprintf(", retry after %v", after)
 	}
 	a.down(s, s.Now().Add(span), why)
-}
-
-// retryAfter reads a Retry-After: seconds, then perhaps a comment and parameters
-// (RFC 3261 §20.33).
-func retryAfter(m *sip.Message) (time.Duration, bool) {
-	value := bytes.TrimSpace(m.First(sip.HdrRetryAfter))
-	if i := bytes.IndexAny(value, " \t(;"); i >= 0 {
-		value = value[:i]
-	}
-	n, err := strconv.ParseUint(string(value), 10, 32)
-	return time.Duration(n) * time.Second, err == nil
 }
 
 // down notes that the target is not to be asked for a time.

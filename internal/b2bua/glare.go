@@ -2,10 +2,9 @@ package b2bua
 
 import (
 	"bytes"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/sip"
 )
 
@@ -32,7 +31,7 @@ func (c *Call) glare(f *fork, m *sip.Message) *sip.StatusError {
 		// the new UPDATE, and MUST include a Retry-After header field" (RFC 3311 §5.2).
 		for _, x := range c.passing {
 			if x.method == sip.UPDATE && x.near == f {
-				return later()
+				return cross.Later()
 			}
 		}
 		if describes(m) {
@@ -51,11 +50,11 @@ func (c *Call) glare(f *fork, m *sip.Message) *sip.StatusError {
 // was answered and has no ACK yet.
 func (c *Call) inviting(f *fork) *sip.StatusError {
 	if c.state == trying && f.leg == c.in {
-		return later()
+		return cross.Later()
 	}
 	for _, x := range c.passing {
 		if x.method == sip.INVITE && x.near == f {
-			return later()
+			return cross.Later()
 		} else if x.method == sip.INVITE {
 			return pending()
 		}
@@ -73,16 +72,12 @@ func (f *fork) offers() *sip.StatusError {
 	case f.joined.offering:
 		return pending()
 	case f.offering:
-		return later()
+		return cross.Later()
 	}
 	return nil
 }
 
 func pending() *sip.StatusError { return &sip.StatusError{Code: 491} }
-
-func later() *sip.StatusError {
-	return &sip.StatusError{Code: 500, Header: fmt.Sprintf("Retry-After: %d", rand.IntN(11))}
-}
 
 // Whose offer waits for its answer is noted at each message that crosses, by the
 // pairs of RFC 3262 §5, RFC 3311 §5 and RFC 3261 §13.2.1: INVITE and its first

@@ -3,7 +3,7 @@ package b2bua
 import (
 	"fmt"
 
-	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/ua"
@@ -19,10 +19,10 @@ func (u *setup) admit(s *ua.Shard, p *peer.Peer) bool {
 		u.call.facts.loaded = p
 		return true
 	case peer.TooMany:
-		u.cause = above(p, u.call.in.place, "no target has room for another call",
+		u.cause = cross.Above(p, u.call.in.place, "no target has room for another call",
 			fmt.Errorf("peer %s: its limit calls_out, %d, is reached", p.Name, lim.CallsOut))
 	case peer.TooFast:
-		u.cause = above(p, u.call.in.place, "no target takes more calls in this second",
+		u.cause = cross.Above(p, u.call.in.place, "no target takes more calls in this second",
 			fmt.Errorf("peer %s: its limit rate_out, %d a second, is reached", p.Name, lim.RateOut))
 	}
 	return false
@@ -33,23 +33,13 @@ func (e *Engine) welcome(s *ua.Shard, inv Invite) *sip.StatusError {
 	p, lim := inv.From, &inv.From.Limits
 	switch p.State.In.Begin(s.Now(), lim.CallsIn, lim.RateIn) {
 	case peer.TooMany:
-		return above(p, e.ways.Place(p, inv.Packet.Conn), "too many calls at once",
+		return cross.Above(p, e.ways.Place(p, inv.Packet.Conn), "too many calls at once",
 			fmt.Errorf("peer %s: its limit calls_in, %d, is reached", p.Name, lim.CallsIn))
 	case peer.TooFast:
-		return above(p, e.ways.Place(p, inv.Packet.Conn), "too many calls in this second",
+		return cross.Above(p, e.ways.Place(p, inv.Packet.Conn), "too many calls in this second",
 			fmt.Errorf("peer %s: its limit rate_in, %d a second, is reached", p.Name, lim.RateIn))
 	}
 	return nil
-}
-
-// above is the refusal of a call above a limit of a peer. The caller hears in a
-// Warning what is the matter (RFC 3261 §20.43), and no name or number.
-func above(p *peer.Peer, place peer.Place, warning string, why error) *sip.StatusError {
-	code := int(p.Limits.RefuseWith)
-	if code == 0 {
-		code = int(config.RefuseUnavailable)
-	}
-	return &sip.StatusError{Code: code, Header: fmt.Sprintf("Warning: 399 %s %q", place.HostPort, warning), Err: why}
 }
 
 // unload takes the call off the load of a target that was not answered.

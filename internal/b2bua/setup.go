@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
@@ -139,9 +140,9 @@ func (u *setup) reject(s *ua.Shard, a *attempt, m *sip.Message) {
 	u.server.Response(&b, code, reason, u.tagFor(a, m), roomFor(m))
 	if code == 503 {
 		// Its Retry-After is about the target: a caller would hold it against us.
-		copyAcross(&b, m, u.call.in.place, sip.HdrRetryAfter)
+		cross.Headers(&b, m, u.call.in.place, sip.HdrRetryAfter)
 	} else {
-		copyAcross(&b, m, u.call.in.place)
+		cross.Headers(&b, m, u.call.in.place)
 	}
 	u.finally(s, code, b.Finish(m.Body()))
 }
@@ -169,7 +170,7 @@ func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
 	var b sip.Builder
 	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(tag), roomFor(m))
 	u.call.in.dialogHeaders(&b, u.invite)
-	copyAcross(&b, m, u.call.in.place)
+	cross.Headers(&b, m, u.call.in.place)
 	s.Respond(u.server, m.StatusCode(), b.Finish(m.Body()))
 	u.call.in.hop.response(s.Now(), m.StatusCode())
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
 	"github.com/sallyport-sip/sallyport/sip/ua"
@@ -55,7 +56,7 @@ func (c *Call) crowded(s *ua.Shard, method sip.Method) *sip.StatusError {
 	if c.expire(s.Now()); len(c.usages) < maxUsages {
 		return nil
 	}
-	return later()
+	return cross.Later()
 }
 
 // subscribe notes the subscription that a REFER or SUBSCRIBE from the exchange's

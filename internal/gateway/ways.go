@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/transport"
@@ -37,7 +36,7 @@ func (g *Gateway) Connect(s *ua.Shard, p *peer.Peer, done peer.Connected) {
 		return func(s *ua.Shard) { done(s, flow, nil, err) }
 	})
 	if !started {
-		done(s, ua.Flow{}, nil, fmt.Errorf("peer %s: %w", p.Name, b2bua.ErrBusy))
+		done(s, ua.Flow{}, nil, fmt.Errorf("peer %s: %w", p.Name, peer.ErrBusy))
 	}
 }
 

@@ -1,6 +1,14 @@
 package peer
 
-import "github.com/sallyport-sip/sallyport/sip/ua"
+import (
+	"errors"
+
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// ErrBusy is in the error of a Connected when the gateway itself has too much to
+// do, which says nothing about the peer.
+var ErrBusy = errors.New("too many connections are being made at once")
 
 // Connected gets a connection to a peer, or why there is none. next leads on to
 // the peer's next address, for a request that this one does not answer; it is nil

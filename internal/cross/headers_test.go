@@ -1,4 +1,4 @@
-package b2bua
+package cross
 
 import (
 	"bytes"
@@ -21,8 +21,9 @@ func across(t testing.TB, lines ...string) string {
 		t.Fatal(err)
 	}
 	defer m.Release()
-	b := newBuilder(512)
-	copyAcross(&b, m, here)
+	var b sip.Builder
+	b.Reset(make([]byte, 0, 512))
+	Headers(&b, m, here)
 	crossed, _, _ := bytes.Cut(b.Finish(nil), []byte("Content-Length: 0"))
 	return string(crossed)
 }
@@ -82,7 +83,7 @@ func TestWarningsCrossUnderOurName(t *testing.T) {
 	}
 }
 
-func TestURIText(t *testing.T) {
+func TestURI(t *testing.T) {
 	for _, test := range []struct {
 		secure     bool
 		user, host string
@@ -92,14 +93,14 @@ func TestURIText(t *testing.T) {
 		{true, "bob", "a.example", "sips:bob@a.example"},
 		{false, "", "a.example", "sip:a.example"},
 	} {
-		if got := uriText(test.secure, []byte(test.user), test.host); got != test.want {
+		if got := URI(test.secure, []byte(test.user), test.host); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)
 		}
 	}
-	if got := host("2001:db8::1"); got != "[2001:db8::1]" {
+	if got := Host("2001:db8::1"); got != "[2001:db8::1]" {
 		t.Errorf("got %s", got)
 	}
-	if got := fmt.Sprint(host("192.0.2.1"), host("a.example")); got != "192.0.2.1a.example" {
+	if got := fmt.Sprint(Host("192.0.2.1"), Host("a.example")); got != "192.0.2.1a.example" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -1,4 +1,11 @@
-package b2bua
+// Package cross decides what of a message passes from one peer's side of the
+// gateway to the other's, and how what does not pass is written anew.
+//
+// Headers has the table of headers (headers.go); uri.go writes the addresses of a
+// request that crosses, event.go reads what subscriptions are told apart by, and
+// refuse.go has refusals in words that both sides may see. Packages b2bua and
+// relay build their messages of these. Nothing here keeps state.
+package cross
 
 import (
 	"bytes"
@@ -37,9 +44,9 @@ var stays = func() (t [256]bool) {
 	return t
 }()
 
-// copyAcross writes the headers of m that cross to the other leg, all but
+// Headers writes the headers of m that cross to the other leg, all but
 // those of a known header that is written in another way.
-func copyAcross(b *sip.Builder, m *sip.Message, place peer.Place, but ...sip.HeaderID) {
+func Headers(b *sip.Builder, m *sip.Message, place peer.Place, but ...sip.HeaderID) {
 	for f := range m.Fields() {
 		if !stays[f.ID] && (f.ID == sip.HdrOther || !slices.Contains(but, f.ID)) {
 			b.Field(f)
