@@ -14,7 +14,12 @@ const (
 	UDP Transport = "udp"
 	TCP Transport = "tcp"
 	TLS Transport = "tls"
+	WS  Transport = "ws"  // WebSocket (RFC 7118)
+	WSS Transport = "wss" // secure WebSocket
 )
+
+// Secure says whether it is over TLS.
+func (t Transport) Secure() bool { return t == TLS || t == WSS }
 
 func (t *Transport) set(text string) *fault {
 	for _, known := range []Transport{UDP, TCP, TLS} {

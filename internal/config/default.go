@@ -48,7 +48,7 @@ func (p *Profile) complete() {
 }
 
 func (l *Listener) complete(d Defaults) {
-	if l.Listen.Transport != TLS {
+	if !l.Listen.Transport.Secure() {
 		return
 	}
 	if l.ClientCertificates == "" {

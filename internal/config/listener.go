@@ -98,7 +98,7 @@ func checkListener(c *Config, r *report, l *Listener) {
 		r.add(l.At("listen"), fmt.Sprintf("%s: %s needs \"advertise\"", label, l.Listen),
 			"nobody can answer to an unspecified address", "set advertise to the host that others reach us by")
 	}
-	if l.Listen.Transport != TLS {
+	if !l.Listen.Transport.Secure() {
 		checkPlainListener(r, l, label)
 		return
 	}

@@ -20,7 +20,7 @@ type URI struct {
 }
 
 // TLS says whether the peer is reached over TLS.
-func (u URI) TLS() bool { return u.Transport == TLS }
+func (u URI) TLS() bool { return u.Transport.Secure() }
 
 // HostPort returns host and port; the port is 0 when none is written.
 func (u URI) HostPort() HostPort { return HostPort{u.Host, u.Port} }

@@ -125,7 +125,7 @@ func (c *change) places() map[string]peer.Place {
 // accepts nothing more; its connections live on, on UDP the whole socket.
 func (c *change) commit() {
 	for _, s := range c.kept {
-		if s.Transport() == transport.TLS {
+		if s.Transport().Secure() {
 			s.SetTLS(c.next.trust.ServerConfig(s.Name()))
 		}
 	}

@@ -37,7 +37,7 @@ func (g *Gateway) judge(c *transport.Conn, before, now *snapshot) error {
 		return g.judgeInbound(c, name, before, now)
 	}
 	key := c.Key()
-	if c.Transport() != transport.TLS {
+	if !c.Transport().Secure() {
 		if !sameWay(before.peers.Lookup(name), now.peers.Lookup(name)) {
 			return errors.New("the peer is reached or recognised in another way now")
 		}

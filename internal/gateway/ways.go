@@ -66,7 +66,7 @@ func (g *Gateway) dialConfig(p *peer.Peer, to netip.AddrPort) transport.DialConf
 			cfg.Local = netip.AddrPortFrom(local, 0)
 		}
 	}
-	if p.Transport == transport.TLS {
+	if p.Transport.Secure() {
 		set := snap.trustOf(p.Name)
 		cfg.TLS = set.ClientConfig(p.Name)
 		cfg.Identity, cfg.Policy = p.Identity, set.Fingerprint(p.Name)

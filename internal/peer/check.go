@@ -79,7 +79,7 @@ func comesTo(p *config.Peer, l *config.Listener, byCert bool) bool {
 	if p.Listener != "" && p.Listener != l.Name {
 		return false
 	}
-	if l.Listen.Transport != config.TLS {
+	if !l.Listen.Transport.Secure() {
 		return !byCert
 	}
 	if byCert {

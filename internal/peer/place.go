@@ -33,6 +33,6 @@ func (p Place) Contact(b *sip.Builder, secure bool) {
 	case p.Transport == transport.UDP:
 		b.Header("Contact", "<sip:", p.HostPort, ">")
 	default:
-		b.Header("Contact", "<sip:", p.HostPort, ";transport=", p.Transport.String(), ">")
+		b.Header("Contact", "<sip:", p.HostPort, ";transport=", p.Transport.URIParam(), ">")
 	}
 }

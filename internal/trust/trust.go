@@ -273,7 +273,7 @@ func (l *loader) peer(in *config.Peer) {
 // policy; so a listener that names no trust of its own takes the trust of the peers who may call on it besides the
 // default, or a peer with its own CA could never get so far.
 func (l *loader) listener(in *config.Listener) {
-	if in.Listen.Transport != config.TLS {
+	if !in.Listen.Transport.Secure() {
 		return
 	}
 	names := slices.Clone(in.Trust)

@@ -36,7 +36,7 @@ func (p *Peer) open() error {
 		p.wg.Go(func() { p.readPackets(l) })
 		return nil
 	}
-	if p.cfg.Transport == transport.TLS && p.cfg.TLS == nil {
+	if p.cfg.Transport.Secure() && p.cfg.TLS == nil {
 		return errors.New("no tls.Config was given")
 	}
 	ln, err := p.cfg.Network.Listen(ctx, p.cfg.Addr)
@@ -56,7 +56,7 @@ func (p *Peer) accept() {
 		if err != nil {
 			return
 		}
-		if p.cfg.Transport == transport.TLS {
+		if p.cfg.Transport.Secure() {
 			nc = tls.Server(nc, p.cfg.TLS)
 		}
 		p.run(p.newStream(nc), false)

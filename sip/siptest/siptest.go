@@ -166,7 +166,7 @@ func (p *Peer) TryDial(to netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	if p.cfg.Transport == transport.TLS {
+	if p.cfg.Transport.Secure() {
 		tc := tls.Client(nc, p.cfg.TLS)
 		if err := tc.HandshakeContext(ctx); err != nil {
 			nc.Close()

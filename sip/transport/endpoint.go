@@ -80,7 +80,7 @@ type Listener struct {
 
 // Listen opens an address and begins to accept.
 func (e *Endpoint) Listen(cfg ListenConfig) (*Listener, error) {
-	if !cfg.Transport.valid() {
+	if !cfg.Transport.valid() || int(cfg.Transport) >= len(protocols) {
 		return nil, fmt.Errorf("listen on %v: %v is not known", cfg.Addr, cfg.Transport)
 	}
 	l, err := protocols[cfg.Transport].listen(e, cfg)

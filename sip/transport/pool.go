@@ -159,7 +159,7 @@ func (e *Endpoint) PeerConns(peer string) []*Conn {
 // them gives up. On UDP it returns a listener's socket at once.
 func (e *Endpoint) Dial(ctx context.Context, cfg DialConfig) (*Conn, error) {
 	cfg.Remote = unmap(cfg.Remote)
-	if !cfg.Transport.valid() {
+	if !cfg.Transport.valid() || int(cfg.Transport) >= len(protocols) {
 		return nil, fmt.Errorf("dial %v: %v is not known", cfg.Remote, cfg.Transport)
 	}
 	dial := protocols[cfg.Transport].dial

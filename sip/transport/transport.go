@@ -16,19 +16,23 @@ const (
 	UDP Transport = iota + 1
 	TCP
 	TLS
+	WS  // RFC 7118: messages of a WebSocket
+	WSS // the same over TLS
 )
 
 // traits say what each transport is. A new one has a row here and in protocols.
 var traits = [...]struct {
-	name     string // as in a URI's transport parameter
+	name     string
 	via      string // as in a Via
 	reliable bool
 	secure   bool
-	port     uint16 // RFC 3261 §19.1.2
+	port     uint16 // RFC 3261 §19.1.2, RFC 7118 §5.5
 }{
 	UDP: {"udp", "UDP", false, false, 5060},
 	TCP: {"tcp", "TCP", true, false, 5060},
 	TLS: {"tls", "TLS", true, true, 5061},
+	WS:  {"ws", "WS", true, false, 80},
+	WSS: {"wss", "WSS", true, true, 443},
 }
 
 // protocols are the transports' doors: how one listens and how one reaches out.
@@ -53,7 +57,7 @@ func ParseTransport(name string) (Transport, bool) {
 
 func (t Transport) valid() bool { return t > 0 && int(t) < len(traits) }
 
-// String is the name as in a URI: "udp", "tcp", "tls".
+// String is the transport's name: "udp", "tcp", "tls", "ws", "wss".
 func (t Transport) String() string {
 	if !t.valid() {
 		return fmt.Sprintf("transport %d", uint8(t))
@@ -64,7 +68,19 @@ func (t Transport) String() string {
 // MarshalText is String, for JSON and the like. It never fails.
 func (t Transport) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Via is the name as in a Via header: "UDP", "TCP", "TLS".
+// URIParam is the value of a URI's transport parameter. A secure WebSocket has
+// none of its own: it is "ws" in a sips: URI (RFC 7118 §5.2).
+func (t Transport) URIParam() string {
+	if t == WSS {
+		return WS.String()
+	}
+	return t.String()
+}
+
+// WebSocket says whether messages travel as those of a WebSocket (RFC 7118).
+func (t Transport) WebSocket() bool { return t == WS || t == WSS }
+
+// Via is the name as in a Via header: "UDP", "TCP", "TLS", "WS", "WSS".
 func (t Transport) Via() string {
 	if !t.valid() {
 		return t.String()

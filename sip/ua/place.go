@@ -66,7 +66,7 @@ func (srv *Server) contact(f Flow, user string, sips bool) string {
 	if sips {
 		return "<sips:" + user + srv.place(f) + ">"
 	}
-	return "<sip:" + user + srv.place(f) + ";transport=" + f.Conn.Transport().String() + ">"
+	return "<sip:" + user + srv.place(f) + ";transport=" + f.Conn.Transport().URIParam() + ">"
 }
 
 // via writes the Via of a request.

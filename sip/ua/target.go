@@ -49,7 +49,7 @@ func (srv *Server) Connect(ctx context.Context, to Target) (*transport.Conn, err
 		},
 		Listener: to.Listener,
 	}
-	if to.Transport == transport.TLS {
+	if to.Transport.Secure() {
 		if to.TLS == nil {
 			return nil, errors.New("ua: a target over TLS needs a tls.Config that says whom to believe")
 		}
