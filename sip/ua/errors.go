@@ -17,7 +17,7 @@ var (
 	ErrCancelled = errors.New("the caller cancelled")
 	// ErrNoAck ends a call whose 200 got no ACK in 64*T1 (RFC 3261 §13.3.1.4).
 	ErrNoAck = errors.New("no ACK came for the 200")
-	// ErrServerClosed: Server.Close was called.
+	// ErrServerClosed: Server.Shutdown or Server.Close was called.
 	ErrServerClosed = errors.New("the SIP server is closed")
 	// ErrNoCall: the call is over, or about to be.
 	ErrNoCall = errors.New("the call is over")

@@ -40,7 +40,7 @@ func (ss *sessions) work(s *Shard, key string, l *line) bool {
 		}
 		return func(s *Shard) {
 			if len(l.waiting) == 0 || !ss.work(s, key, l) {
-				delete(ss.home(s).lines, key)
+				ss.home(s).leave(key)
 			}
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/memnet"
@@ -95,7 +96,10 @@ func TestCallIsReachedAgainAtThePeersOwnAddress(t *testing.T) {
 func TestRequestInACallIsRepeatedOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, network *memnet.Network) {
 		_, p, call := accepted(t, network, &ua.Server{})
-		second, third := named(t, network, transport.TCP, "second"), named(t, network, transport.TCP, "third")
+		second := named(t, network, transport.TCP, "second")
+		synctest.Wait() // the server has accepted it, so that the next one is newer
+		third := named(t, network, transport.TCP, "third")
+		synctest.Wait()
 		done := make(chan error, 1)
 		go func() {
 			_, err := call.Do(t.Context(), sip.INFO)

@@ -75,7 +75,9 @@ func (r *Request) Source() netip.AddrPort { return r.tx.Source() }
 // changed.
 func (r *Request) TLS() *tls.ConnectionState { return r.tx.Conn().TLS() }
 
-// Identity is who is on the other side, as the server's Identify hook found.
+// Identity is who is on the other side, as the server's Identify hook found; without
+// that hook its Names are the SIP domains and addresses that the certificate
+// proved. See Proves.
 func (r *Request) Identity() transport.Identity { return r.tx.Conn().Identity() }
 
 // Call is the call that the request came in, nil outside of one.
@@ -83,7 +85,7 @@ func (r *Request) Call() *Call { return r.inside }
 
 // Context ends when ServeSIP returns or nobody waits for the answer any more:
 // by a CANCEL to an INVITE (its cause is ErrCancelled then), by the end of the
-// call that the request came in or that Accept made of it, or by Server.Close.
+// call that the request came in or that Accept made of it, or by the server's end.
 func (r *Request) Context() context.Context { return r.ctx }
 
 // Reply sends a response: any number of provisional ones, 101 to 199, and one
@@ -123,8 +125,12 @@ func (r *Request) Accept(options ...Option) (*Call, error) {
 		call = r.made
 	}
 	err = r.ss.in(r.shard, func(s *Shard) error {
-		if call.state == leaving {
+		switch {
+		case call.state == leaving:
 			return ErrNoCall
+		case r.made != nil && r.ss.draining.Load() && !r.answered.Load():
+			r.refuse(s, unavailable)
+			return ErrServerClosed
 		}
 		b, err := r.respond(s, 200, x)
 		if err != nil {

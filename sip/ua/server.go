@@ -27,6 +27,7 @@ type Server struct {
 
 	// The hooks of the connections below: AdmitConn, WrapConn, Identify, Tap,
 	// Opened, Confirmed, Refusing, Refused, Closed and Lost. Deliver is the server's own.
+	// Without Identify, who is there is what the certificate proves: see Request.Proves.
 	transport.Hooks
 
 	// AdmitMessage is asked for every message before any state exists, in the
@@ -131,6 +132,9 @@ func (srv *Server) Start() error {
 	srv.Timers = srv.Timers.WithDefaults()
 	srv.seed = maphash.MakeSeed()
 	hooks := srv.Hooks
+	if hooks.Identify == nil {
+		hooks.Identify = identifyByTLS
+	}
 	hooks.Deliver, hooks.Closed = srv.deliver, srv.connClosed
 	srv.endpoint = transport.New(transport.Config{Hooks: hooks, Limits: srv.Limits, Network: srv.Network})
 	for i := range srv.Shards {

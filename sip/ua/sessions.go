@@ -3,6 +3,7 @@ package ua
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
@@ -22,12 +23,27 @@ type sessions struct {
 	ctx     context.Context // of all requests and calls
 	stop    context.CancelCauseFunc
 	homes   []home // by the shard's number
+
+	draining atomic.Bool // Shutdown was called: nothing new is begun
 }
 
 // home is what one shard holds. Owned by the shard.
 type home struct {
 	calls map[dialog.ID]*Call
 	lines map[string]*line // by Call-ID, while there is work
+	idle  chan struct{}    // closed when there is no line; nil unless Shutdown waits for that
+}
+
+// unavailable refuses what there is no room or no time for.
+var unavailable = &sip.StatusError{Code: 503, Header: "Retry-After: 5"}
+
+// leave takes away a line that has no work.
+func (h *home) leave(key string) {
+	delete(h.lines, key)
+	if h.idle != nil && len(h.lines) == 0 {
+		close(h.idle)
+		h.idle = nil
+	}
 }
 
 func newSessions(srv *Server) *sessions {
@@ -90,6 +106,9 @@ func (ss *sessions) Request(s *Shard, tx *ServerTx, p *transport.Packet) {
 			s.Reply(tx, refusal)
 			return
 		}
+	case ss.draining.Load():
+		s.Reply(tx, unavailable)
+		return
 	}
 	if method == sip.BYE {
 		s.Reply(tx, &sip.StatusError{Code: 200})
@@ -106,7 +125,7 @@ func (ss *sessions) Request(s *Shard, tx *ServerTx, p *transport.Packet) {
 		return
 	}
 	if !ss.enqueue(s, r) {
-		r.refuse(s, &sip.StatusError{Code: 503, Header: "Retry-After: 5"})
+		r.refuse(s, unavailable)
 		r.end()
 	}
 }
