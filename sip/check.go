@@ -21,11 +21,11 @@ func (m *Message) check() *ParseError {
 	if err := m.readCSeq(); err != nil {
 		return err
 	}
-	if rule := m.addressRule(m.First(HdrFrom)); rule != "" {
-		return m.broken(HdrFrom, rule)
+	if err := m.checkAddress(HdrFrom); err != nil {
+		return err
 	}
-	if rule := m.addressRule(m.First(HdrTo)); rule != "" {
-		return m.broken(HdrTo, rule)
+	if err := m.checkAddress(HdrTo); err != nil {
+		return err
 	}
 	if !callID(m.First(HdrCallID)) {
 		return m.broken(HdrCallID, "a word, or two with an @ between")
@@ -79,6 +79,9 @@ func (m *Message) checkEach(id HeaderID) *ParseError {
 			var a Address
 			var rule string
 			if n, rule = a.parse(b, n+1); rule == "" && !m.star(id, a) {
+				if len(a.RawURI) > m.maxURI {
+					return tooMuch(LimitURI, id.String(), int(m.fields[i].value.start), m.maxURI)
+				}
 				rule = uriRule(a.RawURI)
 			}
 			if rule != "" {
@@ -95,17 +98,23 @@ func (m *Message) star(id HeaderID, a Address) bool {
 	return id == HdrContact && m.method == REGISTER && string(a.RawURI) == "*"
 }
 
-// addressRule returns the rule that an address or its URI breaks, or "". The
-// To of a new call mostly repeats the Request-URI, which is judged anyway.
-func (m *Message) addressRule(b []byte) string {
+// checkAddress judges a header with one address. The To of a new call mostly
+// repeats the Request-URI, which is judged anyway.
+func (m *Message) checkAddress(id HeaderID) *ParseError {
 	var a Address
-	if rule := a.parseAll(b); rule != "" {
-		return rule
+	if rule := a.parseAll(m.First(id)); rule != "" {
+		return m.broken(id, rule)
 	}
 	if string(a.RawURI) == string(m.RequestURI()) {
-		return ""
+		return nil
 	}
-	return uriRule(a.RawURI)
+	if len(a.RawURI) > m.maxURI {
+		return tooMuch(LimitURI, id.String(), int(m.fields[m.first[id]-1].value.start), m.maxURI)
+	}
+	if rule := uriRule(a.RawURI); rule != "" {
+		return m.broken(id, rule)
+	}
+	return nil
 }
 
 func uriRule(b []byte) string {

@@ -7,7 +7,8 @@ type ParseError struct {
 	Header string // header name, or "Request-Line", "Status-Line", "body"
 	Offset int    // bytes from the start of the message, -1 when it has none
 	Rule   string // what the grammar asks for
-	Code   int    // status that answers such a request: 400, or 505 for a foreign version
+	Code   int    // status that answers such a request: 400, 505 for a foreign version, 414 or 513 for what is too long
+	Limit  Limit  // the limit that was passed, empty when it is about something else
 }
 
 func (e *ParseError) Error() string {
@@ -56,6 +57,17 @@ func (e *StatusError) Unwrap() error { return e.Err }
 // connection has to end (RFC 3261 §18.3).
 type FrameError struct {
 	Reason string
+	Limit  Limit // the limit that was passed, empty when it is about something else
+}
+
+// Status returns the response code for the request after which nothing more can
+// be read: "If the message is a request, the transport layer SHOULD generate a
+// 400" (RFC 3261 §18.3), and 513 when it is too long (§21.5.14).
+func (e *FrameError) Status() int {
+	if e.Limit == LimitMessage {
+		return 513
+	}
+	return 400
 }
 
 func (e *FrameError) Error() string { return e.Reason }

@@ -1,18 +1,9 @@
 package sip
 
-import "bytes"
-
-// Limits bound one message.
-type Limits struct {
-	Message    int // bytes of a whole message
-	Headers    int // header fields
-	HeaderLine int // bytes of one header field, folds included
-}
-
-// DefaultLimits allow what is met in practice, RFC 4475's long message included.
-func DefaultLimits() Limits {
-	return Limits{Message: 64 << 10, Headers: 256, HeaderLine: 8 << 10}
-}
+import (
+	"bytes"
+	"fmt"
+)
 
 // Frame says what stands at the start of a stream's buffer.
 type Frame uint8
@@ -40,9 +31,7 @@ type Framer struct {
 // m then holds what could be indexed, if there is a Via in it. With FrameMore
 // the caller comes again with the same bytes and more behind them.
 func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
-	if f.Limits.Message == 0 {
-		f.Limits = DefaultLimits()
-	}
+	f.Limits.complete()
 	if f.seen == 0 && len(b) > 0 && (b[0] == '\r' || b[0] == '\n') {
 		return f.keepAlive(b, m)
 	}
@@ -53,7 +42,7 @@ func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
 		return f.more(b, m)
 	}
 	if reason := nonsense(b); reason != "" {
-		return 0, FrameMore, f.broken(m, nil, reason)
+		return 0, FrameMore, f.broken(m, nil, "", reason)
 	}
 	head, whole := m.index(b, f.Limits)
 	if !whole {
@@ -61,14 +50,17 @@ func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
 		return f.more(b, m)
 	}
 	if head > f.Limits.Message {
-		return 0, FrameMore, f.broken(m, nil, longHead)
+		return 0, FrameMore, f.tooLong(m, b[:head], longHead)
 	}
 	if !m.lengthSet || m.length < 0 {
-		return 0, FrameMore, f.broken(m, b[:head], "no usable Content-Length on a stream (RFC 3261 §18.3)")
+		if m.err != nil && m.err.Limit != "" { // it may be among what was passed over
+			return 0, FrameMore, f.broken(m, b[:head], m.err.Limit, m.err.Rule)
+		}
+		return 0, FrameMore, f.broken(m, b[:head], "", "no usable Content-Length on a stream (RFC 3261 §18.3)")
 	}
 	n = head + m.length
 	if n > f.Limits.Message {
-		return 0, FrameMore, f.broken(m, b[:head], "message longer than the limit")
+		return 0, FrameMore, f.tooLong(m, b[:head], longMessage)
 	}
 	if n > len(b) {
 		f.seen, f.want = len(b), n
@@ -78,6 +70,7 @@ func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
 	f.seen, f.want = 0, 0
 	m.buf = append(m.buf[:0], b[:n]...)
 	m.body = head
+	m.checkParts(f.Limits.BodyParts)
 	if m.err != nil {
 		return n, FrameMessage, m.err
 	}
@@ -93,18 +86,20 @@ func (f *Framer) complete(b []byte) bool {
 // more waits, unless what is there cannot become a message.
 func (f *Framer) more(b []byte, m *Message) (int, Frame, error) {
 	f.seen = len(b)
-	if len(b) > f.Limits.Message {
-		return 0, FrameMore, f.broken(m, nil, longHead)
-	}
 	if reason := nonsense(b); reason != "" {
-		return 0, FrameMore, f.broken(m, nil, reason)
+		return 0, FrameMore, f.broken(m, nil, "", reason)
+	}
+	if len(b) > f.Limits.Message {
+		m.index(b, f.Limits) // what there is of the header section may suffice for an answer
+		return 0, FrameMore, f.tooLong(m, b, longHead)
 	}
 	return 0, FrameMore, nil
 }
 
 const (
-	longHead = "header section longer than the limit"
-	noSIP    = "bytes that no SIP message begins with"
+	longHead    = "header section longer than the limit"
+	longMessage = "message longer than the limit"
+	noSIP       = "bytes that no SIP message begins with"
 )
 
 // maxMethod is the longest method that a stream may begin with.
@@ -137,14 +132,20 @@ func nonsense(b []byte) string {
 	return noSIP
 }
 
-func (f *Framer) broken(m *Message, head []byte, reason string) error {
+// tooLong ends the stream for a message beyond the limit: nobody wants to read
+// it to its end.
+func (f *Framer) tooLong(m *Message, head []byte, reason string) error {
+	return f.broken(m, head, LimitMessage, fmt.Sprintf("%s of %d bytes", reason, f.Limits.Message))
+}
+
+func (f *Framer) broken(m *Message, head []byte, limit Limit, reason string) error {
 	f.seen, f.want = 0, 0
 	m.buf = append(m.buf[:0], head...)
 	m.body = len(m.buf)
 	if head == nil {
 		m.clearIndex()
 	}
-	return &FrameError{Reason: reason}
+	return &FrameError{Reason: reason, Limit: limit}
 }
 
 func (f *Framer) keepAlive(b []byte, m *Message) (int, Frame, error) {
@@ -156,5 +157,5 @@ func (f *Framer) keepAlive(b []byte, m *Message) (int, Frame, error) {
 	case bytes.HasPrefix(b, []byte("\r\n")):
 		return 2, FrameKeepAlive, nil
 	}
-	return 0, FrameMore, f.broken(m, nil, noSIP)
+	return 0, FrameMore, f.broken(m, nil, "", noSIP)
 }

@@ -89,7 +89,7 @@ func TestPiecesMakeNoDifference(t *testing.T) {
 		{"two Content-Lengths, the first a word", string(request("Content-Length: x", "+Content-Length: 0")), 0, "no usable Content-Length"},
 		{"negative Content-Length", string(request("Content-Length: -1")), 0, "no usable Content-Length"},
 		{"a good message, then none", good + string(request()) + good, 1, "no usable Content-Length"},
-		{"Content-Length behind too many fields", "OPTIONS sip:a SIP/2.0\r\n" + strings.Repeat("A: b\r\n", 256) + "l: 0\r\n\r\n", 0, "no usable Content-Length"},
+		{"Content-Length behind too many fields", "OPTIONS sip:a SIP/2.0\r\n" + strings.Repeat("A: b\r\n", 256) + "l: 0\r\n\r\n", 0, "a message has at most 256 header fields"},
 		{"ClientHello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 0, "a TLS ClientHello on a port without TLS"},
 		{"nearly a ClientHello", "\x16\x02\x01", 0, noSIP},
 		{"HTTP", "GET / HTTP/1.1\r\n", 0, "an HTTP request on a SIP port"},
@@ -198,12 +198,12 @@ func TestLimitsOfTheFramer(t *testing.T) {
 		end    string
 		faults bool
 	}{
-		{"all that is needed", Limits{len(m), 9, 210}, "", false},
-		{"one byte of message less", Limits{len(m) - 1, 9, 210}, "message longer", false},
-		{"the header section alone", Limits{len(m) - 50, 9, 210}, "message longer", false},
-		{"less than the header section", Limits{len(m) - 51, 9, 210}, longHead, false},
-		{"one header less", Limits{len(m), 7, 210}, "no usable", false},
-		{"a shorter line", Limits{len(m), 9, 208}, "", true},
+		{"all that is needed", Limits{Message: len(m), Headers: 9, HeaderLine: 210}, "", false},
+		{"one byte of message less", Limits{Message: len(m) - 1, Headers: 9, HeaderLine: 210}, "message longer", false},
+		{"the header section alone", Limits{Message: len(m) - 50, Headers: 9, HeaderLine: 210}, "message longer", false},
+		{"less than the header section", Limits{Message: len(m) - 51, Headers: 9, HeaderLine: 210}, longHead, false},
+		{"one header less", Limits{Message: len(m), Headers: 7, HeaderLine: 210}, "a message has at most 7 header fields", false},
+		{"a shorter line", Limits{Message: len(m), Headers: 9, HeaderLine: 208}, "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, size := range sizes(len(m)) {

@@ -10,6 +10,7 @@ import "bytes"
 func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 	m.clearIndex()
 	limits.Headers = min(limits.Headers, maxFields)
+	m.maxURI, m.maxVias = limits.URI, limits.Vias
 	n := m.lineEnd(b)
 	if n < 0 {
 		return 0, false
@@ -43,7 +44,7 @@ func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 // maxFields is what the index of the first field of a header can count to.
 const maxFields = 1<<16 - 1
 
-var crOnly = []byte{'\r'}
+var crOnly, comma = []byte{'\r'}, []byte{','}
 
 // lineEnd returns where the first CRLF stands, or -1. A lone LF is no line end:
 // it stays in the line, and the message is refused for it.
@@ -76,8 +77,12 @@ func (m *Message) unfold(b []byte, eol int) int {
 
 // header indexes the line that stands at pos.
 func (m *Message) header(line []byte, pos int, limits *Limits) {
-	if len(m.fields) >= limits.Headers || len(line) > limits.HeaderLine {
-		m.fail("header", pos, "too many header fields, or one too long")
+	if len(m.fields) >= limits.Headers {
+		m.exceed(LimitHeaders, "header", pos, limits.Headers)
+		return
+	}
+	if len(line) > limits.HeaderLine {
+		m.exceed(LimitHeaderLine, "header", pos, limits.HeaderLine)
 		return
 	}
 	id, colon := lookup(line)
@@ -111,7 +116,12 @@ func (m *Message) header(line []byte, pos int, limits *Limits) {
 	if !repeated {
 		m.first[id] = uint16(len(m.fields))
 	}
-	if id == HdrContentLength {
+	if id == HdrVia {
+		// A comma in a quoted string counts too; no Via that is met has one.
+		if limits.Vias -= 1 + bytes.Count(line[start:end], comma); limits.Vias < 0 {
+			m.exceed(LimitVias, "Via", pos, m.maxVias)
+		}
+	} else if id == HdrContentLength {
 		m.contentLength(line[start:end], pos+start, repeated)
 	} else if repeated && headers[id].shape == single {
 		m.fail(id.String(), pos, "the header stands at most once")
@@ -146,8 +156,10 @@ func (m *Message) startLine(line []byte) {
 	m.requestLine(line)
 }
 
+const requestLine = "Request-Line"
+
 func (m *Message) requestLine(line []byte) {
-	const name = "Request-Line"
+	const name = requestLine
 	sp := endOf(line, 0, classToken)
 	if sp == 0 || !at(line, sp, ' ') {
 		m.fail(name, 0, "a method, a space, a URI, a space and SIP/2.0")
@@ -169,6 +181,8 @@ func (m *Message) requestLine(line []byte) {
 		}
 	case len(uri) == 0:
 		m.fail(name, sp+1, "single spaces around a Request-URI")
+	case len(uri) > m.maxURI:
+		m.exceed(LimitURI, name, sp+1, m.maxURI)
 	}
 }
 

@@ -25,6 +25,8 @@ type Message struct {
 	bareLF    bool // the header section has an LF without its CR
 	lengthSet bool // a Content-Length was there
 	length    int  // its value
+	maxURI    int  // the limits that it was indexed with
+	maxVias   int
 }
 
 // span is a piece of the message's buffer.
@@ -92,10 +94,16 @@ func Parse(b []byte) (*Message, error) {
 // Load copies b, one whole message, into m and indexes it. Bytes behind the
 // Content-Length are dropped (RFC 3261 §18.3). The error is a *ParseError; what
 // could be indexed stays readable, so that a 400 can be built.
-func (m *Message) Load(b []byte) error {
-	m.buf = append(m.buf[:0], b...)
-	end, whole := m.index(m.buf, DefaultLimits())
+func (m *Message) Load(b []byte) error { return m.LoadWithin(b, DefaultLimits()) }
+
+// LoadWithin is Load with other limits than the default ones.
+func (m *Message) LoadWithin(b []byte, limits Limits) error {
+	limits.complete()
+	m.buf = append(m.buf[:0], b[:min(len(b), limits.Message)]...)
+	end, whole := m.index(m.buf, limits)
 	switch {
+	case len(b) > limits.Message:
+		m.body, m.err = len(m.buf), tooMuch(LimitMessage, "message", -1, limits.Message)
 	case !whole:
 		m.body = len(m.buf)
 		m.fail("message", len(b), "the header section ends with an empty line")
@@ -108,6 +116,7 @@ func (m *Message) Load(b []byte) error {
 		m.body = end
 		m.buf = m.buf[:end+m.length]
 	}
+	m.checkParts(limits.BodyParts)
 	if m.err != nil {
 		return m.err
 	}
@@ -128,7 +137,7 @@ func (m *Message) Clone() *Message {
 	c.buf = append(c.buf, m.buf...)
 	c.fields = append(c.fields, m.fields...)
 	c.method, c.code, c.uri, c.body, c.first = m.method, m.code, m.uri, m.body, m.first
-	c.err, c.length, c.lengthSet = m.err, m.length, m.lengthSet
+	c.err, c.length, c.lengthSet, c.maxURI = m.err, m.length, m.lengthSet, m.maxURI
 	return c
 }
 

@@ -65,9 +65,12 @@ func (srv *Server) admit(p *transport.Packet) error {
 	if pe, ok := errors.AsType[*sip.ParseError](p.Err); ok {
 		return &sip.StatusError{Code: pe.Status(), Reason: phrase(pe), Err: pe}
 	}
-	// "If the message is a request, the transport layer SHOULD generate a 400"
-	// (RFC 3261 §18.3), before the stream ends that cannot be cut any further.
-	return &sip.StatusError{Code: 400, Err: p.Err}
+	// The last word before the stream ends that cannot be cut any further.
+	code := 400
+	if fe, ok := errors.AsType[*sip.FrameError](p.Err); ok {
+		code = fe.Status()
+	}
+	return &sip.StatusError{Code: code, Err: p.Err}
 }
 
 // phrase tells a peer which part of its message is wrong.
