@@ -55,6 +55,37 @@ type Network struct {
 	port      uint16
 	listeners map[netip.AddrPort]*Listener
 	packets   map[netip.AddrPort]*PacketConn
+	dark      map[netip.Addr]bool
+}
+
+// Darken makes a black hole of a host: what is written to it or by it vanishes,
+// ends and resets of streams included, and who dials it waits in vain. Nobody is
+// told.
+func (n *Network) Darken(host netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.dark == nil {
+		n.dark = map[netip.Addr]bool{}
+	}
+	n.dark[host] = true
+}
+
+// Lighten takes Darken back. What vanished stays lost.
+func (n *Network) Lighten(host netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.dark, host)
+}
+
+// vanishes says whether something between two hosts vanishes. It serves nil, the
+// network of a Pipe.
+func (n *Network) vanishes(a, b netip.AddrPort) bool {
+	if n == nil {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.dark[a.Addr()] || n.dark[b.Addr()]
 }
 
 // New returns an empty network.
@@ -102,6 +133,10 @@ func (n *Network) Dial(ctx context.Context, local, remote netip.AddrPort) (net.C
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(remote), Err: err}
 		}
 	}
+	if n.vanishes(local, remote) {
+		<-ctx.Done()
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(remote), Err: ctx.Err()}
+	}
 	n.mu.Lock()
 	l := n.listeners[remote]
 	if l == nil {
@@ -119,7 +154,7 @@ func (n *Network) Dial(ctx context.Context, local, remote netip.AddrPort) (net.C
 	if l == nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(remote), Err: syscall.ECONNREFUSED}
 	}
-	near, far := pair(n.opt, netip.AddrPortFrom(host, port), remote)
+	near, far := pair(n, n.opt, netip.AddrPortFrom(host, port), remote)
 	select {
 	case l.accept <- far:
 		return near, nil
@@ -136,7 +171,7 @@ func Pipe(opt Options) (a, b *Conn) {
 		opt.Window = defaultWindow
 	}
 	home := loopback(netip.Addr{})
-	return pair(opt, netip.AddrPortFrom(home, firstPort), netip.AddrPortFrom(home, firstPort+1))
+	return pair(nil, opt, netip.AddrPortFrom(home, firstPort), netip.AddrPortFrom(home, firstPort+1))
 }
 
 // freePort gives out the dynamic ports in turn. The caller holds mu.

@@ -89,6 +89,9 @@ func (c *PacketConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error
 		if from.Addr().IsUnspecified() {
 			from = netip.AddrPortFrom(loopback(to.Addr()), from.Port())
 		}
+		if c.network.vanishes(from, to) {
+			return len(b), nil
+		}
 		r.arrive(datagram{time.Now().Add(delay), from, append([]byte(nil), b...)})
 	}
 	return len(b), nil

@@ -12,17 +12,18 @@ import (
 
 // Conn is one end of a stream. It is a net.Conn with CloseWrite and Reset.
 type Conn struct {
+	network       *Network // nil for a Pipe
 	local, remote netip.AddrPort
 	in, out       *flow
 	readBy        deadline
 	writeBy       deadline
 }
 
-func pair(opt Options, a, b netip.AddrPort) (near, far *Conn) {
+func pair(n *Network, opt Options, a, b netip.AddrPort) (near, far *Conn) {
 	there := newFlow(opt.Window, opt.Delay)
 	back := newFlow(opt.Window, opt.Delay)
-	near = &Conn{local: a, remote: b, in: back, out: there}
-	far = &Conn{local: b, remote: a, in: there, out: back}
+	near = &Conn{network: n, local: a, remote: b, in: back, out: there}
+	far = &Conn{network: n, local: b, remote: a, in: there, out: back}
 	return near, far
 }
 
@@ -38,6 +39,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write waits while the window is full. Writing to a side that closed is EPIPE.
 func (c *Conn) Write(p []byte) (int, error) {
+	if c.vanishes() && !c.in.left() {
+		return len(p), nil
+	}
 	n, err := c.out.write(p, &c.writeBy)
 	if err != nil {
 		err = c.opError("write", err)
@@ -47,7 +51,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // CloseWrite sends the end of the stream; reading goes on.
 func (c *Conn) CloseWrite() error {
-	c.out.finish()
+	if !c.vanishes() {
+		c.out.finish()
+	}
 	return nil
 }
 
@@ -57,16 +63,20 @@ func (c *Conn) Close() error {
 	if !c.in.abandon() {
 		return c.opError("close", net.ErrClosed)
 	}
-	c.out.finish()
-	return nil
+	return c.CloseWrite()
 }
 
 // Reset ends both directions at once and throws away what was not read; the
 // other side gets ECONNRESET.
 func (c *Conn) Reset() {
 	c.in.abandon()
-	c.out.reset()
+	if !c.vanishes() {
+		c.out.reset()
+	}
 }
+
+// vanishes says whether what this end sends reaches nobody, see Network.Darken.
+func (c *Conn) vanishes() bool { return c.network.vanishes(c.local, c.remote) }
 
 // LocalAddr is this end as a *net.TCPAddr.
 func (c *Conn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.local) }
@@ -241,6 +251,13 @@ func (f *flow) reset() {
 	f.done, f.broken = true, syscall.ECONNRESET
 	f.segments, f.held = nil, 0
 	f.notify()
+}
+
+// left says whether the reading side has ended.
+func (f *flow) left() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.gone
 }
 
 // abandon ends the reading side; it says false when that was done before.

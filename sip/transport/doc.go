@@ -17,6 +17,12 @@
 // ends with that reason. A reader never waits for a write. [Endpoint.Close]
 // waits for every goroutine.
 //
+// # Half-open connections
+//
+// [Manner] says how a stream is kept alive and watched: pings with CRLF, the
+// keep-alive of TCP, and how long bytes may be unacknowledged. The reader does it by
+// its read deadline; no goroutine or timer belongs to it.
+//
 // # Below TLS
 //
 // Under each tls.Conn stands a wire: it reads into a buffer taken from a pool

@@ -17,6 +17,7 @@ type Config struct {
 	Hooks   Hooks
 	Limits  Limits  // zero fields take their defaults
 	Network Network // nil is the system's
+	Manner  *Manner // of streams, until Conn.Keep says otherwise; nil is that of DefaultManner
 }
 
 // Endpoint is a set of listeners, the live connections and the pool.
@@ -24,6 +25,7 @@ type Endpoint struct {
 	hooks   Hooks
 	limits  Limits
 	network Network
+	manner  Manner
 	stats   Stats
 
 	ctx        context.Context // ends dials and handshakes
@@ -52,6 +54,9 @@ func New(cfg Config) *Endpoint {
 		cfg.Network = system{}
 	}
 	e := &Endpoint{hooks: cfg.Hooks, limits: cfg.Limits.orDefault(), network: cfg.Network}
+	if e.manner = DefaultManner(); cfg.Manner != nil {
+		e.manner = *cfg.Manner
+	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.unfinished.limit = int64(e.limits.Unfinished)
 	e.backlog.limit = int64(e.limits.Backlog)

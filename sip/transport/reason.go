@@ -45,6 +45,9 @@ type CloseReason struct {
 	MidRecord  bool
 	// Idle is how long nothing had passed in either direction before the end.
 	Idle time.Duration
+	// Dead is how a connection was found out that was half open, empty for any
+	// other end.
+	Dead Death
 
 	secure bool // TLS
 }
@@ -129,6 +132,8 @@ func (r *CloseReason) explain(err error) {
 		r.Err, r.Text = nil, "the other side closed the connection"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		r.Reset, r.Text = true, "the other side reset the connection"
+	case errors.Is(err, syscall.ETIMEDOUT):
+		r.Dead, r.Text = DeathUnacknowledged, "the other side is gone without a word: what we sent, or TCP's question whether it is there, was not acknowledged in time"
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		r.Text = "the other side did not read for too long"
 	case errors.Is(err, net.ErrClosed):

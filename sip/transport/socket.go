@@ -28,6 +28,9 @@ type Stats struct {
 	MessagesOut       atomic.Uint64
 	BytesIn, BytesOut atomic.Uint64 // of messages in clear
 	Dropped           atomic.Uint64 // datagrams that could not be sent
+	KeepAlives        atomic.Uint64 // CRLFs between messages, and datagrams of nothing but CRLF or zeros
+	NotSIP            atomic.Uint64 // datagrams that are no SIP, such as STUN: they are dropped
+	Pings             atomic.Uint64 // sent on streams
 }
 
 // plainSocket uses the ordinary calls of any net.Conn. Its writes may wait, so

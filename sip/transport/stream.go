@@ -29,6 +29,8 @@ type stream struct {
 	ending   atomic.Bool  // closing or cut off: Send fails
 	accepted atomic.Bool  // see Conn.Confirmed
 	active   atomic.Int64 // time of the last write, Unix nanoseconds
+	heard    atomic.Int64 // time of the last read that gave bytes, likewise
+	manner   atomic.Pointer[Manner]
 	in       streamIn
 
 	mu      sync.Mutex
@@ -65,6 +67,9 @@ func (e *Endpoint) newStream(nc net.Conn, h *handshake, info ConnInfo, key Key) 
 		s.sock = newSocket(nc, &e.stats)
 	}
 	s.in.framer.Limits = e.limits.Message
+	m := e.manner
+	s.manner.Store(&m)
+	tune(nc, m.KeepAlive, m.Unacknowledged)
 	if err := e.enrol(c, key, s.wire); err != nil {
 		return nil, err
 	}
@@ -173,7 +178,7 @@ func (s *stream) close(reason error) {
 		return
 	}
 	s.closing = true
-	s.why.Local, s.why.Err, s.why.Text = true, reason, reason.Error()
+	s.why.Local, s.why.Err, s.why.Text, s.why.Dead = true, reason, reason.Error(), deathOf(reason)
 	s.ending.Store(true)
 	// The reader wakes up, and from now on only waits for the other side's end.
 	_ = s.nc.SetReadDeadline(time.Now().Add(s.e.limits.Linger))
@@ -283,6 +288,7 @@ type streamIn struct {
 	batch  []Packet
 	crlf   bool // the last thing was a single CRLF
 	ping   bool // a pong is pending
+	watch  watch
 
 	spoke   bool          // a whole message or keep-alive has come
 	begun   time.Time     // when an unfinished message began; zero when none is

@@ -35,6 +35,7 @@ func (s *stream) read() {
 // side's; nil means that we are ending it.
 func (s *stream) readAll() error {
 	s.in.last = s.c.opened
+	s.heard.Store(s.c.opened.UnixNano())
 	if s.wire != nil {
 		// Records that came with the end of the handshake are there already.
 		if err := s.turn(s.c.opened); err != nil {
@@ -50,7 +51,12 @@ func (s *stream) readAll() error {
 		case s.ending.Load():
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if reason := s.overdue(now); reason != nil {
+			s.in.by = now // it has passed, and has to be set again even for none
+			reason := s.overdue(now)
+			if reason == nil {
+				reason = s.tend(now)
+			}
+			if reason != nil {
 				s.close(reason)
 				return nil
 			}
@@ -59,6 +65,7 @@ func (s *stream) readAll() error {
 			return err
 		}
 		s.in.last = now
+		s.heard.Store(now.UnixNano())
 		if err := s.turn(now); err != nil {
 			return err
 		}
@@ -168,12 +175,7 @@ func (s *stream) frame(now time.Time) error {
 		case sip.FrameMore:
 			return nil
 		case sip.FrameKeepAlive:
-			in.spoke = true
-			// A ping may come in two pieces.
-			if in.crlf = n == 2 && !in.crlf; !in.crlf {
-				_, _ = s.append(pong)
-				in.ping = true
-			}
+			s.crlf(n)
 		case sip.FrameMessage:
 			in.spoke, in.crlf = true, false
 			s.packet(now, err)
@@ -269,7 +271,7 @@ func (s *stream) lastBytes() time.Time {
 func (s *stream) arm() {
 	var want time.Time
 	first, whole, idle := s.deadlines()
-	for _, t := range []time.Time{first, whole, idle} {
+	for _, t := range [...]time.Time{first, whole, idle, s.due()} {
 		if !t.IsZero() && (want.IsZero() || t.Before(want)) {
 			want = t
 		}

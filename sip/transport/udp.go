@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -275,16 +276,26 @@ func (d *datagrams) read() {
 	}
 }
 
-// load reads a datagram. It returns nil for one that is no message at all: a
-// keep-alive (RFC 5626 §4.4.2 keeps STUN for UDP; many send CRLF or zeros), or
-// one too long.
+// load reads a datagram. It returns nil for one that is no message at all, and
+// counts it: a keep-alive of CRLFs or zeros, which many send; one too long; or STUN,
+// which RFC 5626 §4.4.2 has for who registered with "outbound". Nobody does with
+// us, and to answer anybody's would make the port a reflector.
 func (d *datagrams) load(b []byte) (*sip.Message, error) {
 	for len(b) > 0 && (b[0] == '\r' || b[0] == '\n') {
 		b = b[1:]
 	}
-	if len(b) == 0 || b[0] < ' ' || len(b) > d.e.limits.Message.Message {
+	if len(b) == 0 || b[0] <= ' ' || len(b) > d.e.limits.Message.Message {
+		if len(b) <= maxKeepAlive && len(bytes.Trim(b, "\x00\r\n \t")) == 0 {
+			d.e.stats.KeepAlives.Add(1)
+		} else {
+			d.e.stats.NotSIP.Add(1)
+		}
 		return nil, nil
 	}
 	m := sip.Acquire()
 	return m, m.Load(b)
 }
+
+// maxKeepAlive is the longest datagram without a message that counts as a
+// keep-alive.
+const maxKeepAlive = 64
