@@ -38,7 +38,11 @@ func (m *Message) check() *ParseError {
 
 func (m *Message) checkRequest() *ParseError {
 	if m.cseq.Method != m.method {
-		return m.broken(HdrCSeq, "the method is that of the request line")
+		err := m.broken(HdrCSeq, "the method is that of the request line")
+		if !known(m.method) {
+			err.Code = 501 // RFC 4475 §3.1.2.18
+		}
+		return err
 	}
 	if m.Has(HdrMaxForwards) {
 		if _, ok := m.MaxForwards(); !ok {
@@ -52,7 +56,7 @@ func (m *Message) checkRequest() *ParseError {
 	if u.Headers != nil {
 		return ruleError("Request-URI", int(m.uri.start), "a Request-URI has no headers (RFC 3261 §19.1.1)")
 	}
-	if !m.Has(HdrContact) && m.method == INVITE {
+	if !m.Has(HdrContact) && m.method == INVITE && !OldBranch(m.via.Branch()) {
 		return m.broken(HdrContact, "")
 	}
 	for _, id := range [...]HeaderID{HdrContact, HdrRoute, HdrRecordRoute} {

@@ -26,6 +26,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"no Call-ID", "Call-ID", []string{"Call-ID:"}, 400},
 		{"Call-ID with a space", "Call-ID", []string{"Call-ID: a b"}, 400},
 		{"CSeq of another method", "CSeq", []string{"CSeq: 1 BYE"}, 400},
+		{"CSeq of another method, neither known", "CSeq", []string{"NEWMETHOD sip:b@example.com SIP/2.0", "CSeq: 1 INVITE"}, 501},
 		{"CSeq too large", "CSeq", []string{"CSeq: 2147483648 INVITE"}, 400},
 		{"CSeq without a number", "CSeq", []string{"CSeq: INVITE"}, 400},
 		{"Max-Forwards too large", "Max-Forwards", []string{"Max-Forwards: 300"}, 400},
@@ -108,6 +109,7 @@ func TestCheckAccepts(t *testing.T) {
 		"several Routes":          {"Route: <sip:a;lr> , <sip:b;lr>", "+Route: <sip:c;lr>"},
 		"several Record-Routes":   {"Record-Route: <sip:a;lr>, <sip:b;lr>", "+Record-Route: sip:c"},
 		"a broken second Via":     {"+Via: nonsense"}, // others than the topmost are not ours to judge
+		"no Contact, RFC 2543":    {"Via: SIP/2.0/UDP a.example.com", "Contact:"},
 		"branch of the cookie":    {"Via: SIP/2.0/UDP a.example.com;branch=z9hG4bK"},
 		"no branch":               {"Via: SIP/2.0/UDP a.example.com"},
 		"unknown headers":         {"+X-Nobody-Knows: , ;; \"", "+x-a: \xff"},

@@ -22,7 +22,9 @@
 // acted on. Both follow the grammar with these liberties, which are met in
 // practice: no space before an angle bracket, UTF-8 in a display name without
 // quotes, an underscore in a host name, a status line without a reason, a From
-// without a tag, brackets around an IPv6 address in received. They take no line
+// without a tag, brackets around an IPv6 address in received, a third colon
+// before the IPv4 address in an IPv6 address; and from a client of RFC 2543, whose
+// branch lacks the magic cookie, an INVITE without a Contact. They take no line
 // end but CR LF, and none of it alone; no comma in an address without brackets;
 // no second value for what stands once.
 //

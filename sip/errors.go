@@ -7,7 +7,7 @@ type ParseError struct {
 	Header string // header name, or "Request-Line", "Status-Line", "body"
 	Offset int    // bytes from the start of the message, -1 when it has none
 	Rule   string // what the grammar asks for
-	Code   int    // status that answers such a request: 400, 505 for a foreign version, 414 or 513 for what is too long
+	Code   int    // status that answers such a request: 400, 505 for a foreign version, 501 for an unknown method, 414 or 513 for what is too long
 	Limit  Limit  // the limit that was passed, empty when it is about something else
 }
 

@@ -55,3 +55,12 @@ func methodOf(b []byte) Method {
 	}
 	return Method(b)
 }
+
+// known says whether a method is one of the above.
+func known(m Method) bool {
+	switch m {
+	case INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, REFER, PUBLISH:
+		return true
+	}
+	return false
+}

@@ -1,5 +1,8 @@
 package sip
 
+// magicCookie begins the branch of every client that follows RFC 3261 (§8.1.1.7).
+const magicCookie = "z9hG4bK"
+
 // Via is one Via value (RFC 3261 §20.42): the transport and place that a
 // response goes back to.
 type Via struct {
@@ -15,11 +18,29 @@ func (v Via) Branch() []byte {
 	return b
 }
 
+// OldBranch says whether a branch identifies no transaction, because it lacks the
+// magic cookie as that of a client of RFC 2543 does, or has nothing behind it
+// (RFC 4475 §3.2.1).
+func OldBranch(b []byte) bool {
+	return len(b) <= len(magicCookie) || string(b[:len(magicCookie)]) != magicCookie
+}
+
 // RPort says whether the sender asked for a response to the source port
 // (RFC 3581 §3).
 func (v Via) RPort() bool {
 	_, ok := v.Params.Get("rport")
 	return ok
+}
+
+// Received returns the address that the request came from, as the next hop saw
+// it, nil when none is written. Brackets around an IPv6 address, which the
+// grammar has not but RFC 5118 §4.5 wants to be read, are left out.
+func (v Via) Received() []byte {
+	b, _ := v.Params.Get("received")
+	if n := len(b); n > 2 && b[0] == '[' && b[n-1] == ']' {
+		return b[1 : n-1]
+	}
+	return b
 }
 
 // parse fills the empty v from the first value of b, a list, and returns the

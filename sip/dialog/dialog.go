@@ -82,7 +82,7 @@ func NewUAS(req *sip.Message, localTag string, tls bool) (*Dialog, error) {
 	if err != nil {
 		return nil, refuse(err)
 	}
-	target, err := contact(req)
+	target, err := caller(req, from)
 	if err != nil {
 		return nil, refuse(err)
 	}
@@ -196,21 +196,35 @@ func Target(m *sip.Message) (string, error) {
 // SHOULD terminate the dialog" (RFC 3261 §12.2.1.2).
 func Ends(code int) bool { return code == 481 || code == 408 }
 
+// caller returns the remote target of a dialog that a request makes: its Contact,
+// or From for a client of RFC 2543 that sent none (RFC 2543 §6.13).
+func caller(req *sip.Message, from sip.Address) (string, error) {
+	if via, err := req.Via(); err == nil && sip.OldBranch(via.Branch()) && !req.Has(sip.HdrContact) {
+		return usable("from", from)
+	}
+	return contact(req)
+}
+
 // contact returns the remote target that m names.
 func contact(m *sip.Message) (string, error) {
 	c, err := m.Contact()
 	if err != nil {
 		return "", err
 	}
-	// "The URI provided in the Contact header field MUST be a SIP or SIPS URI."
-	u, err := c.URI()
+	return usable("contact", c)
+}
+
+// usable returns the URI of an address that requests can go to: "The URI
+// provided in the Contact header field MUST be a SIP or SIPS URI."
+func usable(header string, a sip.Address) (string, error) {
+	u, err := a.URI()
 	if err != nil {
-		return "", fmt.Errorf("contact: %w", err)
+		return "", fmt.Errorf("%s: %w", header, err)
 	}
 	if !u.SIP() {
-		return "", errors.New("contact: the URI of a dialog is a SIP or SIPS URI")
+		return "", fmt.Errorf("%s: the URI of a dialog is a SIP or SIPS URI", header)
 	}
-	return string(c.RawURI), nil
+	return string(a.RawURI), nil
 }
 
 // recordRoutes returns the Record-Route values of m as Route values.

@@ -92,6 +92,9 @@ func TestNewUAS(t *testing.T) { // RFC 3261 §12.1.1
 		{"the scheme has no case", request("", "INVITE sip:", "INVITE SIPS:"), true, func(d *Dialog) { d.Secure = true }},
 		{"SIPS without TLS is not", request("", "INVITE sip:", "INVITE sips:"), false, func(*Dialog) {}},
 		{"RFC 2543: no From tag", request("", ";tag=1928301774", ""), false, func(d *Dialog) { d.ID.RemoteTag = "" }},
+		{"RFC 2543: no Contact", request("", "z9hG4bK", "", "Contact: <sip:alice@pc33.atlanta.example;transport=tls>\r\n", ""), false, func(d *Dialog) {
+			d.Target = "sip:alice@atlanta.example;x=y"
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			want := base

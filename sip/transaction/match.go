@@ -7,16 +7,13 @@ import (
 	"github.com/sallyport-sip/sallyport/sip"
 )
 
-// magicCookie begins the branch of every client that follows RFC 3261 (§8.1.1.7).
-const magicCookie = "z9hG4bK"
-
 // identity is what a request is matched by (RFC 3261 §17.2.3). Its slices are
 // valid until the layer looks at the next request.
 type identity struct {
 	method sip.Method
 	key    []byte // all but the method
 	hash   uint64
-	old    bool   // from a client of RFC 2543, without the magic cookie
+	old    bool   // from a client of RFC 2543, whose branch is nothing to match by
 	toTag  []byte // compared apart, because an ACK has that of the response
 	merge  []byte // what a merged request shares with it, nil when it cannot be one
 }
@@ -38,7 +35,7 @@ func (l *Layer) identify(m *sip.Message) (id identity, ok bool) {
 	}
 	id.method, id.toTag = m.Method(), to.Tag()
 	branch := via.Branch()
-	id.old = !bytes.HasPrefix(branch, []byte(magicCookie))
+	id.old = sip.OldBranch(branch)
 	// "If the request has no tag in the To header field, the UAS core MUST check
 	// the request against ongoing transactions" (RFC 3261 §8.2.2.2). CANCEL and
 	// ACK belong to another request.

@@ -155,6 +155,8 @@ func TestServerMatching(t *testing.T) { // RFC 3261 §17.2.3
 		{"all else may differ", ask("OPTIONS", branch), ask("OPTIONS", branch, "987asjd", "other", "88sja8x", "x", "986759", "1"), Absorbed},
 		{"RFC 2543, same", ask("OPTIONS", old), ask("OPTIONS", old), Absorbed},
 		{"RFC 2543, no branch at all", ask("OPTIONS", old, ";branch=1", ""), ask("OPTIONS", old, ";branch=1", ""), Absorbed},
+		{"the cookie alone, same", ask("OPTIONS", "z9hG4bK"), ask("OPTIONS", "z9hG4bK"), Absorbed},
+		{"the cookie alone, another Call-ID", ask("OPTIONS", "z9hG4bK"), ask("OPTIONS", "z9hG4bK", "987asjd", "other"), New},
 		{"RFC 2543, another method", ask("OPTIONS", old), ask("MESSAGE", old), New},
 		{"RFC 2543, another Request-URI", ask("OPTIONS", old), ask("OPTIONS", old, "OPTIONS sip:bob", "OPTIONS sip:rob"), Merged},
 		{"RFC 2543, another To tag", ask("OPTIONS", old), ask("OPTIONS", old, "<sip:bob@biloxi.example>", "<sip:bob@biloxi.example>;tag=1"), New},
