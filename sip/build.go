@@ -136,8 +136,8 @@ func (b *Builder) Echo(req *Message, source Source) []byte {
 }
 
 // mend looks at the lines written since start, which repeat those of a message
-// that may be malformed: a CR or LF that stood alone becomes a space, so that no
-// reader takes it for a line end.
+// that may be malformed: a control character becomes a space, so that no reader
+// takes a CR or LF that stood alone for a line end, or refuses our answer.
 func (b *Builder) mend(req *Message, start int) {
 	if req.err == nil {
 		return
@@ -145,7 +145,7 @@ func (b *Builder) mend(req *Message, start int) {
 	lines := b.b[start:]
 	for i, c := range lines {
 		paired := c == '\r' && at(lines, i+1, '\n') || c == '\n' && i > 0 && lines[i-1] == '\r'
-		if (c == '\r' || c == '\n') && !paired {
+		if control(c) && c != '\t' && !paired {
 			lines[i] = ' '
 		}
 	}

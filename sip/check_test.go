@@ -66,8 +66,8 @@ func TestCheckRefuses(t *testing.T) {
 		{"negative Content-Length", "Content-Length", []string{"Content-Length: -999"}, 400},
 		{"Content-Length beyond the datagram", "Content-Length", []string{"Content-Length: 9999"}, 400},
 		{"a line without a colon", "header", []string{"+nonsense"}, 400},
-		{"a lone CR", "header", []string{"+Subject: a\rb"}, 400},
-		{"a lone LF", "header", []string{"+Subject: a\nb"}, 400},
+		{"a lone CR", "Subject", []string{"+Subject: a\rb"}, 400},
+		{"a lone LF", "Subject", []string{"+Subject: a\nb"}, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := Parse(request(c.lines...))

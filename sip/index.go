@@ -11,27 +11,27 @@ func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 	m.clearIndex()
 	limits.Headers = min(limits.Headers, maxFields)
 	m.maxURI, m.maxVias = limits.URI, limits.Vias
-	n := m.lineEnd(b)
+	n := lineEnd(b)
 	if n < 0 {
 		return 0, false
 	}
-	m.startLine(b[:n])
+	m.startLine(b[:n], limits.HeaderLine)
 	pos := n + 2
 	for lines := 2; ; lines++ {
 		rest := b[pos:]
 		n = bytes.IndexByte(rest, '\n') - 1
 		if n < 0 || rest[n] != '\r' {
-			n = m.lineEnd(rest)
+			n = lineEnd(rest)
 		}
 		if n == 0 {
 			end = pos + 2
-			if m.bareLF || bytes.Count(b[:end], crOnly) != lines {
-				m.fail("header", -1, "lines end with CR LF, and no line holds either alone")
+			if !onlyLineEnds(b[:end], 2*lines) {
+				m.judgeControls(b[:end])
 			}
 			return end, true
 		}
 		if n+2 < len(rest) && rest[n+2] <= ' ' && space(rest[n+2]) {
-			n = m.unfold(rest, n)
+			n = unfold(rest, n)
 		}
 		if n < 0 {
 			return 0, false
@@ -44,14 +44,13 @@ func (m *Message) index(b []byte, limits Limits) (end int, whole bool) {
 // maxFields is what the index of the first field of a header can count to.
 const maxFields = 1<<16 - 1
 
-var crOnly, comma = []byte{'\r'}, []byte{','}
+var comma = []byte{','}
 
 // lineEnd returns where the first CRLF stands, or -1. A lone LF is no line end:
 // it stays in the line, and the message is refused for it.
-func (m *Message) lineEnd(b []byte) int {
+func lineEnd(b []byte) int {
 	n := bytes.IndexByte(b, '\n')
 	for n == 0 || n > 0 && b[n-1] != '\r' {
-		m.bareLF = true
 		next := bytes.IndexByte(b[n+1:], '\n')
 		if next < 0 {
 			return -1
@@ -63,10 +62,10 @@ func (m *Message) lineEnd(b []byte) int {
 
 // unfold joins the line of eol bytes that b begins with and all that continue
 // it, and returns where the last one ends, or -1.
-func (m *Message) unfold(b []byte, eol int) int {
+func unfold(b []byte, eol int) int {
 	for eol >= 0 && eol+2 < len(b) && space(b[eol+2]) {
 		b[eol], b[eol+1] = ' ', ' '
-		n := m.lineEnd(b[eol+2:])
+		n := lineEnd(b[eol+2:])
 		if n < 0 {
 			return -1
 		}
@@ -82,7 +81,7 @@ func (m *Message) header(line []byte, pos int, limits *Limits) {
 		return
 	}
 	if len(line) > limits.HeaderLine {
-		m.exceed(LimitHeaderLine, "header", pos, limits.HeaderLine)
+		m.exceed(LimitHeaderLine, nameIn(line), pos, limits.HeaderLine)
 		return
 	}
 	id, colon := lookup(line)
@@ -128,6 +127,18 @@ func (m *Message) header(line []byte, pos int, limits *Limits) {
 	}
 }
 
+// nameIn returns how an error calls the header of a line that is not indexed.
+func nameIn(line []byte) string {
+	name := line[:endOf(line[:min(len(line), longestName)], 0, classToken)]
+	if id := headerOf(name); id != HdrOther {
+		return id.String()
+	}
+	if len(name) == 0 {
+		return "header"
+	}
+	return string(name)
+}
+
 // contentLength reads the header; "two different" is what a smuggled message
 // needs, so a second one is no better than none.
 func (m *Message) contentLength(v []byte, offset int, repeated bool) {
@@ -147,13 +158,20 @@ func (m *Message) contentLength(v []byte, offset int, repeated bool) {
 
 const maxBody = 1 << 30
 
-// startLine reads the request or status line.
-func (m *Message) startLine(line []byte) {
+// startLine reads the request or status line, which without the URI has at most
+// as many bytes as a header field.
+func (m *Message) startLine(line []byte, most int) {
 	if len(line) >= 4 && equalFold(line[:4], "SIP/") {
 		m.statusLine(line)
+		if len(line) > most {
+			m.exceed(LimitHeaderLine, "Status-Line", 0, most)
+		}
 		return
 	}
 	m.requestLine(line)
+	if len(line)-int(m.uri.end-m.uri.start) > most {
+		m.exceed(LimitHeaderLine, requestLine, 0, most)
+	}
 }
 
 const requestLine = "Request-Line"

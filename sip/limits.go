@@ -7,7 +7,7 @@ import "fmt"
 type Limits struct {
 	Message    int // bytes of a whole message
 	Headers    int // header fields
-	HeaderLine int // bytes of one header field, folds included
+	HeaderLine int // bytes of one header field, folds included, and of a start line without its URI
 	URI        int // bytes of the Request-URI, or of a URI in From, To, Contact, Route or Record-Route
 	Vias       int // values of Via, which every hop adds to
 	BodyParts  int // parts of a multipart body, those of parts included

@@ -22,7 +22,6 @@ type Message struct {
 	viaSeen   bool
 	cseqSeen  bool
 	inline    [48]field
-	bareLF    bool // the header section has an LF without its CR
 	lengthSet bool // a Content-Length was there
 	length    int  // its value
 	maxURI    int  // the limits that it was indexed with
@@ -81,7 +80,7 @@ func (m *Message) clearIndex() {
 	}
 	m.fields = m.fields[:0]
 	m.method, m.code, m.uri, m.body = "", 0, span{}, 0
-	m.err, m.viaSeen, m.cseqSeen, m.lengthSet, m.length, m.bareLF = nil, false, false, false, 0, false
+	m.err, m.viaSeen, m.cseqSeen, m.lengthSet, m.length = nil, false, false, false, 0
 }
 
 // Parse loads a message that stands alone, as in a datagram. On an error the
