@@ -9,8 +9,10 @@ help:
 build:
 	go build -o bin/sallyport ./cmd/sallyport
 
+# The examples are a module of their own, because they show the library from outside.
 test:
 	go test ./...
+	go -C examples test ./...
 
 race:
 	CGO_ENABLED=1 go test -race -shuffle=on ./...

@@ -3,16 +3,37 @@
 // A [Server] is both, user agent server and client (RFC 3261 §8), over UDP, TCP
 // and TLS. What it is asked goes to its [Handler], as in net/http:
 //
-//	srv := &ua.Server{Handler: ua.HandlerFunc(func(r *ua.Request) {
-//		switch r.Msg.Method() {
-//		case sip.OPTIONS:
-//			r.Reply(200, ua.Header("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS"))
-//		case sip.INVITE:
+//	srv := &ua.Server{Handler: ua.Methods{
+//		sip.INVITE: func(r *ua.Request) {
 //			r.Reply(180)
 //			call, err := r.Accept(ua.Body("application/sdp", answer(r.Msg.Body())))
-//			...
-//		}
-//	})}
+//			if err != nil {
+//				return // the caller has given up
+//			}
+//			<-call.Done()
+//		},
+//	}}
+//	err := srv.ListenAndServe(ctx, "udp", ":5060")
+//
+// Over mutual TLS both sides prove a SIP domain by their certificates (RFC 5922),
+// and the handler asks which one the other side has proved:
+//
+//	cfg, err := ua.ServerTLS("cert.pem", "key.pem", "ca.pem")
+//	err = srv.ListenAndServeTLS(ctx, ":5061", cfg)
+//
+//	if !r.Proves("pbx.example") {
+//		r.Reply(403)
+//		return
+//	}
+//
+// A client is a Server too: Start without Listen is enough for TCP and TLS, while UDP
+// needs a socket to send from.
+//
+//	cfg, err := ua.ClientTLS("cert.pem", "key.pem", "ca.pem", "gw.example")
+//	to := ua.Target{Transport: transport.TLS, Addr: addr, TLS: cfg}
+//	call, err := srv.Invite(ctx, to, ua.InviteOptions{To: "sips:bob@gw.example"})
+//	...
+//	err = call.Bye(ctx)
 //
 // What it asks others leaves by [Server.Send] and [Server.Invite], towards a
 // [Target]. Both sides' calls are a [Call]. The library sends what no user needs
@@ -28,6 +49,13 @@
 // responses to the shard whose number is in our branch. A [ShardHandler] runs
 // there and must not block. Handler is written on it, in sessions.go. A program
 // sets one of the two.
+//
+// # Where to go on
+//
+// Each server has its own Timers, Limits and Queues, set before it starts; nothing
+// that changes behaviour is a variable of a package. Whatever may take long takes a
+// context. Messages are read with package sip, a program's tests talk to it with
+// package siptest, and the directory examples has whole programs.
 //
 // Reading starts at [Server], then goes up to [Handler] or down to [Shard].
 // RFC 3261 with RFC 6026 (INVITE transactions) and RFC 3581 (rport).

@@ -2,7 +2,9 @@ package ua_test
 
 import (
 	"context"
+	"log"
 	"net/netip"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +17,17 @@ import (
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "ua")
+	if err != nil {
+		log.Fatal(err)
+	}
+	exampleDir = dir
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
 
 const sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 
