@@ -21,7 +21,7 @@ const module = "github.com/sallyport-sip/sallyport"
 // floors says which package stands where: a package imports packages on lines above its own, never beside or below.
 // A name that ends in "/..." stands for every package under it, and those may import one another. docs/ARCHITECTURE.md shows the same list.
 const floors = `
-sip sdp internal/memnet internal/testca
+sip sdp internal/memnet internal/testca internal/testdns
 sip/dialog sip/digest sip/domaincert sip/transaction
 sip/transport sip/resolve
 sip/ua sip/siptest
