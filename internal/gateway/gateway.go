@@ -43,7 +43,7 @@ type Options struct {
 	Network  transport.Network  // nil: the system's
 	Timers   transaction.Config // zero fields: RFC 3261
 	Limits   transport.Limits   // zero fields: the defaults
-	Resolver resolve.Resolver
+	Resolver *resolve.Resolver  // nil: the system's name servers
 }
 
 // Gateway is a running gateway.
@@ -82,6 +82,9 @@ type Gateway struct {
 // New compiles a configuration. Problems mean that there is no gateway; they
 // are those of Check. Start opens it.
 func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
+	if o.Resolver == nil {
+		o.Resolver = new(resolve.Resolver)
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -43,10 +43,12 @@ func (g *Gateway) Connect(s *ua.Shard, p *peer.Peer, done peer.Connected) {
 // dial tries the peer's addresses in order. It blocks.
 func (g *Gateway) dial(p *peer.Peer, port uint16) (flow ua.Flow, err error) {
 	ctx := context.Background() // the endpoint's own time limits and Close end it
-	for to, e := range g.options.Resolver.Targets(ctx, p.URI.Host, port) {
+	query := resolve.Query{Host: p.URI.Host, Port: port, Transport: p.Transport.String()}
+	for at, e := range g.options.Resolver.Targets(ctx, query) {
 		if e != nil {
 			return flow, fmt.Errorf("peer %s: %w", p.Name, e)
 		}
+		to := at.Addr
 		c, e := g.server.Endpoint().Dial(ctx, g.dialConfig(p, to))
 		if e == nil {
 			return ua.Flow{Conn: c, Addr: to}, nil

@@ -36,7 +36,9 @@
 //	err = call.Bye(ctx)
 //
 // What it asks others leaves by [Server.Send] and [Server.Invite], towards a
-// [Target]. Both sides' calls are a [Call]. The library sends what no user needs
+// [Target], or without an address in that towards the servers of the URI's domain
+// (RFC 3263, see [Server.Resolve]): ua.Target{TLS: whomToBelieve} is enough to call
+// "sip:alice@example.com". Both sides' calls are a [Call]. The library sends what no user needs
 // to see: retransmissions, 100, ACK, CANCEL, the answers to CANCEL and BYE, the
 // 481 for dialogs that do not exist, the ACK and BYE to a fork that lost.
 //

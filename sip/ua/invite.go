@@ -43,12 +43,25 @@ func (srv *Server) Invite(ctx context.Context, to Target, opts InviteOptions, op
 		return nil, errors.New("ua: a server with a ShardHandler keeps no calls: send the INVITE with Shard.Request")
 	}
 	out := Outgoing{Method: sip.INVITE, URI: opts.URI, To: opts.To, From: opts.From, Contact: opts.Contact}
-	if err := out.complete(to); err != nil {
+	if err := out.complete(); err != nil {
+		return nil, err
+	}
+	var call *Call
+	err = srv.reach(ctx, to, out.URI, func(to Target) (err error) {
+		call, err = srv.invite(ctx, to, out, x, opts.OnProgress)
+		return err
+	})
+	return call, err
+}
+
+// invite sends the INVITE to one server.
+func (srv *Server) invite(ctx context.Context, to Target, out Outgoing, x *extras, onProgress func(*sip.Message)) (*Call, error) {
+	if err := to.fits(out.URI); err != nil {
 		return nil, err
 	}
 	conn, err := srv.Connect(ctx, to)
 	if err != nil {
-		return nil, err
+		return nil, unreached{err}
 	}
 	o := &outgoing{
 		ss: srv.sessions, target: to, flow: Flow{conn, to.Addr},
@@ -60,7 +73,7 @@ func (srv *Server) Invite(ctx context.Context, to Target, opts InviteOptions, op
 	if err := srv.sessions.in(shard, func(s *Shard) error { return o.start(s, out, x) }); err != nil {
 		return nil, err
 	}
-	return o.wait(ctx, shard, opts.OnProgress)
+	return o.wait(ctx, shard, onProgress)
 }
 
 // wait serves OnProgress until the call is made or not.

@@ -38,12 +38,34 @@ func (srv *Server) Send(ctx context.Context, to Target, out Outgoing, options ..
 	case sip.INVITE, sip.ACK, sip.CANCEL, "":
 		return nil, fmt.Errorf("ua: send %q: an INVITE is sent by Invite; ACK and CANCEL are the library's", out.Method)
 	}
-	if err := out.complete(to); err != nil {
+	if err := out.complete(); err != nil {
+		return nil, err
+	}
+	var m *sip.Message
+	err = srv.reach(ctx, to, out.URI, func(to Target) (err error) {
+		if m != nil {
+			m.Release() // of a server that was busy
+		}
+		m, err = srv.send(ctx, to, out, x)
+		if err == nil && m.StatusCode() == 503 {
+			return errUnavailable
+		}
+		return err
+	})
+	if err == errUnavailable { // by all of them
+		err = nil
+	}
+	return m, err
+}
+
+// send sends the request to one server.
+func (srv *Server) send(ctx context.Context, to Target, out Outgoing, x *extras) (*sip.Message, error) {
+	if err := to.fits(out.URI); err != nil {
 		return nil, err
 	}
 	conn, err := srv.Connect(ctx, to)
 	if err != nil {
-		return nil, err
+		return nil, unreached{err}
 	}
 	w := &waiter{result: make(chan outcome, 1)}
 	shard := srv.pick(out.CallID)
@@ -122,7 +144,7 @@ func (srv *Server) pick(callID string) int {
 }
 
 // complete fills in what was left out and checks the rest.
-func (out *Outgoing) complete(to Target) (err error) {
+func (out *Outgoing) complete() (err error) {
 	if out.URI == "" && out.To == "" {
 		return errors.New("ua: a request needs a URI or a To")
 	}
@@ -153,7 +175,7 @@ func (out *Outgoing) complete(to Target) (err error) {
 	if out.CSeq == 0 {
 		out.CSeq = 1
 	}
-	return to.fits(out.URI)
+	return nil
 }
 
 // nameAddr puts a bare URI into angle brackets, so that its parameters stay its

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
@@ -24,6 +25,9 @@ type Server struct {
 	Queues       Queues
 	Limits       transport.Limits  // of connections; zero fields mean the defaults
 	Network      transport.Network // nil means the system's
+	// Resolver finds the servers of a SIP URI for targets without an address. nil
+	// means the system's name servers. Several servers may share one.
+	Resolver *resolve.Resolver
 
 	// The hooks of the connections below: AdmitConn, WrapConn, Identify, Tap,
 	// Opened, Confirmed, Refusing, Refused, Closed and Lost. Deliver is the server's own.
@@ -60,6 +64,7 @@ type Server struct {
 	Advertise func(c *transport.Conn) string
 
 	endpoint     *transport.Endpoint
+	ownResolver  resolve.Resolver // for a nil Resolver
 	shardHandler ShardHandler
 	sessions     *sessions     // nil with a ShardHandler of the user's
 	next         atomic.Uint64 // which shard gets the next request of ours

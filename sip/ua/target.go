@@ -13,6 +13,9 @@ import (
 
 // Target is where a request goes first, and who is expected there.
 // Connections are shared by requests whose targets are equal, and by no others.
+//
+// Without an Addr, Send and Invite find it by the request's URI, and go on to the
+// domain's next server when one fails; see [Server.Resolve].
 type Target struct {
 	Transport transport.Transport
 	Addr      netip.AddrPort
@@ -38,7 +41,7 @@ type Target struct {
 // UDP that is a listener's socket.
 func (srv *Server) Connect(ctx context.Context, to Target) (*transport.Conn, error) {
 	if srv.endpoint == nil {
-		return nil, errors.New("ua: the server was not started: call Start first")
+		return nil, errNotStarted
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
