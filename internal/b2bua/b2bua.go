@@ -95,7 +95,10 @@ func New(ways Ways, log *slog.Logger, shards int) *Engine {
 	return e
 }
 
-// LastNumber is the greatest Number of a call so far.
+// NextNumber numbers a call, or what is relayed beside calls.
+func (e *Engine) NextNumber() uint64 { return e.numbers.Add(1) }
+
+// LastNumber is the greatest number so far.
 func (e *Engine) LastNumber() uint64 { return e.numbers.Load() }
 
 // Live returns how many calls there are. One whose last BYE is answered does

@@ -43,7 +43,7 @@ type Call struct {
 }
 
 func (e *Engine) newCall(s *ua.Shard) *Call {
-	c := &Call{Number: e.numbers.Add(1), engine: e, calls: e.shards[s.Index()], facts: &facts{}}
+	c := &Call{Number: e.NextNumber(), engine: e, calls: e.shards[s.Index()], facts: &facts{}}
 	c.calls.shard = s
 	c.calls.all[c] = struct{}{}
 	e.live.Add(1)

@@ -31,6 +31,9 @@ func (p *Profile) complete() {
 	if p.SIPS == "" {
 		p.SIPS = SIPSAllowed
 	}
+	if p.Relay == nil && !p.Has("relay") {
+		p.Relay = relayed()
+	}
 	for _, d := range []struct {
 		key    string
 		value  *Duration

@@ -38,11 +38,21 @@ type Profile struct {
 	// cannot be reached three times, a minute apart. Calls with a session timer
 	// (RFC 4028) are not asked for. 0: never. Default: 15m.
 	KeepAlive Duration `yaml:"keep_alive" form:"duration"`
+
+	// Which requests of the peer cross outside of calls, by the routes: `message`,
+	// `options` to somebody behind the gateway, `publish`, and `subscribe`, whose
+	// NOTIFYs cross back. The others are for who needs them: `refer` lets the peer
+	// have others call whom it names, `notify` is for a peer that sends NOTIFYs
+	// nobody subscribed to, such as those of waiting messages, and `info` for one
+	// that sends INFO outside of calls. What is not in the list is refused: 403,
+	// and 481 for the latter two. Default: `[message, options, publish, subscribe]`.
+	Relay []Method `yaml:"relay" form:"list of message, options, publish, subscribe, refer, notify, info"`
 }
 
 func checkProfiles(c *Config, r *report) {
 	for i := range c.Profiles {
 		p := &c.Profiles[i]
+		checkRelay(p, r)
 		for _, d := range []struct {
 			key   string
 			value Duration

@@ -264,8 +264,6 @@ func TestOptionsToTheGatewayAreAnswered(t *testing.T) {
 		if m.First(sip.HdrAllow) == nil {
 			r.Error("the 200 has no Allow")
 		}
-		r.office.Send(r.office.Request(sip.OPTIONS, "sip:somebody@elsewhere.example"))
-		r.office.Want(404)
 		r.acme.WantSilence(time.Second)
 	})
 }
@@ -273,11 +271,11 @@ func TestOptionsToTheGatewayAreAnswered(t *testing.T) {
 func TestMethodsOutsideDialogs(t *testing.T) {
 	run(t, plain, func(r *rig) {
 		for method, code := range map[sip.Method]int{
-			sip.BYE: 481, sip.INFO: 481, sip.UPDATE: 481, sip.PRACK: 481, sip.REGISTER: 405, sip.MESSAGE: 405,
-			sip.SUBSCRIBE: 405, sip.NOTIFY: 405, sip.REFER: 405, sip.PUBLISH: 405, "PICKUP": 501,
+			sip.BYE: 481, sip.INFO: 481, sip.UPDATE: 481, sip.PRACK: 481, sip.REGISTER: 405,
+			sip.NOTIFY: 481, sip.REFER: 403, "PICKUP": 501,
 		} {
 			r.office.Send(r.office.Request(method, number))
-			if m := r.office.Want(code); code != 481 && m.First(sip.HdrAllow) == nil {
+			if m := r.office.Want(code); code > 403 && code != 481 && m.First(sip.HdrAllow) == nil {
 				r.Errorf("the %d to %s has no Allow", code, method)
 			}
 		}

@@ -125,7 +125,7 @@ func TestRecordsOfRefusals(t *testing.T) {
 		text string
 	}{
 		{"no route", setting{routes: "{from: [acme], to: [office]}"}, office(), 404, "gateway", "", "peer office: no route matches"},
-		{"sips over UDP", plain, office(siptest.URI("sips:1@gw.example")), 480, "gateway", "", "peer office: the call is sips: and came over udp"},
+		{"sips over UDP", plain, office(siptest.URI("sips:1@gw.example")), 480, "gateway", "", "peer office: the request is sips: and came over udp"},
 		{"sips required", setting{profiles: map[string]string{"office": "required"}, office: transport.TLS, targets: transport.TLS}, office(), 480, "gateway", "", "peer office: the caller's profile has sips: required, and the call is not sips:"},
 		{"no hops left", plain, office(siptest.Set("Max-Forwards", "0")), 483, "gateway", "", "Too Many Hops"},
 		{"scheme", plain, office(siptest.URI("http://1@gw.example")), 416, "gateway", "", "Unsupported URI Scheme"},

@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/guard"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/recorder"
+	"github.com/sallyport-sip/sallyport/internal/relay"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -54,6 +55,7 @@ type Gateway struct {
 	snapshot  atomic.Pointer[snapshot]
 	server    *ua.Server
 	engine    *b2bua.Engine
+	relay     *relay.Engine
 	recorder  *recorder.Recorder
 	strangers *guard.Strangers
 	alarms    *alarms
@@ -137,6 +139,9 @@ func (g *Gateway) Listeners() []*transport.Listener { return g.server.Endpoint()
 func (g *Gateway) Record(kind callflow.Kind, call callflow.Call, reason string) {
 	g.recorder.Record(kind, call, reason)
 }
+
+// NextNumber makes the gateway a relay.Ways.
+func (g *Gateway) NextNumber() uint64 { return g.engine.NextNumber() }
 
 // identify says who is at the other end of a stream. Who is nobody we know may
 // stay connected, and gets a 403 for what it sends.

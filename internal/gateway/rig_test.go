@@ -341,6 +341,9 @@ func (r *rig) none() {
 	if n := r.Calls(); n != 0 {
 		r.Errorf("%d calls are live", n)
 	}
+	if n := r.relay.Open(); n != 0 {
+		r.Errorf("%d requests are open", n)
+	}
 }
 
 // empty checks that no call is live, and that nothing is left of any after
@@ -353,6 +356,7 @@ func (r *rig) empty() {
 	if calls, tags := r.kept(); calls != 0 || tags != 0 {
 		r.Errorf("after 64*T1 %d calls and %d tags are left", calls, tags)
 	}
+	r.relayed()
 	time.Sleep(lifetime) // for as long again an INVITE without a transaction may be answered
 	synctest.Wait()
 	for i := range r.server.NumShards() {
@@ -364,6 +368,18 @@ func (r *rig) empty() {
 	}
 	r.cdrs.closed(r.T)
 	r.unloaded()
+}
+
+// relayed checks that nothing is left of what was relayed.
+func (r *rig) relayed() {
+	r.Helper()
+	for i := range r.server.NumShards() {
+		r.server.Do(i, func(s *ua.Shard) {
+			if n := r.relay.Kept(s); n != 0 {
+				r.Errorf("%d legs of relayed requests are left in shard %d", n, i)
+			}
+		})
+	}
 }
 
 const (

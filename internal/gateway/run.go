@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/relay"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
@@ -29,6 +30,7 @@ func (g *Gateway) Start() error {
 		return errors.Join(err, g.closeStore())
 	}
 	g.engine = b2bua.New(g, g.log, g.server.NumShards())
+	g.relay = relay.New(g, g.log, g.server.NumShards())
 	err := g.listenAll()
 	close(g.opening)
 	if err != nil {

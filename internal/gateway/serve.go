@@ -15,11 +15,8 @@ import (
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
-// What the gateway takes: outside of a call, and inside one as well.
-const (
-	allowOutside = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS"
-	allow        = allowOutside + ", PRACK, UPDATE, INFO, MESSAGE, NOTIFY, REFER"
-)
+// allow is what the gateway takes, inside of calls or outside.
+const allow = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, REFER"
 
 // Request makes the gateway a ua.ShardHandler.
 func (g *Gateway) Request(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
@@ -69,11 +66,13 @@ func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error
 	case sip.INVITE:
 		return g.invite(s, tx, p, from)
 	case sip.OPTIONS:
-		return g.aboutUs(p)
-	case sip.BYE, sip.PRACK, sip.UPDATE, sip.INFO:
+		return g.capabilities(s, tx, p, from)
+	case sip.MESSAGE, sip.PUBLISH, sip.REFER, sip.NOTIFY, sip.INFO:
+		return g.relayed(s, tx, p, from)
+	case sip.BYE, sip.PRACK, sip.UPDATE:
 		return &sip.StatusError{Code: 481} // only inside a dialog
-	case sip.REGISTER, sip.MESSAGE, sip.SUBSCRIBE, sip.NOTIFY, sip.REFER, sip.PUBLISH:
-		return &sip.StatusError{Code: 405, Header: allowOutside}
+	case sip.REGISTER, sip.SUBSCRIBE:
+		return &sip.StatusError{Code: 405, Header: allow}
 	}
 	return &sip.StatusError{Code: 501, Header: allow}
 }
@@ -92,42 +91,56 @@ func (g *Gateway) invite(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from
 
 // begin begins a call. row is the one of the routes that decided, if one did.
 func (g *Gateway) begin(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from *peer.Peer) (row string, err error) {
+	w, err := g.way(p, from, sip.INVITE, g.engine.Looped(s, p.Msg))
+	if err != nil {
+		return w.Row, err
+	}
+	return w.Row, g.engine.Start(s, b2bua.Invite{
+		Tx: tx, Packet: p, From: from, Targets: w.Targets,
+		Secure: w.secure, Hops: w.hops, Route: w.Row, Why: w.Why,
+	})
+}
+
+// way is where a request outside of any dialog goes, and how.
+type way struct {
+	route.Decision
+	secure bool // the Request-URI is a sips: one
+	hops   int  // Max-Forwards for the next hop
+}
+
+// way finds the way of a request, or the response that says that there is none.
+func (g *Gateway) way(p *transport.Packet, from *peer.Peer, method sip.Method, looped bool) (w way, err error) {
 	if g.closing.Load() {
-		return "", errStopping
+		return w, errStopping
 	}
-	hops := 70 // RFC 3261 §8.1.1.6
+	w.hops = 70 // RFC 3261 §8.1.1.6
 	if n, ok := p.Msg.MaxForwards(); ok {
-		hops = n
+		w.hops = n
 	}
-	if hops == 0 {
-		return "", &sip.StatusError{Code: 483}
+	if w.hops == 0 {
+		return w, &sip.StatusError{Code: 483}
 	}
-	if g.engine.Looped(s, p.Msg) {
-		return "", &sip.StatusError{Code: 482, Err: errors.New("one of our own requests came back")}
+	w.hops--
+	if looped {
+		return w, &sip.StatusError{Code: 482, Err: errors.New("one of our own requests came back")}
 	}
 	uri, err := sip.ParseURI(p.Msg.RequestURI())
 	if err != nil {
-		return "", err
+		return w, err
 	}
 	if !uri.SIP() && !uri.Is("tel") {
-		return "", &sip.StatusError{Code: 416}
+		return w, &sip.StatusError{Code: 416}
 	}
-	secure := uri.Is("sips")
-	decision := g.snapshot.Load().routes.Decide(route.Facts{
-		From: from, Method: sip.INVITE, SIPS: secure,
+	w.secure = uri.Is("sips")
+	w.Decision = g.snapshot.Load().routes.Decide(route.Facts{
+		From: from, Method: method, SIPS: w.secure,
 		User: string(sip.AppendUnescape(nil, uri.User)),
 	})
-	if secure && !p.Conn.Transport().Secure() {
+	if w.secure && !p.Conn.Transport().Secure() {
 		// Its dialog would have to go on over that hop.
-		decision = route.Decision{Outcome: route.SIPSNotAllowed, Why: "the call is sips: and came over " + p.Conn.Transport().String()}
+		w.Decision = route.Decision{Outcome: route.SIPSNotAllowed, Why: "the request is sips: and came over " + p.Conn.Transport().String()}
 	}
-	if err := g.refusal(decision, from, p); err != nil {
-		return decision.Row, err
-	}
-	return decision.Row, g.engine.Start(s, b2bua.Invite{
-		Tx: tx, Packet: p, From: from, Targets: decision.Targets,
-		Secure: secure, Hops: hops - 1, Route: decision.Row, Why: decision.Why,
-	})
+	return w, g.refusal(w.Decision, from, p)
 }
 
 // refusal is the response to a call that has no way on, nil when it has one.
@@ -150,17 +163,7 @@ func (g *Gateway) refusal(d route.Decision, from *peer.Peer, p *transport.Packet
 }
 
 // aboutUs answers OPTIONS to the gateway itself (RFC 3261 §11.2).
-func (g *Gateway) aboutUs(p *transport.Packet) error {
-	uri, err := sip.ParseURI(p.Msg.RequestURI())
-	if err != nil {
-		return err
-	}
-	if !uri.SIP() {
-		return &sip.StatusError{Code: 416}
-	}
-	if len(uri.User) > 0 && !g.isUs(string(uri.HostName()), uri.Port) {
-		return &sip.StatusError{Code: 404, Err: fmt.Errorf("OPTIONS for %s, which is not the gateway", p.Msg.RequestURI())}
-	}
+func (g *Gateway) aboutUs() error {
 	if g.closing.Load() {
 		return errStopping // whoever asks whether we take calls shall see that we do not
 	}

@@ -72,6 +72,16 @@ func (l *Load) begin(now time.Time, calls, rate config.Count) Over {
 	}
 }
 
+// Pace counts a request that is no call on the rate of calls, unless it is above
+// it; rate is in requests a second, 0 is no limit.
+func (l *Load) Pace(now time.Time, rate config.Count) bool {
+	if l.pace(now.UnixNano(), rate) {
+		return true
+	}
+	l.limited.Add(1)
+	return false
+}
+
 // Undo takes back a Begin whose call was not made.
 func (l *Load) Undo(rate config.Count) {
 	l.calls.Add(-1)

@@ -2,9 +2,11 @@ package peer
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
 
@@ -29,6 +31,7 @@ type Peer struct {
 	AnswerTimeout   time.Duration // how long it may ring
 	DownFor         time.Duration // how long it is not asked after a failure
 	KeepAlive       time.Duration // how often its calls are asked for; 0: never
+	Relay           []sip.Method  // its requests that may cross outside of calls
 
 	Limits config.Limits
 
@@ -44,6 +47,9 @@ func (p *Peer) CanSIPS() bool { return p.Secure() && p.SIPS != config.SIPSNever 
 // CanSIP says whether a call that is not sips: may be sent to the peer: with
 // the rule required it becomes sips:, which needs TLS.
 func (p *Peer) CanSIP() bool { return p.Secure() || p.SIPS != config.SIPSRequired }
+
+// Relays says whether a request of the peer may cross outside of calls.
+func (p *Peer) Relays(m sip.Method) bool { return slices.Contains(p.Relay, m) }
 
 // Scheme is the scheme of what we send to the peer, given whether the caller's
 // request is sips:.
@@ -100,6 +106,9 @@ func compile(cfg *config.Config, from *config.Peer) *Peer {
 		DownFor:         profile.DownFor.Duration,
 		KeepAlive:       profile.KeepAlive.Duration,
 		Limits:          from.Limits,
+	}
+	for _, m := range profile.Relay {
+		p.Relay = append(p.Relay, sip.Method(strings.ToUpper(string(m))))
 	}
 	p.Transport, _ = transport.ParseTransport(string(from.URI.Transport))
 	if l := cfg.ListenerFor(from); l != nil {

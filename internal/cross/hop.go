@@ -1,0 +1,148 @@
+package cross
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/dialog"
+	"github.com/sallyport-sip/sallyport/sip/transaction"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// Ways are how peers are reached.
+type Ways interface {
+	// Connect finds or dials a connection to a peer, under the peer's policy.
+	// done is called in the shard, perhaps before Connect returns.
+	Connect(s *ua.Shard, p *peer.Peer, done peer.Connected)
+	// Owns says whether the peer is recognised at an address on UDP, so that
+	// its requests may be sent there.
+	Owns(p *peer.Peer, addr netip.AddrPort, listener string) bool
+	// Place returns our address towards a peer. c is the connection that its
+	// leg lives on.
+	Place(p *peer.Peer, c *transport.Conn) peer.Place
+}
+
+// Hop is what the dialogs of one leg live on: a connection with its peer, which
+// may go and be replaced without ending them. Owned by the shard.
+type Hop struct {
+	Peer   *peer.Peer
+	Secure bool // sips:
+	Place  peer.Place
+	Flow   ua.Flow
+
+	waiting []func(*ua.Shard, ua.Flow, error) // for the connection that is being made
+}
+
+// Reach gives the flow for the next request in a dialog of the hop: the
+// connection that the dialog lives on, or when that has gone a new one to the
+// peer's configured address, under its names and policy. What waits for a new
+// one leaves in order. A connection by which the peer itself has come back will
+// do as well: it proved the same names. d may be nil.
+func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shard, ua.Flow, error)) {
+	old := h.Flow.Conn
+	if !old.Alive() {
+		if conn := s.Server().Instead(old); conn != nil && old.Info().Inbound && conn.Info().Inbound {
+			// Who connects to us, and has come back, may be out of our reach otherwise.
+			h.Flow = ua.Flow{Conn: conn}
+		}
+	}
+	if h.Flow.Conn.Alive() {
+		h.release(s, h.Flow, nil)
+		flow := h.Flow
+		if d != nil && !flow.Conn.Transport().Reliable() {
+			flow.Addr = h.address(ways, d)
+		}
+		done(s, flow, nil)
+		return
+	}
+	if h.Secure && !h.Peer.Secure() {
+		done(s, ua.Flow{}, errPlain)
+		return
+	}
+	if h.waiting = append(h.waiting, done); len(h.waiting) > 1 {
+		return
+	}
+	ways.Connect(s, h.Peer, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
+		if err != nil {
+			if conn := s.Server().Instead(old); conn != nil {
+				flow, err = ua.Flow{Conn: conn}, nil
+			}
+		}
+		if len(h.waiting) == 0 {
+			return // the peer was faster
+		}
+		if err == nil {
+			h.Flow = flow
+		}
+		h.release(s, flow, err)
+	})
+}
+
+// release lets what waits for a connection go on, in the order in which it came.
+func (h *Hop) release(s *ua.Shard, flow ua.Flow, err error) {
+	all := h.waiting
+	h.waiting = nil
+	for _, done := range all {
+		done(s, flow, err)
+	}
+}
+
+// Follow moves the hop to the connection of a request in its dialog when its own
+// has gone: the peer has come back, and what waited for a connection to it need not
+// wait any more. From TLS it does not move to anything less.
+func (h *Hop) Follow(s *ua.Shard, p *transport.Packet) {
+	if !h.Flow.Conn.Alive() && (p.Conn.Transport().Secure() || !h.Flow.Conn.Transport().Secure()) {
+		h.Flow = ua.Flow{Conn: p.Conn, Addr: p.Source}
+		h.release(s, h.Flow, nil)
+	}
+}
+
+// Settle moves the hop to where a new connection will be made, before a request
+// is written, when its own has gone.
+func (h *Hop) Settle(ways Ways) {
+	if !h.Flow.Conn.Alive() {
+		h.Place = ways.Place(h.Peer, nil)
+	}
+}
+
+// errPlain keeps a sips: dialog from going on over a hop that is not TLS
+// (RFC 3261 §26.2.2).
+var errPlain = errors.New("its TLS connection has gone, and the peer's uri is not a TLS one")
+
+// address is where a request in a dialog goes on UDP: to the next hop that the
+// dialog names when that is an address of the peer's, else to where the peer's
+// messages came from.
+func (h *Hop) address(ways Ways, d *dialog.Dialog) netip.AddrPort {
+	uri, err := sip.ParseURI([]byte(d.NextHop()))
+	if err != nil {
+		return h.Flow.Addr
+	}
+	addr, err := netip.ParseAddr(string(uri.HostName()))
+	if err != nil {
+		return h.Flow.Addr
+	}
+	port := uri.Port
+	if port == 0 {
+		port = 5060
+	}
+	to := netip.AddrPortFrom(addr.Unmap(), port)
+	if !ways.Owns(h.Peer, to, h.Flow.Conn.Info().Listener) {
+		return h.Flow.Addr
+	}
+	return to
+}
+
+// Resends is how often a request is sent again because its connection has gone.
+// More than once: who loses one connection to a peer may lose the next one found
+// at the same moment.
+const Resends = 3
+
+// Lost says whether a request failed because its connection has gone, so that it
+// is worth to be sent again, as it is, on a new one: if it did arrive, that is a
+// retransmission.
+func Lost(tx *ua.ClientTx, err error) bool {
+	return errors.Is(err, transaction.ErrTransport) && !tx.Flow().Conn.Alive()
+}

@@ -1,0 +1,261 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/dialog"
+	"github.com/sallyport-sip/sallyport/sip/transaction"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// firstCSeq is the CSeq number of the request that opens a leg towards a target.
+const firstCSeq = 1
+
+// attempt is the try to reach one target at one of its addresses: a connection,
+// and the request on it. Owned by the shard.
+type attempt struct {
+	request *request
+	to      *peer.Peer
+	leg     *leg
+	next    peer.Next // to the target's next address; nil: none is left
+	branch  []byte
+	bytes   []byte
+	tx      *ua.ClientTx // nil before, and when the transaction is over
+	began   time.Time    // with the connecting
+	timer   transaction.Timer
+	heard   bool // a provisional response came
+	again   bool // the request was sent once more, on a new connection
+	quit    bool // nobody waits for this attempt any more, unless it brings a 2xx
+}
+
+// begin reaches for the target.
+func (a *attempt) begin(s *ua.Shard) {
+	a.prepare(s)
+	a.request.engine.ways.Connect(s, a.to, a.connected)
+}
+
+// prepare makes the leg and sets the time within which something has to be heard.
+func (a *attempt) prepare(s *ua.Shard) {
+	r := a.request
+	a.began = s.Now()
+	a.leg = &leg{
+		Hop:    cross.Hop{Peer: a.to, Secure: a.to.Scheme(r.secure) == "sips"},
+		number: r.number, out: true, callID: string(s.NewCallID()), tag: string(s.NewTag()),
+	}
+	a.timer.Owner = a
+	a.timer.Fire = func(owner any, _ time.Time) { owner.(*attempt).expire(s) }
+	s.Schedule(&a.timer, r.patience(a.to))
+}
+
+// connected is a peer.Connected.
+func (a *attempt) connected(s *ua.Shard, flow ua.Flow, next peer.Next, err error) {
+	if a.quit {
+		return
+	}
+	a.next = next
+	if err != nil {
+		a.unreachable(s, err)
+		return
+	}
+	r := a.request
+	a.leg.Flow = flow
+	a.leg.Place = r.engine.ways.Place(a.to, flow.Conn)
+	r.home.legs[a.leg.tag] = a.leg
+	r.engine.record(callflow.LegCreated, a.leg, 0, fmt.Sprintf("target %d of %d: %s", r.asked, len(r.targets), a.to.Name))
+	a.branch = s.NewBranch()
+	a.bytes = a.build()
+	a.tx = s.Request(flow, r.method, a.branch, a.bytes, a)
+}
+
+// build writes the request to the target.
+func (a *attempt) build() []byte {
+	r, l := a.request, a.leg
+	ruri, _ := sip.ParseURI(r.msg.RequestURI())
+	var b sip.Builder
+	b.Reset(make([]byte, 0, len(r.msg.Bytes())+512))
+	b.Request(r.method, []byte(cross.Target(a.to, l.Secure, ruri.User)))
+	l.Place.Via(&b, a.branch)
+	b.HeaderInt("Max-Forwards", int64(r.hops))
+	from := cross.From(r.msg, l.Place, l.Secure)
+	name := ""
+	if from.Display != "" {
+		name = from.Display + " "
+	}
+	b.Header("From", name, "<", from.URI, ">;tag=", l.tag)
+	b.Header("To", "<", cross.URI(l.Secure, ruri.User, cross.Host(a.to.URI.Host)), ">")
+	b.Header("Call-ID", l.callID)
+	b.CSeq(firstCSeq, r.method)
+	if dialog.Refreshes(r.method) {
+		l.Place.Contact(&b, l.Secure)
+	}
+	cross.Headers(&b, r.msg, l.Place)
+	return b.Finish(r.msg.Body())
+}
+
+// expire gives up a target that has been silent for too long. The last one may be
+// silent until the sender's transaction ends.
+func (a *attempt) expire(s *ua.Shard) {
+	if a.quit || a.heard || a.next == nil && !a.request.left() {
+		return
+	}
+	if a.tx == nil {
+		a.unreachable(s, fmt.Errorf("no connection within %v", a.request.patience(a.to)))
+		return
+	}
+	a.unanswered(s, fmt.Errorf("no response within %v", a.request.patience(a.to)))
+}
+
+// giveUp ends the waiting for the attempt. What its transaction may still bring is
+// looked at: a 2xx that comes before the next target's answer is as good.
+func (a *attempt) giveUp(s *ua.Shard) {
+	a.quit = true
+	s.Stop(&a.timer)
+	if a.tx == nil {
+		a.forget()
+	}
+}
+
+// forget lets go of the leg's tag.
+func (a *attempt) forget() { delete(a.request.home.legs, a.leg.tag) }
+
+// Response makes the attempt a ua.ClientUser.
+func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
+	r, code := a.request, m.StatusCode()
+	a.judge(s, code)
+	switch {
+	case code < 200:
+		a.heard = true
+	case r.final, a.quit && code >= 300:
+	case passesOn(code) && (a.next != nil || r.left()):
+		a.busy(s, m)
+		a.lost(s, &sip.StatusError{Code: code, Reason: string(m.Reason()), Err: fmt.Errorf("answered %d %s", code, m.Reason())})
+	default:
+		a.busy(s, m)
+		r.pass(s, a, m)
+	}
+}
+
+// passesOn says whether a final response is worth another target, as for calls.
+func passesOn(code int) bool { return code == 503 || code == 408 || code == 504 }
+
+// ClientDone makes the attempt a ua.ClientUser.
+func (a *attempt) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
+	a.tx = nil
+	switch {
+	case err == nil || a.quit || a.request.final:
+		a.forget()
+	case errors.Is(err, transaction.ErrTransport):
+		a.cutOff(s, err)
+	default: // timer F
+		a.unanswered(s, err)
+	}
+}
+
+// cutOff deals with a connection that ended under the request. When others had
+// used it before, it may have ended just then in the ordinary way: the same request
+// goes out once more, on a new connection. A TLS 1.3 server that has not sent a
+// record yet has refused us: our certificate is judged after our first message was
+// written.
+func (a *attempt) cutOff(s *ua.Shard, err error) {
+	conn := a.leg.Flow.Conn
+	switch {
+	case !conn.Confirmed():
+		how := "without an alert"
+		if name := transport.AlertName(err); name != "" {
+			how = "with " + name
+		}
+		a.unreachable(s, fmt.Errorf("peer %s ended TLS before it had sent anything, %s: most likely it refused our certificate", a.to.Name, how))
+	case !a.again && conn.Transport().Reliable() && conn.Opened().Before(a.began):
+		a.again = true
+		a.request.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, next peer.Next, err error) {
+			switch {
+			case a.quit:
+			case err != nil:
+				a.next = next
+				a.unreachable(s, err)
+			default:
+				a.leg.Flow = flow
+				a.tx = s.Request(flow, a.request.method, a.branch, a.bytes, a)
+			}
+		})
+	default:
+		a.unreachable(s, err)
+	}
+}
+
+// unreachable gives up a target that took no request.
+func (a *attempt) unreachable(s *ua.Shard, err error) {
+	if !cross.Ours(err) && a.next == nil {
+		a.down(s, s.Now().Add(a.to.DownFor), err.Error())
+	}
+	a.lost(s, &sip.StatusError{Code: 503, Err: err})
+}
+
+// unanswered gives up a target of which nothing was heard. It is not believed to
+// be down for that: "a non-INVITE transaction timeout ... says nothing about the
+// next hop", which may have had no answer itself and then may not say so
+// (RFC 4320 §4.2, RFC 4321 §1.3).
+func (a *attempt) unanswered(s *ua.Shard, err error) {
+	a.request.silent = true
+	a.lost(s, &sip.StatusError{Code: 408, Err: err})
+}
+
+// lost goes on to the target's next address, or to the next target.
+func (a *attempt) lost(s *ua.Shard, cause *sip.StatusError) {
+	r := a.request
+	if cause.Code != 408 {
+		r.silent = false
+	}
+	if a.next == nil {
+		r.lost(s, a, cause)
+		return
+	}
+	next := a.next
+	a.giveUp(s)
+	r.engine.record(callflow.TargetFailed, a.leg, cause.Code, cause.Err.Error())
+	r.attempt = &attempt{request: r, to: a.to}
+	r.attempt.prepare(s)
+	next(s, r.attempt.connected)
+}
+
+// busy takes note of a 503: the target is not asked for as long as it says
+// (RFC 3261 §20.33), or for its profile's down_for.
+func (a *attempt) busy(s *ua.Shard, m *sip.Message) {
+	if m.StatusCode() != 503 {
+		return
+	}
+	span, why := a.to.DownFor, "answered 503 "+string(m.Reason())
+	if after, ok := cross.RetryAfter(m); ok {
+		span = min(after, cross.MaxRetryAfter)
+		why += fmt.Sprintf(", retry after %v", after)
+	}
+	a.down(s, s.Now().Add(span), why)
+}
+
+// down notes that the target is not to be asked for a time.
+func (a *attempt) down(s *ua.Shard, until time.Time, why string) {
+	if a.to.State.Failed(a.began, s.Now(), until, why) {
+		a.news("is down", why)
+	}
+}
+
+// judge notes that the target is well: it answered, and not with a 503.
+func (a *attempt) judge(s *ua.Shard, code int) {
+	if code > 100 && code != 503 && a.to.State.Answered(a.began, s.Now()) {
+		a.news("is up again", fmt.Sprintf("it answered %d", code))
+	}
+}
+
+// news tells of a change of the target's health.
+func (a *attempt) news(what, why string) {
+	e := a.request.engine
+	e.record(callflow.Noted, a.leg, 0, fmt.Sprintf("%s %s: %s", a.to.Name, what, why))
+	e.log.Warn("peer "+what, "peer", a.to.Name, "cause", why)
+}

@@ -1,0 +1,259 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/transaction"
+	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
+)
+
+// request is one request that crosses: the sender's server transaction, and one
+// attempt after the other to find a target that answers. Owned by the shard.
+//
+// All attempts together have the 64*T1 of the sender's transaction (RFC 4321
+// §1.2): when that is over nobody waits for an answer. Which failures lead on to
+// the next target is as for calls: no connection, silence for the profile's
+// response_timeout, 503, 408 and 504. A 100 is proof enough that somebody deals
+// with the request, and ends the failover.
+type request struct {
+	engine *Engine
+	home   *home
+	number uint64
+	server *ua.ServerTx
+	method sip.Method
+	msg    *sip.Message // the sender's, kept until nobody will see it any more
+	in     *leg
+	hops   int // Max-Forwards for the next hop
+	secure bool
+
+	targets []*peer.Peer
+	next    int
+	spared  []*peer.Peer // targets passed over for being down, which are asked last
+	asked   int
+	attempt *attempt         // the one under way; nil after the last
+	cause   *sip.StatusError // why the last target failed; nil while none did
+	silent  bool             // and it said nothing at all
+	final   bool             // the sender has a final response, or never will
+}
+
+// Start relays a request. The error refuses one that is above a limit of its
+// sender.
+func (e *Engine) Start(s *ua.Shard, q Request) error {
+	if err := e.welcome(s, q); err != nil {
+		e.Refused(q.Packet, q.From, Limited, err.Err)
+		return err
+	}
+	r := &request{
+		engine: e, home: e.shards[s.Index()], number: e.ways.NextNumber(),
+		server: q.Tx, method: q.Tx.Method(), msg: q.Packet.Msg.Clone(),
+		hops: q.Hops, secure: q.Secure, targets: q.Targets,
+	}
+	r.in = &leg{
+		Hop: cross.Hop{
+			Peer: q.From, Secure: q.Secure, Place: e.ways.Place(q.From, q.Packet.Conn),
+			Flow: ua.Flow{Conn: q.Packet.Conn, Addr: q.Packet.Source},
+		},
+		number: r.number, callID: string(q.Packet.Msg.CallID()), tag: string(s.NewTag()),
+	}
+	q.Tx.User, q.Tx.Tag = r, []byte(r.in.tag)
+	e.open.Add(1)
+	e.record(callflow.LegCreated, r.in, 0, fmt.Sprintf("%s from %s", r.method, q.From.Name))
+	to, passed := r.pick(s)
+	e.record(callflow.RouteDecided, r.in, 0, q.Why+passed)
+	r.try(s, to)
+	return nil
+}
+
+// welcome counts a request on the rate of its sender, or refuses it.
+func (e *Engine) welcome(s *ua.Shard, q Request) *sip.StatusError {
+	p, lim := q.From, &q.From.Limits
+	if p.State.In.Pace(s.Now(), lim.RateIn) {
+		return nil
+	}
+	return above(e.ways.Place(p, q.Packet.Conn), "too many requests in this second",
+		fmt.Errorf("peer %s: its limit rate_in, %d a second, is reached", p.Name, lim.RateIn))
+}
+
+// above is the refusal of a request above a limit: 503 whatever refuse_with says,
+// because nobody is busy.
+func above(place peer.Place, warning string, why error) *sip.StatusError {
+	return &sip.StatusError{Code: 503, Header: fmt.Sprintf("Warning: 399 %s %q", place.HostPort, warning), Err: why}
+}
+
+// tryNext reaches for the next target, or tells the sender why there is none.
+func (r *request) tryNext(s *ua.Shard) {
+	r.attempt = nil
+	to, passed := r.pick(s)
+	if passed != "" {
+		r.engine.record(callflow.Noted, r.in, 0, strings.TrimPrefix(passed, "; "))
+	}
+	r.try(s, to)
+}
+
+// try asks a target.
+func (r *request) try(s *ua.Shard, to *peer.Peer) {
+	if to == nil {
+		r.fail(s)
+		return
+	}
+	r.asked++
+	r.attempt = &attempt{request: r, to: to}
+	r.attempt.begin(s)
+}
+
+// pick chooses the next target, nil when there is none, and says which ones it
+// passes over and why: those above their rate, and those that are down, which are
+// asked when no other is left.
+func (r *request) pick(s *ua.Shard) (to *peer.Peer, passed string) {
+	now := s.Now()
+	over := func(p *peer.Peer, why string) {
+		passed += "; " + p.Name + " is passed over: " + why
+	}
+	for r.next < len(r.targets) {
+		p := r.targets[r.next]
+		r.next++
+		switch {
+		case !p.State.Ready(now):
+			r.spared = append(r.spared, p)
+			over(p, "it is down")
+		case !r.admit(s, p):
+			over(p, r.cause.Err.Error())
+		case !p.State.Ask(now, p.DownFor):
+			r.spared = append(r.spared, p)
+			over(p, "it is down, and tried just now")
+		default:
+			return p, passed
+		}
+	}
+	for len(r.spared) > 0 {
+		p := r.spared[0]
+		r.spared = r.spared[1:]
+		if r.admit(s, p) {
+			return p, passed + "; " + p.Name + " is asked all the same: no other target is left"
+		}
+		over(p, r.cause.Err.Error())
+	}
+	return nil, passed
+}
+
+// admit counts the request on the rate of a target.
+func (r *request) admit(s *ua.Shard, p *peer.Peer) bool {
+	if p.State.Out.Pace(s.Now(), p.Limits.RateOut) {
+		return true
+	}
+	r.cause = above(r.in.Place, "no target takes more requests in this second",
+		fmt.Errorf("peer %s: its limit rate_out, %d a second, is reached", p.Name, p.Limits.RateOut))
+	return false
+}
+
+// left says whether there is a target that was not asked yet.
+func (r *request) left() bool { return r.next < len(r.targets) || len(r.spared) > 0 }
+
+// lost gives a target up and goes on to the next.
+func (r *request) lost(s *ua.Shard, a *attempt, cause *sip.StatusError) {
+	r.cause = cause
+	a.giveUp(s)
+	reason := cause.Err.Error()
+	r.engine.record(callflow.TargetFailed, a.leg, cause.Code, reason)
+	r.engine.log.Warn("target failed", "method", r.method, "flow", r.number, "peer", a.to.Name, "status", cause.Code, "cause", reason)
+	r.tryNext(s)
+}
+
+// fail answers the sender after the last target has failed. "An element that can
+// not respond before the transaction expires will not send a final response at
+// all" (RFC 4320 §4.2): what the last one was silent to gets none.
+func (r *request) fail(s *ua.Shard) {
+	if r.cause == nil {
+		r.cause = &sip.StatusError{Code: 480, Err: errors.New("no target is left")}
+	}
+	if r.silent {
+		r.engine.record(callflow.Noted, r.in, 0, "nobody answered in time, so there is no answer (RFC 4320 §4.2)")
+		r.over(s, Unanswered)
+		return
+	}
+	r.refuse(s, r.cause, Unreachable)
+}
+
+// refuse answers the sender with a final response of ours.
+func (r *request) refuse(s *ua.Shard, e *sip.StatusError, o Outcome) {
+	if r.final {
+		return
+	}
+	s.Reply(r.server, &sip.StatusError{Code: e.Code, Reason: e.Reason, Header: e.Header})
+	r.over(s, o)
+}
+
+// over ends the request: the sender has its final response, or gets none.
+func (r *request) over(s *ua.Shard, o Outcome) {
+	if r.final {
+		return
+	}
+	r.final = true
+	r.engine.open.Add(-1)
+	r.engine.counts.add(r.method, o)
+	if r.attempt != nil {
+		r.attempt.giveUp(s)
+		r.attempt = nil
+	}
+	r.msg.Release()
+	r.msg, r.targets, r.spared, r.cause = nil, nil, nil, nil
+}
+
+// pass sends a target's final response on to the sender. A challenge was meant
+// for us: the sender has no account there. A redirection is not followed.
+func (r *request) pass(s *ua.Shard, a *attempt, m *sip.Message) {
+	code, reason, outcome := m.StatusCode(), string(m.Reason()), Rejected
+	switch {
+	case code < 300:
+		outcome = Delivered
+	case code == 401 || code == 407:
+		r.engine.record(callflow.Noted, a.leg, code, fmt.Sprintf("%s asked for credentials with %d, and none are configured", a.to.Name, code))
+		code, reason = 403, ""
+	case code < 400:
+		r.engine.record(callflow.Noted, a.leg, code, fmt.Sprintf("redirected with %d, which is not followed", code))
+		r.refuse(s, &sip.StatusError{Code: 480}, Rejected)
+		return
+	case code == 408:
+		// "A transaction-stateful SIP element MUST NOT send a response with
+		// Status-Code of 408 to a non-INVITE request." (RFC 4320 §4.2)
+		code, reason = 504, ""
+	}
+	var b sip.Builder
+	r.server.Response(&b, code, reason, []byte(r.in.tag), len(m.Bytes()))
+	var but []sip.HeaderID
+	if code == 503 {
+		// Its Retry-After is about the target: a sender would hold it against us.
+		but = append(but, sip.HdrRetryAfter)
+	}
+	cross.Headers(&b, m, r.in.Place, but...)
+	s.Respond(r.server, code, b.Finish(m.Body()))
+	r.over(s, outcome)
+}
+
+// MayCancel makes the request a ua.ServerUser: only an INVITE is cancelled
+// (RFC 3261 §9.1).
+func (r *request) MayCancel(*ua.Shard, *ua.ServerTx, *transport.Packet) bool { return false }
+
+// Cancelled makes the request a ua.ServerUser.
+func (r *request) Cancelled(*ua.Shard, *ua.ServerTx, *transport.Packet) {}
+
+// ServerDone makes the request a ua.ServerUser: when 64*T1 have passed nobody
+// waits for an answer any more.
+func (r *request) ServerDone(s *ua.Shard, _ *ua.ServerTx, err error) {
+	if r.final || !errors.Is(err, transaction.ErrTimeout) {
+		return
+	}
+	r.engine.record(callflow.TimedOut, r.in, 0, fmt.Sprintf("no answer in %v: the sender waits no longer", 64*s.Server().Timers.T1))
+	r.over(s, Unanswered)
+}
+
+// patience is for how long a target may be silent while there is another.
+func (r *request) patience(p *peer.Peer) time.Duration { return p.ResponseTimeout }
