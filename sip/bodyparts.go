@@ -33,8 +33,9 @@ func countParts(contentType, body []byte, most, depth int) (n int) {
 	if len(boundary) == 0 {
 		return 0
 	}
-	part, rest := nextPart(body, boundary) // what stands before the first delimiter is no part
+	_, rest := nextPart(body, boundary) // what stands before the first delimiter is no part
 	for rest != nil && n <= most {
+		var part []byte
 		part, rest = nextPart(rest, boundary)
 		n++
 		if inner := partType(part); isMultipart(inner) && n <= most {

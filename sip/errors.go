@@ -62,7 +62,7 @@ type FrameError struct {
 
 // Status returns the response code for the request after which nothing more can
 // be read: "If the message is a request, the transport layer SHOULD generate a
-// 400" (RFC 3261 §18.3), and 513 when it is too long (§21.5.14).
+// 400" (RFC 3261 §18.3), and 513 when it is too long (§21.5.7).
 func (e *FrameError) Status() int {
 	if e.Limit == LimitMessage {
 		return 513

@@ -24,7 +24,7 @@ type Limit string
 
 // The limits of a message, with the status that answers a request beyond.
 const (
-	LimitMessage    Limit = "message_size"  // 513 (RFC 3261 §21.5.14)
+	LimitMessage    Limit = "message_size"  // 513 (RFC 3261 §21.5.7)
 	LimitHeaders    Limit = "headers"       // 400
 	LimitHeaderLine Limit = "header_length" // 400
 	LimitURI        Limit = "uri_length"    // 414 for the Request-URI (RFC 3261 §21.4.13), else 400
