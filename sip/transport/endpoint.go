@@ -23,7 +23,6 @@ type Config struct {
 // Endpoint is a set of listeners, the live connections and the pool.
 type Endpoint struct {
 	hooks   Hooks
-	limits  Limits
 	network Network
 	manner  Manner
 	stats   Stats
@@ -32,10 +31,12 @@ type Endpoint struct {
 	cancel     context.CancelFunc
 	wg         sync.WaitGroup // every goroutine of the endpoint
 	lastID     atomic.Uint64
-	census     census
+	limits     atomic.Pointer[Limits]
+	conns      census // inbound ones
 	unfinished budget
 	backlog    budget
-	handshakes chan struct{} // one slot for each inbound handshake
+	handshakes census // inbound ones under way
+	slotFreed  signal // when one is over
 
 	pool pool
 
@@ -53,14 +54,13 @@ func New(cfg Config) *Endpoint {
 	if cfg.Network == nil {
 		cfg.Network = system{}
 	}
-	e := &Endpoint{hooks: cfg.Hooks, limits: cfg.Limits.orDefault(), network: cfg.Network}
+	e := &Endpoint{hooks: cfg.Hooks, network: cfg.Network}
 	if e.manner = DefaultManner(); cfg.Manner != nil {
 		e.manner = *cfg.Manner
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.unfinished.limit = int64(e.limits.Unfinished)
-	e.backlog.limit = int64(e.limits.Backlog)
-	e.handshakes = make(chan struct{}, e.limits.Handshakes)
+	defaults := DefaultLimits()
+	e.setLimits(cfg.Limits.or(&defaults))
 	e.pool.init()
 	return e
 }
@@ -71,6 +71,7 @@ type ListenConfig struct {
 	Transport Transport
 	Addr      netip.AddrPort // port 0 takes a free one
 	TLS       *tls.Config    // for TLS; Listener.SetTLS changes it later
+	Limits    Limits         // zero fields are the endpoint's; Listener.SetLimits changes them later
 }
 
 // Listener is an open address.
@@ -81,6 +82,11 @@ type Listener struct {
 	ln   net.Listener               // nil on UDP
 	conn *Conn                      // the socket on UDP
 	tls  atomic.Pointer[tls.Config] // for the next handshakes; nil without TLS
+
+	own        Limits                 // as they were given; guarded by Endpoint.mu
+	limits     atomic.Pointer[Limits] // with the endpoint's where none was given
+	conns      census                 // that came in here
+	handshakes census
 }
 
 // Listen opens an address and begins to accept.

@@ -55,6 +55,11 @@ type Hooks struct {
 	// Closed is the last news of a stream that had opened.
 	Closed func(c *Conn, why CloseReason)
 
+	// Excess tells of a limit that somebody passed. It may be called by any
+	// goroutine, must not wait, and is the place to count: an attack passes limits
+	// often.
+	Excess func(Excess)
+
 	// Lost tells of a datagram that could not be sent.
 	Lost func(c *Conn, to netip.AddrPort, err error)
 }
@@ -66,6 +71,7 @@ func (h *Hooks) tap(c *Conn, out bool, remote netip.AddrPort, at time.Time, b []
 }
 
 func (h *Hooks) refusing(info ConnInfo, err error) {
+	h.exceeded(info, info.Peer, err)
 	if h.Refusing != nil {
 		h.Refusing(info, err)
 	}

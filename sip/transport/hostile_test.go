@@ -166,16 +166,22 @@ func TestTimesRunOut(t *testing.T) {
 		bytes  []string // written a second apart
 		after  time.Duration
 		reason string // of Closed, or of Refused on TLS
+		limit  sip.Limit
 	}{
-		{"silence after connect", TCP, "", nil, l.FirstMessage, "no message within 30s"},
-		{"silence of a peer", TCP, "acme", nil, l.FirstMessage, "no message within 30s"},
-		{"half a message", TCP, "", []string{"OPTIONS sip:x SIP/2.0\r\nVia: "}, l.WholeMessage, "message not complete 10s after it began, 28 bytes"},
-		{"dripping", TCP, "", strings.Split("OPTIONS sip:gw", ""), l.WholeMessage, "message not complete"},
-		{"half a body", TCP, "", []string{strings.TrimSuffix(message(1, "0123456789"), "789")}, l.WholeMessage, "message not complete"},
-		{"half the second message", TCP, "", []string{message(1, ""), message(2, "")[:40]}, time.Second + l.WholeMessage, "message not complete"},
-		{"idle stranger", TCP, "", []string{message(1, ""), "\r\n\r\n"}, time.Second + l.IdleUnknown, "nothing in either direction for 5m0s"},
-		{"stalled handshake", TLS, "", []string{"\x16\x03\x01"}, l.HandshakeTimeout, "TLS handshake not over within 10s"},
-		{"no handshake", TLS, "", nil, l.HandshakeTimeout, "TLS handshake not over within 10s"},
+		{"silence after connect", TCP, "", nil, l.FirstMessage, "no message within 30s", LimitFirstMessage},
+		{"silence of a peer", TCP, "acme", nil, l.FirstMessage, "no message within 30s", LimitFirstMessage},
+		{"half a message", TCP, "", []string{"OPTIONS sip:x SIP/2.0\r\nVia: "}, l.WholeMessage, "message not complete 10s after it began, 28 bytes", LimitWholeMessage},
+		{"dripping", TCP, "", strings.Split("OPTIONS sip:gw", ""), l.WholeMessage, "message not complete", LimitWholeMessage},
+		{"half a body", TCP, "", []string{strings.TrimSuffix(message(1, "0123456789"), "789")}, l.WholeMessage, "message not complete", LimitWholeMessage},
+		{"half the second message", TCP, "", []string{message(1, ""), message(2, "")[:40]}, time.Second + l.WholeMessage, "message not complete", LimitWholeMessage},
+		{"idle stranger", TCP, "", []string{message(1, "")}, l.IdleUnknown, "no message for 5m0s", LimitIdleUnknown},
+		{"stranger of keep-alives alone", TCP, "", repeated("\r\n\r\n", 40), l.FirstMessage, "no message within 30s", LimitFirstMessage},
+		{"stranger of keep-alives after a message", TCP, "", append([]string{message(1, "")}, repeated("\r\n", 90)...), l.IdleUnknown, "no message for 5m0s", LimitIdleUnknown},
+		{"stranger of endless keep-alives", TCP, "", append([]string{message(1, "")}, repeated("\r\n", 200)...), 101 * time.Second, "101 keep-alives and no message between them", LimitKeepAlives},
+		{"stranger of endless keep-alives at once", TCP, "", []string{strings.Repeat("\r\n", 500_000)}, 0, "101 keep-alives and no message between them", LimitKeepAlives},
+		{"dripping handshake", TLS, "", strings.Split("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"+strings.Repeat("x", 100), ""), l.HandshakeTimeout, "TLS handshake not over within 10s", LimitHandshakeTime},
+		{"stalled handshake", TLS, "", []string{"\x16\x03\x01"}, l.HandshakeTimeout, "TLS handshake not over within 10s", LimitHandshakeTime},
+		{"no handshake", TLS, "", nil, l.HandshakeTimeout, "TLS handshake not over within 10s", LimitHandshakeTime},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -206,9 +212,14 @@ func TestTimesRunOut(t *testing.T) {
 				} else if why := server.wantClosed(tt.reason); !why.Local {
 					t.Errorf("%+v, want it to be our end", why)
 				}
+				server.wantPassed(tt.limit, 1)
 			})
 		})
 	}
+}
+
+func repeated(s string, n int) []string {
+	return strings.SplitAfter(strings.Repeat(s, n), s)[:n]
 }
 
 func TestPeerMayRestForEver(t *testing.T) {
@@ -256,6 +267,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		if c.Alive() {
 			t.Error("the connection is still alive")
 		}
+		server.wantPassed(LimitPending, 1)
 		if why := server.wantClosed("reads too slowly"); !errors.Is(why.Err, ErrQueueFull) || !why.Local || why.NotifySent {
 			t.Errorf("%+v", why)
 		}
@@ -280,6 +292,7 @@ func TestStalledWriteEndsTheConnection(t *testing.T) {
 		if got, want := time.Since(start), DefaultLimits().Stall; got != want {
 			t.Errorf("ended after %v, want %v", got, want)
 		}
+		server.wantPassed(LimitStall, 1)
 	})
 }
 
@@ -323,6 +336,11 @@ func TestTooManyConnections(t *testing.T) {
 		if got := server.wantRefused("too many connections: 3 are open"); !errors.Is(got.err, ErrTooManyConns) {
 			t.Errorf("%v is not ErrTooManyConns", got.err)
 		}
+		server.mu.Lock()
+		if server.passed[LimitConns] != 1 || server.passed[LimitConnsPerSource] != 1 {
+			t.Errorf("limits passed: %v", server.passed)
+		}
+		server.mu.Unlock()
 		first.Close() // makes room
 		want(t, server.closed, "the end")
 		wantAlone(t, server, network, to)
@@ -379,6 +397,7 @@ func TestHandshakeThatWaitsTooLongIsRefused(t *testing.T) {
 		if got := server.wantRefused("too many TLS handshakes"); !errors.Is(got.err, ErrTooManyHandshakes) {
 			t.Errorf("%v is not ErrTooManyHandshakes", got.err)
 		}
+		server.wantPassed(LimitHandshakes, 1)
 	})
 }
 
@@ -401,6 +420,7 @@ func TestUnfinishedMessagesShareABudget(t *testing.T) {
 		}
 		write(t, rawDial(t, network, to), half)
 		server.wantClosed("too many bytes of unfinished messages")
+		server.wantPassed(LimitUnfinished, 1)
 		// A known peer is not touched by what strangers hold.
 		nc, err := network.Dial(context.Background(), netip.MustParseAddrPort("192.0.2.1:0"), to)
 		if err != nil {
@@ -443,7 +463,7 @@ func TestHooksRefuse(t *testing.T) {
 		nc := rawDial(t, network, closed.listen(tr, cred.server))
 		wantEOF(t, nc)
 		closed.wantRefused("not admitted: banned")
-		if got := closed.census.all; got != 0 {
+		if got := closed.conns.all; got != 0 {
 			t.Errorf("%d connections are still counted", got)
 		}
 	})

@@ -219,7 +219,7 @@ func (s *stream) tend(now time.Time) error {
 // answered; it may come in two pieces. A single one while a pong is due is that.
 func (s *stream) crlf(n int) {
 	in := &s.in
-	in.spoke = true
+	in.spoke = in.spoke || s.c.Identity().Peer != ""
 	s.e.stats.KeepAlives.Add(1)
 	if n == 2 && !in.watch.asked.IsZero() {
 		in.watch.asked, in.watch.every, in.watch.pongs = time.Time{}, 0, true

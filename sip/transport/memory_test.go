@@ -36,7 +36,7 @@ func TestBadConnectionsAreCheap(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			server := newNode(t, nil, nil)
+			server := newNode(t, nil, func(cfg *Config) { cfg.Limits = Limits{Handshakes: 2 * conns, HandshakesPerSource: 2 * conns} })
 			to := server.listen(tt.tr, cred.server)
 			runtime.GC()
 			before, peak := inUse(), 0

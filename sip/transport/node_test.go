@@ -17,6 +17,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/memnet"
 	"github.com/sallyport-sip/sallyport/internal/testca"
+	"github.com/sallyport-sip/sallyport/sip"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -61,6 +62,19 @@ type node struct {
 	closed    chan closing
 	refused   chan refusal
 	lost      chan error
+
+	mu     sync.Mutex
+	passed map[sip.Limit]int // limits, how often
+}
+
+// wantPassed waits until somebody has passed a limit, and checks that it was no other.
+func (n *node) wantPassed(l sip.Limit, times int) {
+	n.t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.passed[l] != times || len(n.passed) != 1 {
+		n.t.Errorf("limits passed: %v, want %s %d times", n.passed, l, times)
+	}
 }
 
 // newNode makes an endpoint; change may alter its configuration. It is closed
@@ -75,6 +89,7 @@ func newNode(t testing.TB, network Network, change func(*Config)) *node {
 		closed:    make(chan closing, 2_000),
 		refused:   make(chan refusal, 2_000),
 		lost:      make(chan error, 2_000),
+		passed:    map[sip.Limit]int{},
 	}
 	cfg := Config{Network: network, Hooks: Hooks{
 		Deliver: func(batch []Packet) {
@@ -88,7 +103,12 @@ func newNode(t testing.TB, network Network, change func(*Config)) *node {
 		Confirmed: func(c *Conn) { n.confirmed <- c },
 		Closed:    func(c *Conn, why CloseReason) { n.closed <- closing{c, why} },
 		Refused:   func(info ConnInfo, err error) { n.refused <- refusal{info, err} },
-		Lost:      func(_ *Conn, _ netip.AddrPort, err error) { n.lost <- err },
+		Excess: func(x Excess) {
+			n.mu.Lock()
+			n.passed[x.Limit]++
+			n.mu.Unlock()
+		},
+		Lost: func(_ *Conn, _ netip.AddrPort, err error) { n.lost <- err },
 	}}
 	if change != nil {
 		change(&cfg)
@@ -109,11 +129,17 @@ func (n *node) stop() {
 // listen opens a listener and returns its address.
 func (n *node) listen(tr Transport, conf *tls.Config) netip.AddrPort {
 	n.t.Helper()
-	l, err := n.Listen(ListenConfig{Name: tr.String(), Transport: tr, Addr: home, TLS: conf})
+	return n.open(ListenConfig{Name: tr.String(), Transport: tr, Addr: home, TLS: conf}).Addr()
+}
+
+// open opens a listener.
+func (n *node) open(cfg ListenConfig) *Listener {
+	n.t.Helper()
+	l, err := n.Listen(cfg)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	return l.Addr()
+	return l
 }
 
 // dial opens a connection to an address under the name "gw".

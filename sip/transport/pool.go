@@ -187,7 +187,7 @@ func (e *Endpoint) Dial(ctx context.Context, cfg DialConfig) (*Conn, error) {
 func (e *Endpoint) run(a *attempt, cfg DialConfig) {
 	timeout := cfg.Timeout
 	if timeout <= 0 {
-		timeout = e.limits.DialTimeout
+		timeout = e.limits.Load().DialTimeout
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, timeout)
 	defer cancel()

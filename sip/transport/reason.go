@@ -183,7 +183,11 @@ func handshakeError(err error, inbound bool, l *Limits) error {
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("TLS handshake not over within %v: %w", l.HandshakeTimeout, err)
+		err = fmt.Errorf("TLS handshake not over within %v: %w", l.HandshakeTimeout, err)
+		if inbound {
+			return passedLimit(LimitHandshakeTime, err)
+		}
+		return err
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("TLS handshake given up: %w", err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -212,10 +216,16 @@ func describe(b []byte) string {
 	return fmt.Sprintf("%q", b)
 }
 
-// frameReason is why a stream cannot be cut any further.
-func frameReason(err error) error {
-	if fe, ok := errors.AsType[*sip.FrameError](err); ok {
-		return fmt.Errorf("the stream cannot be read any further: %w", fe)
+// frameReason is why a stream cannot be cut any further. silent says that there
+// was no message to deliver with the error, so that nobody has counted it yet.
+func frameReason(err error, silent bool) error {
+	fe, ok := errors.AsType[*sip.FrameError](err)
+	if !ok {
+		return err
+	}
+	err = fmt.Errorf("the stream cannot be read any further: %w", fe)
+	if silent && fe.Limit != "" {
+		return passedLimit(fe.Limit, err)
 	}
 	return err
 }

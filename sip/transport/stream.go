@@ -2,9 +2,11 @@ package transport
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,7 +68,6 @@ func (e *Endpoint) newStream(nc net.Conn, h *handshake, info ConnInfo, key Key) 
 	} else {
 		s.sock = newSocket(nc, &e.stats)
 	}
-	s.in.framer.Limits = e.limits.Message
 	m := e.manner
 	s.manner.Store(&m)
 	tune(nc, m.KeepAlive, m.Unacknowledged)
@@ -108,6 +109,10 @@ func (e *Endpoint) enrol(c *Conn, key Key, w *wire) error {
 	return nil
 }
 
+// limits are those of the listener, or of the endpoint for a stream that we
+// dialled.
+func (s *stream) limits() *Limits { return s.e.limitsOn(s.c.info.on) }
+
 func (s *stream) alive() bool     { return !s.ending.Load() }
 func (s *stream) confirmed() bool { return s.accepted.Load() }
 
@@ -134,9 +139,9 @@ func (s *stream) append(b []byte) (first bool, err error) {
 		return false, fmt.Errorf("%w: %w", ErrClosed, why)
 	}
 	held := s.waiting + s.writing
-	if held+len(b) > s.pendingLimit() || !s.count(held+len(b)) {
+	if passed := s.overfull(held + len(b)); passed != "" {
 		s.mu.Unlock()
-		err = fmt.Errorf("%w: %d bytes", ErrQueueFull, held)
+		err = passedLimit(passed, fmt.Errorf("%w: %d bytes", ErrQueueFull, held))
 		s.abort(err)
 		return false, err
 	}
@@ -181,10 +186,11 @@ func (s *stream) close(reason error) {
 	s.why.Local, s.why.Err, s.why.Text, s.why.Dead = true, reason, reason.Error(), deathOf(reason)
 	s.ending.Store(true)
 	// The reader wakes up, and from now on only waits for the other side's end.
-	_ = s.nc.SetReadDeadline(time.Now().Add(s.e.limits.Linger))
+	_ = s.nc.SetReadDeadline(time.Now().Add(s.limits().Linger))
 	start := !s.busy
 	s.busy = true
 	s.mu.Unlock()
+	s.e.hooks.exceeded(s.c.info, s.c.Identity().Peer, reason)
 	s.e.pool.retire(s.c)
 	if start {
 		s.pump()
@@ -194,11 +200,15 @@ func (s *stream) close(reason error) {
 // abort cuts the connection off. A reason that was given before stays.
 func (s *stream) abort(reason error) {
 	s.mu.Lock()
-	if !s.closing && !s.cut {
+	first := !s.closing && !s.cut
+	if first {
 		s.why.Local, s.why.Err, s.why.Text = true, reason, reason.Error()
 	}
 	s.cutOff()
 	s.mu.Unlock()
+	if first {
+		s.e.hooks.exceeded(s.c.info, s.c.Identity().Peer, reason)
+	}
 	s.e.pool.retire(s.c)
 	s.nc.Close()
 }
@@ -237,7 +247,7 @@ func (s *stream) shift() *buffer {
 // count notes how many bytes wait to be sent, once they are many, and says
 // whether all streams together may hold them. The caller holds mu.
 func (s *stream) count(held int) bool {
-	if held <= s.e.limits.Pending {
+	if held <= s.limits().Pending {
 		held = 0
 	}
 	if held == s.counted {
@@ -255,29 +265,42 @@ func (s *stream) count(held int) bool {
 func (s *stream) broken(err error) {
 	s.mu.Lock()
 	s.busy = false
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = passedLimit(LimitStall, err)
+	}
 	if !s.closing && !s.cut {
 		s.why.BeforeData = !s.accepted.Load()
 		s.why.explain(err)
 	}
 	s.cutOff()
 	s.mu.Unlock()
+	s.e.hooks.exceeded(s.c.info, s.c.Identity().Peer, err)
 	s.e.pool.retire(s.c)
 	s.nc.Close()
 }
 
-func (s *stream) pendingLimit() int {
-	if s.c.Identity().Peer == "" {
-		return s.e.limits.Pending
+// overfull returns which limit so many pending bytes would pass, empty for none.
+// The caller holds mu.
+func (s *stream) overfull(held int) sip.Limit {
+	l := s.limits()
+	switch known := s.c.Identity().Peer != ""; {
+	case !known && held > l.Pending:
+		return LimitPending
+	case known && held > l.PendingPeer:
+		return LimitPendingPeer
+	case !s.count(held):
+		return LimitBacklog
 	}
-	return s.e.limits.PendingPeer
+	return ""
 }
 
-// idleLimit is how long the stream may be at rest; zero is for ever.
-func (s *stream) idleLimit() time.Duration {
+// idleLimit is how long the stream may be at rest, zero for ever, and since when
+// it is: of somebody unknown only messages count.
+func (s *stream) idleLimit() (rest time.Duration, since time.Time) {
 	if s.c.Identity().Peer == "" {
-		return s.e.limits.IdleUnknown
+		return s.limits().IdleUnknown, s.in.told
 	}
-	return s.e.limits.Idle
+	return s.limits().Idle, s.lastBytes()
 }
 
 // streamIn is what belongs to the reader alone.
@@ -290,7 +313,9 @@ type streamIn struct {
 	ping   bool // a pong is pending
 	watch  watch
 
-	spoke   bool          // a whole message or keep-alive has come
+	spoke   bool          // a whole message has come, or a keep-alive of a known peer
+	told    time.Time     // when the last whole message came, or the stream opened
+	pings   int           // keep-alives since the last whole message
 	begun   time.Time     // when an unfinished message began; zero when none is
 	last    time.Time     // when bytes came
 	rested  time.Duration // how long nothing had passed when the last read returned, 0 when it gave a message

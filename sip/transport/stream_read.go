@@ -36,6 +36,7 @@ func (s *stream) read() {
 func (s *stream) readAll() error {
 	s.in.last = s.c.opened
 	s.heard.Store(s.c.opened.UnixNano())
+	s.in.told = s.c.opened
 	if s.wire != nil {
 		// Records that came with the end of the handshake are there already.
 		if err := s.turn(s.c.opened); err != nil {
@@ -107,11 +108,11 @@ func (s *stream) turn(now time.Time) error {
 	}
 	if broken != nil {
 		s.lastWord(answered)
-		s.close(frameReason(broken))
+		s.close(frameReason(broken, answered == nil))
 		return nil
 	}
 	if end == nil && !s.countUnfinished() {
-		s.close(fmt.Errorf("too many bytes of unfinished messages are held: %d", s.e.unfinished.used.Load()))
+		s.close(passedLimit(LimitUnfinished, fmt.Errorf("too many bytes of unfinished messages are held: %d", s.e.unfinished.used.Load())))
 	}
 	return end
 }
@@ -158,7 +159,8 @@ func (s *stream) gather(now time.Time) (end, broken error) {
 // frame adds all whole messages in the box to the batch. The error is a
 // *sip.FrameError; when an answer can be sent its message is the batch's last.
 func (s *stream) frame(now time.Time) error {
-	in := &s.in
+	in, limits := &s.in, s.limits()
+	in.framer.Limits = limits.Message
 	for !in.box.empty() {
 		if in.msg == nil {
 			in.msg = sip.Acquire()
@@ -175,9 +177,13 @@ func (s *stream) frame(now time.Time) error {
 		case sip.FrameMore:
 			return nil
 		case sip.FrameKeepAlive:
+			if in.pings++; s.c.Identity().Peer == "" && in.pings > limits.KeepAlives {
+				in.box.clear()
+				return passedLimit(LimitKeepAlives, fmt.Errorf("%d keep-alives and no message between them", in.pings))
+			}
 			s.crlf(n)
 		case sip.FrameMessage:
-			in.spoke, in.crlf = true, false
+			in.spoke, in.crlf, in.pings, in.told = true, false, 0, now
 			s.packet(now, err)
 		}
 		in.box.use(n)
@@ -217,7 +223,7 @@ func (s *stream) lastWord(answered <-chan struct{}) {
 	if answered == nil {
 		return
 	}
-	t := time.NewTimer(s.e.limits.LastWord)
+	t := time.NewTimer(s.limits().LastWord)
 	defer t.Stop()
 	select {
 	case <-answered:
@@ -247,13 +253,14 @@ func (s *stream) countUnfinished() bool {
 // of a message, or any byte at all. Zero is never.
 func (s *stream) deadlines() (first, whole, idle time.Time) {
 	if s.c.info.Inbound && !s.in.spoke && (s.tls == nil || s.c.Identity().Peer == "") {
-		first = s.c.opened.Add(s.e.limits.FirstMessage)
+		first = s.c.opened.Add(s.limits().FirstMessage)
 	}
 	if !s.in.begun.IsZero() {
-		whole = s.in.begun.Add(s.e.limits.WholeMessage)
+		whole = s.in.begun.Add(s.limits().WholeMessage)
 	}
-	if rest := s.idleLimit(); rest > 0 {
-		idle = s.lastBytes().Add(rest)
+	rest, since := s.idleLimit()
+	if rest > 0 {
+		idle = since.Add(rest)
 	}
 	return first, whole, idle
 }
@@ -295,14 +302,17 @@ func (s *stream) arm() {
 // overdue returns the reason when a time has run out.
 func (s *stream) overdue(now time.Time) error {
 	first, whole, idle := s.deadlines()
-	l := &s.e.limits
+	l := s.limits()
 	switch {
 	case !whole.IsZero() && !now.Before(whole):
-		return fmt.Errorf("message not complete %v after it began, %d bytes of it had come", l.WholeMessage, len(s.in.box.bytes()))
+		return passedLimit(LimitWholeMessage, fmt.Errorf("message not complete %v after it began, %d bytes of it had come", l.WholeMessage, len(s.in.box.bytes())))
 	case !first.IsZero() && !now.Before(first):
-		return fmt.Errorf("no message within %v of connecting", l.FirstMessage)
+		return passedLimit(LimitFirstMessage, fmt.Errorf("no message within %v of connecting", l.FirstMessage))
 	case !idle.IsZero() && !now.Before(idle):
-		return fmt.Errorf("nothing in either direction for %v", s.idleLimit())
+		if s.c.Identity().Peer == "" {
+			return passedLimit(LimitIdleUnknown, fmt.Errorf("no message for %v", l.IdleUnknown))
+		}
+		return passedLimit(LimitIdle, fmt.Errorf("nothing in either direction for %v", l.Idle))
 	}
 	return nil
 }
@@ -374,7 +384,7 @@ func (s *stream) drain() {
 // leave waits until our last bytes are out, within limits, and lets go of
 // everything.
 func (s *stream) leave() {
-	t := time.NewTimer(s.e.limits.Linger)
+	t := time.NewTimer(s.limits().Linger)
 	select {
 	case <-s.silent:
 	case <-t.C:
@@ -389,9 +399,7 @@ func (s *stream) leave() {
 	}
 	s.e.unfinished.move(s.in.counted, 0)
 	s.e.pool.remove(s.c)
-	if s.c.info.Inbound {
-		s.e.census.leave(s.c.info.Remote.Addr())
-	}
+	s.e.left(s.c.info)
 	s.mu.Lock()
 	s.why.complete(s.wire != nil)
 	why := s.why

@@ -54,7 +54,7 @@ func (s *stream) pumpOn() {
 // writeOut writes a buffer from some byte on, and says false when that was the
 // end of the pump.
 func (s *stream) writeOut(out *buffer, from int) bool {
-	_ = s.nc.SetWriteDeadline(time.Now().Add(s.e.limits.Stall))
+	_ = s.nc.SetWriteDeadline(time.Now().Add(s.limits().Stall))
 	err := s.sock.write(out.b[from:])
 	_ = s.nc.SetWriteDeadline(time.Time{})
 	out.drop()

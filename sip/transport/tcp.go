@@ -28,6 +28,7 @@ func (e *Endpoint) listenStream(cfg ListenConfig, begin func(*Listener, net.Conn
 	}
 	l := &Listener{cfg: cfg, e: e, ln: ln, addr: addrPort(ln.Addr())}
 	l.tls.Store(cfg.TLS)
+	l.SetLimits(cfg.Limits)
 	if err := e.add(l, func() { l.accept(begin) }); err != nil {
 		ln.Close()
 		return nil, err
@@ -60,6 +61,7 @@ func (l *Listener) accept(begin func(*Listener, net.Conn, ConnInfo)) {
 			Inbound:   true,
 			Listener:  l.cfg.Name,
 			Begun:     time.Now(),
+			on:        l,
 		}
 		if err := l.e.admit(info); err != nil {
 			nc.Close()
@@ -74,14 +76,14 @@ func (l *Listener) accept(begin func(*Listener, net.Conn, ConnInfo)) {
 // admit counts an inbound connection and asks the hook. Whoever was admitted is
 // counted until it ends.
 func (e *Endpoint) admit(info ConnInfo) error {
-	if err := e.census.enter(&e.limits, info.Remote.Addr()); err != nil {
+	if err := e.enter(info.on, info.Remote.Addr()); err != nil {
 		return err
 	}
 	if e.hooks.AdmitConn == nil {
 		return nil
 	}
 	if err := e.hooks.AdmitConn(info.Transport, info.Local, info.Remote); err != nil {
-		e.census.leave(info.Remote.Addr())
+		e.left(info)
 		return fmt.Errorf("not admitted: %w", err)
 	}
 	return nil
@@ -90,9 +92,7 @@ func (e *Endpoint) admit(info ConnInfo) error {
 // turnAway ends a connection that did not open, and of which refusing has told.
 func (e *Endpoint) turnAway(nc net.Conn, info ConnInfo, err error) {
 	nc.Close()
-	if info.Inbound {
-		e.census.leave(info.Remote.Addr())
-	}
+	e.left(info)
 	e.hooks.refused(info, err)
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -13,7 +15,7 @@ func listenTLS(e *Endpoint, cfg ListenConfig) (*Listener, error) {
 		return nil, errors.New("a TLS listener needs a TLS configuration")
 	}
 	return e.listenStream(cfg, func(l *Listener, nc net.Conn, info ConnInfo) {
-		if err := e.takeSlot(); err != nil {
+		if err := e.takeSlot(l, info); err != nil {
 			e.hooks.refusing(info, err)
 			e.turnAway(nc, info, err)
 			return
@@ -23,21 +25,76 @@ func listenTLS(e *Endpoint, cfg ListenConfig) (*Listener, error) {
 }
 
 // takeSlot waits its turn for a handshake, in the accept goroutine.
-func (e *Endpoint) takeSlot() error {
-	select {
-	case e.handshakes <- struct{}{}:
-		return nil
-	default:
+func (e *Endpoint) takeSlot(l *Listener, info ConnInfo) error {
+	err := e.trySlot(l, info)
+	if err == nil || errors.Is(err, errSourceHasItsShare) {
+		return err
 	}
-	t := time.NewTimer(e.limits.HandshakeWait)
+	t := time.NewTimer(l.limits.Load().HandshakeWait)
 	defer t.Stop()
-	select {
-	case e.handshakes <- struct{}{}:
-		return nil
-	case <-t.C:
-		return ErrTooManyHandshakes
-	case <-e.ctx.Done():
-		return ErrShutdown
+	for {
+		freed := e.slotFreed.wait()
+		if err = e.trySlot(l, info); err == nil {
+			return nil
+		}
+		select {
+		case <-freed:
+		case <-t.C:
+			return err
+		case <-e.ctx.Done():
+			return ErrShutdown
+		}
+	}
+}
+
+var errSourceHasItsShare = fmt.Errorf("%w from one source", ErrTooManyHandshakes)
+
+// trySlot counts a handshake, or says which limit it would pass.
+func (e *Endpoint) trySlot(l *Listener, info ConnInfo) error {
+	source, own, all := sourceOf(info.Remote.Addr()), l.limits.Load(), e.limits.Load()
+	_, passed := l.handshakes.enter(own.Handshakes, own.HandshakesPerSource, source)
+	if passed == within {
+		if _, passed = e.handshakes.enter(all.Handshakes, all.HandshakesPerSource, source); passed != within {
+			l.handshakes.leave(source)
+		}
+	}
+	switch passed {
+	case ofSource:
+		return passedLimit(LimitHandshakesPerSource, errSourceHasItsShare)
+	case inAll:
+		return passedLimit(LimitHandshakes, ErrTooManyHandshakes)
+	}
+	return nil
+}
+
+func (e *Endpoint) freeSlot(info ConnInfo) {
+	source := sourceOf(info.Remote.Addr())
+	info.on.handshakes.leave(source)
+	e.handshakes.leave(source)
+	e.slotFreed.fire()
+}
+
+// signal wakes all who wait.
+type signal struct {
+	mu sync.Mutex
+	ch chan struct{} // closed by the next fire; nil while nobody waits
+}
+
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
+	}
+	return s.ch
+}
+
+func (s *signal) fire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch != nil {
+		close(s.ch)
+		s.ch = nil
 	}
 }
 
@@ -45,7 +102,7 @@ func (e *Endpoint) takeSlot() error {
 func (e *Endpoint) serveTLS(nc net.Conn, info ConnInfo, cfg *tls.Config) {
 	h := e.newHandshake(nc, info)
 	err := h.run(e.ctx, tls.Server(h.below, cfg))
-	<-e.handshakes
+	e.freeSlot(info)
 	if err == nil {
 		_, err = e.newStream(nc, h, info, Key{})
 	}
@@ -100,12 +157,14 @@ func (e *Endpoint) newHandshake(nc net.Conn, info ConnInfo) *handshake {
 	return h
 }
 
+func (h *handshake) limits() *Limits { return h.e.limitsOn(h.info.on) }
+
 func (h *handshake) run(ctx context.Context, tc *tls.Conn) error {
 	h.tls = tc
-	ctx, cancel := context.WithTimeout(ctx, h.e.limits.HandshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, h.limits().HandshakeTimeout)
 	defer cancel()
 	if err := tc.HandshakeContext(ctx); err != nil {
-		return handshakeError(h.wire.alert.meaning(err), h.info.Inbound, &h.e.limits)
+		return handshakeError(h.wire.alert.meaning(err), h.info.Inbound, h.limits())
 	}
 	return nil
 }
@@ -115,13 +174,13 @@ func (h *handshake) run(ctx context.Context, tc *tls.Conn) error {
 // meantime is read and thrown away.
 func (h *handshake) goodbye() {
 	if h.tls.ConnectionState().HandshakeComplete && !h.wire.polled.Load() {
-		_ = h.nc.SetWriteDeadline(time.Now().Add(h.e.limits.Linger))
+		_ = h.nc.SetWriteDeadline(time.Now().Add(h.limits().Linger))
 		_ = h.tls.CloseWrite()
 	}
 	if half, ok := h.nc.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	_ = h.nc.SetReadDeadline(time.Now().Add(h.e.limits.Linger))
+	_ = h.nc.SetReadDeadline(time.Now().Add(h.limits().Linger))
 	if !h.wire.polled.Load() {
 		h.wire.discard(h.below, drainLimit)
 	}

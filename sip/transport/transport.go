@@ -128,6 +128,8 @@ type ConnInfo struct {
 	Listener  string    // name of the listener, empty for a connection we dialled
 	Peer      string    // the peer we dialled, empty for an inbound connection
 	Begun     time.Time // when it was accepted, or when we began to connect
+
+	on *Listener // that it came in on, nil for one that we dialled
 }
 
 func (i ConnInfo) String() string {

@@ -75,14 +75,16 @@ func listenUDP(e *Endpoint, cfg ListenConfig) (*Listener, error) {
 	}
 	addr := addrPort(pc.LocalAddr())
 	now := time.Now()
+	l := &Listener{cfg: cfg, e: e, addr: addr}
+	l.SetLimits(cfg.Limits)
 	c := &Conn{
-		info:  ConnInfo{ID: e.lastID.Add(1), Transport: UDP, Local: addr, Inbound: true, Listener: cfg.Name, Begun: now},
+		info:  ConnInfo{ID: e.lastID.Add(1), Transport: UDP, Local: addr, Inbound: true, Listener: cfg.Name, Begun: now, on: l},
 		start: now, opened: now,
 	}
 	c.standing.Store(&standing{})
 	d := &datagrams{c: c, e: e, pc: pc, sock: newPacketSocket(pc, &e.stats)}
 	c.link = d
-	l := &Listener{cfg: cfg, e: e, conn: c, addr: addr}
+	l.conn = c
 	if err := e.add(l, d.read); err != nil {
 		pc.Close()
 		return nil, err
@@ -131,10 +133,12 @@ func (d *datagrams) send(b []byte, to netip.AddrPort) (first bool, err error) {
 	case d.closed:
 		d.mu.Unlock()
 		return false, ErrClosed
-	case held+len(b) > d.e.limits.PendingPeer:
+	case held+len(b) > d.e.limitsOn(d.c.info.on).PendingPeer:
 		d.mu.Unlock()
 		d.e.stats.Dropped.Add(1)
-		return false, fmt.Errorf("%w: %d bytes", ErrQueueFull, held)
+		err = passedLimit(LimitPendingPeer, fmt.Errorf("%w: %d bytes", ErrQueueFull, held))
+		d.e.hooks.exceeded(d.c.info, "", err)
+		return false, err
 	}
 	if d.pending == nil {
 		d.pending, first = takeBuffer(), true
@@ -277,14 +281,14 @@ func (d *datagrams) read() {
 }
 
 // load reads a datagram. It returns nil for one that is no message at all, and
-// counts it: a keep-alive of CRLFs or zeros, which many send; one too long; or STUN,
+// counts it: a keep-alive of CRLFs or zeros, which many send; or STUN,
 // which RFC 5626 §4.4.2 has for who registered with "outbound". Nobody does with
 // us, and to answer anybody's would make the port a reflector.
 func (d *datagrams) load(b []byte) (*sip.Message, error) {
 	for len(b) > 0 && (b[0] == '\r' || b[0] == '\n') {
 		b = b[1:]
 	}
-	if len(b) == 0 || b[0] <= ' ' || len(b) > d.e.limits.Message.Message {
+	if len(b) == 0 || b[0] <= ' ' {
 		if len(b) <= maxKeepAlive && len(bytes.Trim(b, "\x00\r\n \t")) == 0 {
 			d.e.stats.KeepAlives.Add(1)
 		} else {
@@ -293,7 +297,7 @@ func (d *datagrams) load(b []byte) (*sip.Message, error) {
 		return nil, nil
 	}
 	m := sip.Acquire()
-	return m, m.Load(b)
+	return m, m.LoadWithin(b, d.e.limitsOn(d.c.info.on).Message)
 }
 
 // maxKeepAlive is the longest datagram without a message that counts as a
