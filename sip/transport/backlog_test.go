@@ -17,7 +17,7 @@ import (
 // All streams together hold no more than the backlog for those that do not read: the one that passes it ends, the others
 // get everything, and what was held for it is free again.
 func TestBacklogIsShared(t *testing.T) {
-	for _, s := range streams {
+	for _, s := range byteStreams {
 		t.Run(s.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, network *memnet.Network, ca *testca.CA) {
 				cred := credentialsOf(ca, s.version)

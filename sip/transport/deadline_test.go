@@ -12,7 +12,7 @@ import (
 // A read deadline that was set for a first message, or for the rest of one, passes in vain when that came in time: the
 // stream lives on.
 func TestDeadlineInVainLeavesTheStream(t *testing.T) {
-	for _, s := range streams {
+	for _, s := range byteStreams {
 		t.Run(s.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, network *memnet.Network, ca *testca.CA) {
 				cred := credentialsOf(ca, s.version)

@@ -70,7 +70,8 @@ type ListenConfig struct {
 	Name      string // for ConnInfo.Listener; unique
 	Transport Transport
 	Addr      netip.AddrPort // port 0 takes a free one
-	TLS       *tls.Config    // for TLS; Listener.SetTLS changes it later
+	TLS       *tls.Config    // for TLS and WSS; Listener.SetTLS changes it later
+	WebSocket WebSocket      // for WS and WSS; Listener.SetWebSocket changes it later
 	Limits    Limits         // zero fields are the endpoint's; Listener.SetLimits changes them later
 }
 
@@ -82,6 +83,7 @@ type Listener struct {
 	ln   net.Listener               // nil on UDP
 	conn *Conn                      // the socket on UDP
 	tls  atomic.Pointer[tls.Config] // for the next handshakes; nil without TLS
+	web  atomic.Pointer[WebSocket]  // for the next requests
 
 	own        Limits                 // as they were given; guarded by Endpoint.mu
 	limits     atomic.Pointer[Limits] // with the endpoint's where none was given
@@ -91,7 +93,7 @@ type Listener struct {
 
 // Listen opens an address and begins to accept.
 func (e *Endpoint) Listen(cfg ListenConfig) (*Listener, error) {
-	if !cfg.Transport.valid() || int(cfg.Transport) >= len(protocols) {
+	if !cfg.Transport.valid() {
 		return nil, fmt.Errorf("listen on %v: %v is not known", cfg.Addr, cfg.Transport)
 	}
 	l, err := protocols[cfg.Transport].listen(e, cfg)
@@ -124,6 +126,10 @@ func (l *Listener) Addr() netip.AddrPort { return l.addr }
 
 // Conn is the socket of a UDP listener, nil for streams.
 func (l *Listener) Conn() *Conn { return l.conn }
+
+// SetWebSocket changes what a listener asks of the requests for a WebSocket to
+// come.
+func (l *Listener) SetWebSocket(cfg WebSocket) { l.web.Store(&cfg) }
 
 // SetTLS changes the TLS configuration of a TLS listener. Connections accepted
 // from now on have it; those that are there keep theirs.

@@ -23,17 +23,21 @@ type Hooks struct {
 	// WrapConn may put a connection of its own between the socket and TLS, to see
 	// records as they pass. Its Read must hand on what the inner Read returned,
 	// errors included: after the handshake an error that is Temporary is the
-	// ordinary way to say that nothing is there. Not called on UDP and TCP.
+	// ordinary way to say that nothing is there. Not called without TLS.
 	WrapConn func(nc net.Conn, info ConnInfo) net.Conn
 
 	// Identify says who is on the other side of a stream, after the handshake; st
-	// is nil on TCP. An error refuses the connection. Without the hook, or when it
+	// is nil without TLS. An error refuses the connection. Without the hook, or when it
 	// finds no peer, a connection we dialled has the peer we dialled.
 	Identify func(info ConnInfo, st *tls.ConnectionState) (Identity, error)
 
 	// Tap sees every message in clear. It must copy what it keeps. out and remote
 	// say which way and to or from whom; it may be called by any goroutine.
 	Tap func(c *Conn, out bool, remote netip.AddrPort, at time.Time, b []byte)
+
+	// Upgraded tells how an HTTP request for a WebSocket ended, before Opened or
+	// Refusing; err is nil when it is one now.
+	Upgraded func(info ConnInfo, u Upgrade, err error)
 
 	// Opened tells of a stream whose other side is identified, before its first
 	// message.
@@ -80,6 +84,12 @@ func (h *Hooks) refusing(info ConnInfo, err error) {
 func (h *Hooks) refused(info ConnInfo, err error) {
 	if h.Refused != nil {
 		h.Refused(info, err)
+	}
+}
+
+func (h *Hooks) upgraded(info ConnInfo, u Upgrade, err error) {
+	if h.Upgraded != nil {
+		h.Upgraded(info, u, err)
 	}
 }
 

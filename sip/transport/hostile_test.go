@@ -132,7 +132,7 @@ func TestTLSToAPlainPort(t *testing.T) {
 }
 
 func TestEndInMidMessage(t *testing.T) {
-	onEachStream(t, func(t *testing.T, network Network, tr Transport, cred credentials) {
+	onEachOf(t, byteStreams, func(t *testing.T, network Network, tr Transport, cred credentials) {
 		server, client := newNode(t, network, nil), newNode(t, network, nil)
 		c := client.dial(tr, server.listen(tr, cred.server), cred.client)
 		send(t, c, message(1, "whole"), "OPTIONS sip:gw")
@@ -240,7 +240,7 @@ func TestPeerMayRestForEver(t *testing.T) {
 }
 
 func TestPeerThatDoesNotRead(t *testing.T) {
-	onEachStream(t, func(t *testing.T, network Network, tr Transport, cred credentials) {
+	onEachOf(t, byteStreams, func(t *testing.T, network Network, tr Transport, cred credentials) {
 		server := newNode(t, network, nil)
 		to := server.listen(tr, cred.server)
 		nc := rawDial(t, network, to)
@@ -448,7 +448,7 @@ func TestHooksRefuse(t *testing.T) {
 		client := newNode(t, network, nil)
 		client.dial(tr, server.listen(tr, cred.server), cred.client)
 		server.wantRefused("nobody we know")
-		if why := client.wantClosed("the other side closed"); why.NotifyReceived != (tr == TLS) {
+		if why := client.wantClosed("the other side closed"); why.NotifyReceived != tr.Secure() {
 			t.Errorf("%+v", why)
 		}
 

@@ -201,7 +201,7 @@ func (s *stream) tend(now time.Time) error {
 	w.every = 0 // draw again
 	if w.asked.IsZero() {
 		w.asked = now
-		_, _ = s.append(ping)
+		s.askPong()
 		s.e.stats.Pings.Add(1)
 		s.flush()
 		return nil

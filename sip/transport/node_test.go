@@ -282,20 +282,33 @@ func onEach(t *testing.T, f func(t *testing.T, network Network)) {
 	})
 }
 
-// streams are the stream transports, TLS in both versions.
-var streams = []struct {
+// A streamKind is a stream transport, with one version of TLS.
+type streamKind struct {
 	name    string
 	tr      Transport
 	version uint16
-}{
+}
+
+// byteStreams are those on which a message may come in any pieces.
+var byteStreams = streams[:3]
+
+// streams are the stream transports, TLS in both versions.
+var streams = []streamKind{
 	{"tcp", TCP, tls.VersionTLS12},
 	{"tls12", TLS, tls.VersionTLS12},
 	{"tls13", TLS, tls.VersionTLS13},
+	{"ws", WS, tls.VersionTLS12},
+	{"wss12", WSS, tls.VersionTLS12},
+	{"wss13", WSS, tls.VersionTLS13},
 }
 
 func onEachStream(t *testing.T, f func(t *testing.T, network Network, tr Transport, cred credentials)) {
+	onEachOf(t, streams, f)
+}
+
+func onEachOf(t *testing.T, kinds []streamKind, f func(t *testing.T, network Network, tr Transport, cred credentials)) {
 	onEach(t, func(t *testing.T, network Network) {
-		for _, s := range streams {
+		for _, s := range kinds {
 			t.Run(s.name, func(t *testing.T) { f(t, network, s.tr, newCredentials(s.version)) })
 		}
 	})

@@ -26,7 +26,9 @@ type Key struct {
 type DialConfig struct {
 	Key
 	Listener string        // on UDP, the listener whose socket to use; empty: by Local, or the first that fits
-	TLS      *tls.Config   // for TLS
+	TLS      *tls.Config   // for TLS and WSS
+	Host     string        // on WS and WSS, whom the HTTP request names; empty: the address
+	Path     string        // on WS and WSS, what it asks for; empty: /
 	Timeout  time.Duration // for connecting and handshake; Limits.DialTimeout when zero
 }
 
@@ -159,7 +161,7 @@ func (e *Endpoint) PeerConns(peer string) []*Conn {
 // them gives up. On UDP it returns a listener's socket at once.
 func (e *Endpoint) Dial(ctx context.Context, cfg DialConfig) (*Conn, error) {
 	cfg.Remote = unmap(cfg.Remote)
-	if !cfg.Transport.valid() || int(cfg.Transport) >= len(protocols) {
+	if !cfg.Transport.valid() {
 		return nil, fmt.Errorf("dial %v: %v is not known", cfg.Remote, cfg.Transport)
 	}
 	dial := protocols[cfg.Transport].dial

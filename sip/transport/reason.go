@@ -33,6 +33,9 @@ type CloseReason struct {
 	// Ended says that the other side's end of the stream (FIN) was seen, Reset
 	// that it was cut off.
 	Ended, Reset bool
+	// Status is that of the other side's Close frame on a WebSocket, 1005 for one
+	// without (RFC 6455 §7.1.5); 0 when none came.
+	Status uint16
 	// Alert is the TLS alert that the other side ended with, 0 for none
 	// (close_notify is not counted here).
 	Alert uint8
@@ -50,6 +53,7 @@ type CloseReason struct {
 	Dead Death
 
 	secure bool // TLS
+	web    bool // WebSocket
 }
 
 func (r CloseReason) String() string { return r.Text }
@@ -69,9 +73,16 @@ func (r CloseReason) Notify() string {
 
 // Ordinary says that the other side ended the connection as it should: between
 // two messages and on TLS with close_notify, which says that nothing was cut off
-// (RFC 8446 §6.1).
+// (RFC 8446 §6.1), on a WebSocket with a Close frame, which says the same, and that
+// it had no reason to complain.
 func (r CloseReason) Ordinary() bool {
-	return !r.Local && !r.CutShort() && (r.NotifyReceived || !r.secure)
+	if r.Local || r.CutShort() {
+		return false
+	}
+	if r.web {
+		return r.Status == statusNormal || r.Status == statusGoingAway || r.Status == statusNone
+	}
+	return r.NotifyReceived || !r.secure
 }
 
 // CutShort says that something may have been lost: the connection was reset,
@@ -119,6 +130,10 @@ func (w *worded) Unwrap() error { return w.err }
 // explain turns what ended a read or write into words, and keeps the facts.
 func (r *CloseReason) explain(err error) {
 	r.Err = err
+	if end, ok := errors.AsType[*peerClose](err); ok {
+		r.Err, r.Text, r.Status = nil, end.Error(), end.status
+		return
+	}
 	if alert, ok := AlertOf(err); ok {
 		r.Alert = alert
 		r.Text = "the other side ended TLS with " + AlertName(err)
@@ -162,7 +177,9 @@ func (r *CloseReason) complete(secure bool) {
 	case r.MidRecord:
 		r.Text += " in the middle of a TLS record"
 	}
-	if secure && r.Ended && !r.NotifyReceived {
+	if r.web && r.Status == 0 && (r.Ended || r.NotifyReceived) {
+		r.Text += " without a Close frame"
+	} else if secure && r.Ended && !r.NotifyReceived && !r.web {
 		r.Text += " without close_notify"
 	}
 	if r.Idle >= longRest && !r.CutShort() {

@@ -25,8 +25,9 @@ type stream struct {
 	e    *Endpoint
 	nc   net.Conn
 	sock socket
-	wire *wire     // nil without TLS
-	tls  *tls.Conn // nil without TLS
+	wire *wire      // nil without TLS
+	tls  *tls.Conn  // nil without TLS
+	web  *webSocket // nil when it is none
 
 	ending   atomic.Bool  // closing or cut off: Send fails
 	accepted atomic.Bool  // see Conn.Confirmed
@@ -54,23 +55,33 @@ type stream struct {
 // newStream makes the connection of a socket whose handshake is over, and its
 // reader.
 //
-// h is nil without TLS.
-func (e *Endpoint) newStream(nc net.Conn, h *handshake, info ConnInfo, key Key) (*Conn, error) {
+// h is nil without TLS, web for what is no WebSocket.
+func (e *Endpoint) newStream(nc net.Conn, h *handshake, web *webSocket, info ConnInfo, key Key) (*Conn, error) {
 	c := &Conn{info: info}
-	s := &stream{c: c, e: e, nc: nc, silent: make(chan struct{})}
+	s := &stream{c: c, e: e, nc: nc, web: web, silent: make(chan struct{})}
 	c.link = s
 	s.accepted.Store(true)
 	if h != nil {
 		st := h.tls.ConnectionState()
 		c.tls, c.start = &st, h.start
 		s.wire, s.tls, s.sock = h.wire, h.tls, h.wire.sock
-		s.accepted.Store(info.Inbound || st.Version < tls.VersionTLS13)
+		// A server that has answered the HTTP request has accepted us before.
+		s.accepted.Store(info.Inbound || st.Version < tls.VersionTLS13 || web != nil)
 	} else {
 		s.sock = newSocket(nc, &e.stats)
 	}
 	m := e.manner
 	s.manner.Store(&m)
 	tune(nc, m.KeepAlive, m.Unacknowledged)
+	if web != nil {
+		s.why.web, s.in.watch.pongs = true, true // whoever speaks it answers pings
+		for len(web.early) > 0 {
+			n := copy(s.in.box.space(), web.early)
+			s.in.box.add(n)
+			web.early = web.early[n:]
+		}
+		web.early = nil
+	}
 	if err := e.enrol(c, key, s.wire); err != nil {
 		return nil, err
 	}
@@ -130,8 +141,16 @@ func (s *stream) send(b []byte, _ netip.AddrPort) (first bool, err error) {
 	return first, nil
 }
 
-// append adds bytes to what is pending.
+// append adds a message to what is pending, or a keep-alive.
 func (s *stream) append(b []byte) (first bool, err error) {
+	if s.web != nil {
+		return s.web.append(s, b)
+	}
+	return s.queue(b)
+}
+
+// queue adds bytes to what is pending.
+func (s *stream) queue(b []byte) (first bool, err error) {
 	s.mu.Lock()
 	if s.closing || s.cut {
 		why := &worded{s.why.Text, s.why.Err}

@@ -23,9 +23,11 @@ var pong = []byte("\r\n")
 
 // read is the stream's goroutine, from the handshake to the end.
 func (s *stream) read() {
-	if err := s.readAll(); err != nil {
+	err := s.readAll()
+	if err != nil {
 		s.otherEnd(err)
-	} else {
+	}
+	if err == nil || s.web != nil && s.web.bye {
 		s.drain()
 	}
 	s.leave()
@@ -37,8 +39,8 @@ func (s *stream) readAll() error {
 	s.in.last = s.c.opened
 	s.heard.Store(s.c.opened.UnixNano())
 	s.in.told = s.c.opened
-	if s.wire != nil {
-		// Records that came with the end of the handshake are there already.
+	if s.wire != nil || s.web != nil {
+		// What came with the end of the handshake is there already.
 		if err := s.turn(s.c.opened); err != nil {
 			return err
 		}
@@ -58,6 +60,9 @@ func (s *stream) readAll() error {
 				reason = s.tend(now)
 			}
 			if reason != nil {
+				if s.web != nil {
+					s.blame(statusPolicy, "")
+				}
 				s.close(reason)
 				return nil
 			}
@@ -147,7 +152,10 @@ func (s *stream) gather(now time.Time) (end, broken error) {
 		in.msg.Release()
 		in.msg = nil
 	}
-	switch unfinished := !in.box.empty() || s.wire != nil && s.wire.midRecord(); {
+	if s.web != nil && s.web.bye {
+		end, broken = broken, nil
+	}
+	switch unfinished := !in.box.empty() || s.wire != nil && s.wire.midRecord() || s.web != nil && s.web.midMessage(); {
 	case !unfinished:
 		in.begun = time.Time{}
 	case in.begun.IsZero() || len(in.batch) > 0:
@@ -159,6 +167,9 @@ func (s *stream) gather(now time.Time) (end, broken error) {
 // frame adds all whole messages in the box to the batch. The error is a
 // *sip.FrameError; when an answer can be sent its message is the batch's last.
 func (s *stream) frame(now time.Time) error {
+	if s.web != nil {
+		return s.frames(now)
+	}
 	in, limits := &s.in, s.limits()
 	in.framer.Limits = limits.Message
 	for !in.box.empty() {
@@ -236,8 +247,13 @@ func (s *stream) lastWord(answered <-chan struct{}) {
 // counted, so that strangers cannot use up what these need.
 func (s *stream) countUnfinished() bool {
 	held := 0
-	if s.c.Identity().Peer == "" && !s.in.box.empty() {
-		held = s.in.box.held()
+	if s.c.Identity().Peer == "" {
+		if !s.in.box.empty() {
+			held = s.in.box.held()
+		}
+		if s.web != nil {
+			held += cap(s.web.parts)
+		}
 	}
 	if held == s.in.counted {
 		return true
@@ -305,7 +321,7 @@ func (s *stream) overdue(now time.Time) error {
 	l := s.limits()
 	switch {
 	case !whole.IsZero() && !now.Before(whole):
-		return passedLimit(LimitWholeMessage, fmt.Errorf("message not complete %v after it began, %d bytes of it had come", l.WholeMessage, len(s.in.box.bytes())))
+		return passedLimit(LimitWholeMessage, fmt.Errorf("message not complete %v after it began, %d bytes of it had come", l.WholeMessage, s.unfinished()))
 	case !first.IsZero() && !now.Before(first):
 		return passedLimit(LimitFirstMessage, fmt.Errorf("no message within %v of connecting", l.FirstMessage))
 	case !idle.IsZero() && !now.Before(idle):
@@ -320,7 +336,7 @@ func (s *stream) overdue(now time.Time) error {
 // otherEnd notes how the other side ended the stream, and ends ours.
 func (s *stream) otherEnd(err error) {
 	s.mu.Lock()
-	s.why.Unfinished = len(s.in.box.bytes())
+	s.why.Unfinished = s.unfinished()
 	s.why.MidRecord = s.wire != nil && s.wire.midRecord()
 	s.why.Idle = s.in.rested
 	s.noteEnd(err)

@@ -153,6 +153,10 @@ func (s *stream) choose() (*buffer, job) {
 		return b, jobData
 	case s.wire != nil && s.wire.waiting():
 		return nil, jobData
+	case s.closing && s.web != nil && !s.web.said:
+		b := s.web.farewell(s.why.Err)
+		s.writing += len(b.b)
+		return b, jobData
 	case s.closing && s.wire != nil && !s.notify:
 		s.notify = true
 		return nil, jobGoodbye

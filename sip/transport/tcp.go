@@ -12,7 +12,7 @@ import (
 
 func listenTCP(e *Endpoint, cfg ListenConfig) (*Listener, error) {
 	return e.listenStream(cfg, func(_ *Listener, nc net.Conn, info ConnInfo) {
-		if _, err := e.newStream(nc, nil, info, Key{}); err != nil {
+		if _, err := e.newStream(nc, nil, nil, info, Key{}); err != nil {
 			e.hooks.refusing(info, err)
 			e.turnAway(nc, info, err)
 		}
@@ -29,6 +29,7 @@ func (e *Endpoint) listenStream(cfg ListenConfig, begin func(*Listener, net.Conn
 	l := &Listener{cfg: cfg, e: e, ln: ln, addr: addrPort(ln.Addr())}
 	l.tls.Store(cfg.TLS)
 	l.SetLimits(cfg.Limits)
+	l.web.Store(&cfg.WebSocket)
 	if err := e.add(l, func() { l.accept(begin) }); err != nil {
 		ln.Close()
 		return nil, err
@@ -101,7 +102,7 @@ func dialTCP(ctx context.Context, e *Endpoint, cfg DialConfig) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := e.newStream(nc, nil, info, cfg.Key)
+	c, err := e.newStream(nc, nil, nil, info, cfg.Key)
 	if err != nil {
 		e.hooks.refusing(info, err)
 		e.turnAway(nc, info, err)

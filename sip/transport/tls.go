@@ -104,7 +104,7 @@ func (e *Endpoint) serveTLS(nc net.Conn, info ConnInfo, cfg *tls.Config) {
 	err := h.run(e.ctx, tls.Server(h.below, cfg))
 	e.freeSlot(info)
 	if err == nil {
-		_, err = e.newStream(nc, h, info, Key{})
+		_, err = e.newStream(nc, h, nil, info, Key{})
 	}
 	if err != nil {
 		e.hooks.refusing(info, err)
@@ -124,7 +124,7 @@ func dialTLS(ctx context.Context, e *Endpoint, cfg DialConfig) (*Conn, error) {
 	h := e.newHandshake(nc, info)
 	var c *Conn
 	if err = h.run(ctx, tls.Client(h.below, cfg.TLS)); err == nil {
-		c, err = e.newStream(nc, h, info, cfg.Key)
+		c, err = e.newStream(nc, h, nil, info, cfg.Key)
 	}
 	if err != nil {
 		e.hooks.refusing(info, err)

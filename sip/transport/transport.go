@@ -43,6 +43,8 @@ var protocols = [...]struct {
 	UDP: {listenUDP, dialUDP},
 	TCP: {listenTCP, dialTCP},
 	TLS: {listenTLS, dialTLS},
+	WS:  {listenWS, dialWS},
+	WSS: {listenWSS, dialWSS},
 }
 
 // ParseTransport reads the lower-case name of a transport.
