@@ -3,6 +3,7 @@ package interop
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 
 	theirs "github.com/emiago/sipgo/sip"
@@ -14,18 +15,24 @@ import (
 type facts struct {
 	Request           bool
 	Method            string // of the request line, or of a response's CSeq
+	URI               string // of the request line, without what sipgo writes in another way
 	Status            int
 	CallID            string
 	Seq               uint32
 	SeqMethod         string
 	Branch            string
 	ViaTransport      string
+	ViaHost           string // without brackets
 	ViaPort           int
 	FromTag, ToTag    string
 	FromUser, ToUser  string
 	ContentType, Body string
-	MaxForwards       int // -1: none
+	MaxForwards       int // of a request; -1: none
+	Fields            int // header fields; a line of values with commas counts once
 }
+
+// oneLine makes one space of each run of them, and of folds.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func ourFacts(b []byte) (f facts, err error) {
 	m, err := ours.Parse(b)
@@ -61,14 +68,19 @@ func ourFacts(b []byte) (f facts, err error) {
 		return f, err
 	}
 	forwards, ok := m.MaxForwards()
-	if !ok {
+	if !ok || !m.IsRequest() {
 		forwards = -1
 	}
+	fields := 0
+	for range m.Fields() {
+		fields++
+	}
 	return facts{
+		URI: string(m.RequestURI()), Fields: fields,
 		Request: m.IsRequest(), Method: string(m.Method()), Status: m.StatusCode(), CallID: string(m.CallID()),
-		Seq: seq.Seq, SeqMethod: string(seq.Method), Branch: string(via.Branch()), ViaTransport: string(via.Transport), ViaPort: int(via.Port),
+		Seq: seq.Seq, SeqMethod: string(seq.Method), Branch: string(via.Branch()), ViaTransport: string(via.Transport), ViaHost: strings.Trim(string(via.Host), "[]"), ViaPort: int(via.Port),
 		FromTag: string(from.Tag()), ToTag: string(to.Tag()), FromUser: string(fromURI.User), ToUser: string(toURI.User),
-		ContentType: string(m.First(ours.HdrContentType)), Body: string(m.Body()), MaxForwards: forwards,
+		ContentType: oneLine(string(m.First(ours.HdrContentType))), Body: string(m.Body()), MaxForwards: forwards,
 	}, nil
 }
 
@@ -83,7 +95,7 @@ func theirFacts(b []byte) (f facts, err error) {
 	}
 	f = facts{
 		Method: string(seq.MethodName), CallID: id.Value(), Seq: seq.SeqNo, SeqMethod: string(seq.MethodName),
-		ViaTransport: via.Transport, ViaPort: via.Port, FromUser: from.Address.User, ToUser: to.Address.User,
+		ViaTransport: via.Transport, ViaHost: via.Host, ViaPort: via.Port, FromUser: from.Address.User, ToUser: to.Address.User,
 		Body: string(m.Body()), MaxForwards: -1,
 	}
 	f.Branch, _ = via.Params.Get("branch")
@@ -91,17 +103,17 @@ func theirFacts(b []byte) (f facts, err error) {
 	f.ToTag, _ = to.Params.Get("tag")
 	switch m := m.(type) {
 	case *theirs.Request:
-		f.Request, f.Method = true, string(m.Method)
+		f.Request, f.Method, f.URI, f.Fields = true, string(m.Method), m.Recipient.String(), len(m.Headers())
 		if h := m.MaxForwards(); h != nil {
 			f.MaxForwards = int(h.Val())
 		}
 		if h := m.ContentType(); h != nil {
-			f.ContentType = h.Value()
+			f.ContentType = oneLine(h.Value())
 		}
 	case *theirs.Response:
-		f.Status = m.StatusCode
+		f.Status, f.Fields = m.StatusCode, len(m.Headers())
 		if h := m.ContentType(); h != nil {
-			f.ContentType = h.Value()
+			f.ContentType = oneLine(h.Value())
 		}
 	}
 	return f, nil
@@ -136,7 +148,8 @@ func TestFactsOfTheInvite(t *testing.T) {
 	got.Body = got.Body[:3]
 	want := facts{
 		Request: true, Method: "INVITE", CallID: "a84b4c76e66710b7a1d0@pbx.example.com", Seq: 314159, SeqMethod: "INVITE",
-		Branch: "z9hG4bK776asdhds", ViaTransport: "TLS", ViaPort: 5061, FromTag: "1928301774", FromUser: "+4940111222",
+		URI: "sip:+4930123456@gw.example.com;user=phone", Fields: 14,
+		Branch: "z9hG4bK776asdhds", ViaTransport: "TLS", ViaHost: "192.0.2.4", ViaPort: 5061, FromTag: "1928301774", FromUser: "+4940111222",
 		ToUser: "+4930123456", ContentType: "application/sdp", Body: "v=0", MaxForwards: 70,
 	}
 	if got != want {
