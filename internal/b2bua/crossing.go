@@ -79,7 +79,7 @@ func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet)
 		d.fields = rack
 	case sip.NOTIFY:
 		x.usage = c.subscriptionOf(far, f, m)
-		x.last, x.expires = notice(m)
+		x.last, x.expires = cross.Notice(m)
 		d.fields = x.usage.eventAcross(m)
 	case sip.SUBSCRIBE:
 		d.fields = c.subscriptionOf(f, far, m).eventAcross(m)

@@ -1,9 +1,6 @@
 package b2bua
 
 import (
-	"bytes"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/cross"
@@ -74,7 +71,7 @@ func (c *Call) subscribe(s *ua.Shard, x *exchange, m *sip.Message) {
 		if x.usage = c.subscriptionOf(x.near, x.far, m); x.usage != nil {
 			return
 		}
-		x.usage = &subscription{subscriber: x.near, notifier: x.far, event: eventOf(m), until: until}
+		x.usage = &subscription{subscriber: x.near, notifier: x.far, event: cross.Event(m), until: until}
 	default:
 		return
 	}
@@ -84,8 +81,8 @@ func (c *Call) subscribe(s *ua.Shard, x *exchange, m *sip.Message) {
 // subscriptionOf finds the subscription that a message from its subscriber or
 // its notifier names; nil when there is none.
 func (c *Call) subscriptionOf(subscriber, notifier *fork, m *sip.Message) *subscription {
-	event := eventOf(m)
-	id, isRefer := referID(event)
+	event := cross.Event(m)
+	id, isRefer := cross.ReferID(event)
 	for _, u := range c.usages {
 		switch {
 		case u.subscriber != subscriber || u.notifier != notifier:
@@ -107,25 +104,10 @@ func (u *subscription) eventAcross(m *sip.Message) []byte {
 	if u == nil || !u.refer {
 		return nil
 	}
-	value := m.First(sip.HdrEvent)
-	if id, isRefer := referID(eventOf(m)); !isRefer || id == 0 {
-		return nil
-	}
-	to := u.nearSeq
 	if m.Method() == sip.SUBSCRIBE {
-		to = u.farSeq
+		return cross.ReferEvent(m, u.farSeq)
 	}
-	out := []byte("Event: ")
-	for i, part := range bytes.Split(value, []byte(";")) {
-		if i > 0 {
-			out = append(out, ';')
-		}
-		if name, _, _ := bytes.Cut(part, []byte("=")); strings.EqualFold(string(bytes.TrimSpace(name)), "id") {
-			part = strconv.AppendUint([]byte("id="), uint64(to), 10)
-		}
-		out = append(out, part...)
-	}
-	return append(out, "\r\n"...)
+	return cross.ReferEvent(m, u.nearSeq)
 }
 
 // notified takes note of the end of a NOTIFY, SUBSCRIBE or REFER: code is its
@@ -137,7 +119,7 @@ func (c *Call) notified(s *ua.Shard, x *exchange, code int, m *sip.Message) {
 	}
 	failed := code >= 300 && x.method == sip.REFER || dialog.EffectOf(code) != dialog.EndsTransaction
 	switch {
-	case failed, x.last, code < 300 && x.method == sip.REFER && unwanted(m):
+	case failed, x.last, code < 300 && x.method == sip.REFER && cross.NoSubscription(m):
 		c.unsubscribe(u)
 	case x.method == sip.NOTIFY:
 		u.until = s.Now().Add(min(max(x.expires, 64*s.Server().Timers.T1), longest))
@@ -176,50 +158,4 @@ func (c *Call) expire(now time.Time) {
 	}
 	clear(c.usages[len(kept):])
 	c.usages = kept
-}
-
-// notice reads what a NOTIFY says of its subscription: whether that has ended,
-// and else how long it lasts.
-func notice(m *sip.Message) (last bool, expires time.Duration) {
-	state, params, _ := strings.Cut(string(m.First(sip.HdrSubscriptionState)), ";")
-	for p := range strings.SplitSeq(params, ";") {
-		if name, value, _ := strings.Cut(p, "="); strings.EqualFold(strings.TrimSpace(name), "expires") {
-			n, _ := strconv.ParseUint(strings.TrimSpace(value), 10, 31)
-			expires = time.Duration(n) * time.Second
-		}
-	}
-	return strings.EqualFold(strings.TrimSpace(state), "terminated"), expires
-}
-
-// unwanted says whether the 2xx to a REFER makes no subscription (RFC 4488 §4).
-func unwanted(m *sip.Message) bool {
-	if m == nil {
-		return false
-	}
-	for f := range m.Fields() {
-		if strings.EqualFold(string(f.Name), "Refer-Sub") {
-			value, _, _ := bytes.Cut(f.Value, []byte(";"))
-			return strings.EqualFold(string(bytes.TrimSpace(value)), "false")
-		}
-	}
-	return false
-}
-
-// eventOf is the event of a message, with its id if it has one.
-func eventOf(m *sip.Message) string {
-	parts := strings.Split(strings.ToLower(string(m.First(sip.HdrEvent))), ";")
-	event := strings.TrimSpace(parts[0])
-	for _, p := range parts[1:] {
-		if name, value, _ := strings.Cut(p, "="); strings.TrimSpace(name) == "id" {
-			return event + ";" + strings.TrimSpace(value)
-		}
-	}
-	return event
-}
-
-// referID reads the id of a REFER's subscription, 0 when there is none.
-func referID(event string) (id uint32, ok bool) {
-	name, value, _ := strings.Cut(event, ";")
-	n, _ := strconv.ParseUint(value, 10, 32)
-	return uint32(n), name == "refer"
 }

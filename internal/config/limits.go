@@ -11,13 +11,18 @@ type Limits struct {
 	// passed over for the next one of the route.
 	CallsOut Count `yaml:"calls_out" form:"number"`
 
-	// How many calls from the peer may begin in a second. A burst of that many
-	// is let through.
+	// How many calls, and other requests outside of calls, from the peer may begin
+	// in a second. A burst of that many is let through.
 	RateIn Count `yaml:"rate_in" form:"number"`
 
-	// How many calls to the peer may begin in a second. A target above it is
+	// How many calls, and other requests outside of calls, to the peer may begin in a
+	// second. A target above it is
 	// passed over for the next one of the route.
 	RateOut Count `yaml:"rate_out" form:"number"`
+
+	// How many subscriptions, by SUBSCRIBE, the peer may have at once. All peers
+	// together have 100000.
+	Subscriptions Count `yaml:"subscriptions" form:"number"`
 
 	// What a call above a limit is refused with: 503, after which many senders
 	// try another gateway, or 486, after which they tell the caller that it is

@@ -23,7 +23,9 @@ type former struct {
 // that come late: 64*T1.
 const formerLingers = 32 * time.Second
 
-func inCalls(p *peer.Peer) bool { return p.State.In.Calls() > 0 || p.State.Out.Calls() > 0 }
+func inCalls(p *peer.Peer) bool {
+	return p.State.In.Calls() > 0 || p.State.Out.Calls() > 0 || p.State.Subscriptions.Load()+p.State.Notifying.Load() > 0
+}
 
 // formerPeers returns those of before that are still needed.
 func formerPeers(before *snapshot, now *peer.Table) []former {

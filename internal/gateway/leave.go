@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/sip/transport"
+	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
 // leaveEvery is how often is looked whether a UDP socket or a retired connection
@@ -72,11 +73,16 @@ func (g *Gateway) afterCalls(then func()) {
 	})
 }
 
-// anyCallUpTo says whether a call lives that began no later than the one with a
+// anyCallUpTo says whether a call or a subscription lives that began no later than the one with a
 // number.
 func (g *Gateway) anyCallUpTo(number uint64) bool {
 	for i := range g.server.NumShards() {
 		if slices.ContainsFunc(g.liveCalls(i), func(c *b2bua.Call) bool { return c.Number <= number }) {
+			return true
+		}
+		subscribed := false
+		g.server.Do(i, func(s *ua.Shard) { subscribed = g.relay.AnyUpTo(s, number) })
+		if subscribed {
 			return true
 		}
 	}

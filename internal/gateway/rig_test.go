@@ -375,8 +375,8 @@ func (r *rig) relayed() {
 	r.Helper()
 	for i := range r.server.NumShards() {
 		r.server.Do(i, func(s *ua.Shard) {
-			if n := r.relay.Kept(s); n != 0 {
-				r.Errorf("%d legs of relayed requests are left in shard %d", n, i)
+			if held, tags := r.relay.Kept(s); held+tags != 0 {
+				r.Errorf("%d relayed requests and subscriptions and %d tags are left in shard %d", held, tags, i)
 			}
 		})
 	}

@@ -118,7 +118,7 @@ func (g *Gateway) Drain(ctx context.Context) (left int) {
 func (g *Gateway) waitForCalls(ctx context.Context, news <-chan time.Time) bool {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for g.engine.Live() > 0 && ctx.Err() == nil {
+	for g.engine.Live()+g.relay.Open() > 0 && ctx.Err() == nil {
 		select {
 		case <-tick.C:
 		case <-news:
@@ -146,6 +146,7 @@ func (g *Gateway) endCalls() {
 			for more := true; more; {
 				more = false // when the server has ended
 				g.server.Do(i, func(s *ua.Shard) { more = g.engine.Shutdown(s, endAtOnce) })
+				g.server.Do(i, func(s *ua.Shard) { more = g.relay.Shutdown(s, endAtOnce) || more })
 				if more {
 					time.Sleep(endEvery)
 				}

@@ -52,7 +52,9 @@ func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error
 		return err
 	}
 	if to.Tag() != nil {
-		g.engine.InDialog(s, tx, p)
+		if !g.relay.InDialog(s, tx, p) {
+			g.engine.InDialog(s, tx, p)
+		}
 		return nil
 	}
 	from := g.peerOf(p)
@@ -67,11 +69,11 @@ func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error
 		return g.invite(s, tx, p, from)
 	case sip.OPTIONS:
 		return g.capabilities(s, tx, p, from)
-	case sip.MESSAGE, sip.PUBLISH, sip.REFER, sip.NOTIFY, sip.INFO:
+	case sip.MESSAGE, sip.SUBSCRIBE, sip.PUBLISH, sip.REFER, sip.NOTIFY, sip.INFO:
 		return g.relayed(s, tx, p, from)
 	case sip.BYE, sip.PRACK, sip.UPDATE:
 		return &sip.StatusError{Code: 481} // only inside a dialog
-	case sip.REGISTER, sip.SUBSCRIBE:
+	case sip.REGISTER:
 		return &sip.StatusError{Code: 405, Header: allow}
 	}
 	return &sip.StatusError{Code: 501, Header: allow}

@@ -16,6 +16,9 @@ type State struct {
 	In  Load // calls from the peer
 	Out Load // calls to it
 
+	Subscriptions atomic.Int64 // that the peer has made, and that go on
+	Notifying     atomic.Int64 // subscriptions of others that the peer serves
+
 	down atomic.Pointer[Down] // nil: up
 
 	mu     sync.Mutex // guards changes of down, and turned

@@ -71,6 +71,9 @@ func (a *attempt) connected(s *ua.Shard, flow ua.Flow, next peer.Next, err error
 	r.engine.record(callflow.LegCreated, a.leg, 0, fmt.Sprintf("target %d of %d: %s", r.asked, len(r.targets), a.to.Name))
 	a.branch = s.NewBranch()
 	a.bytes = a.build()
+	if r.sub != nil && r.sub.state != terminated {
+		r.sub.toward(s, a.leg)
+	}
 	a.tx = s.Request(flow, r.method, a.branch, a.bytes, a)
 }
 
@@ -84,12 +87,19 @@ func (a *attempt) build() []byte {
 	l.Place.Via(&b, a.branch)
 	b.HeaderInt("Max-Forwards", int64(r.hops))
 	from := cross.From(r.msg, l.Place, l.Secure)
+	to := dialog.Party{URI: cross.URI(l.Secure, ruri.User, cross.Host(a.to.URI.Host))}
+	if r.sub != nil {
+		l.uac = &dialog.UAC{
+			CallID: l.callID, LocalTag: l.tag, Local: from, Remote: to, Seq: firstCSeq,
+			RequestURI: cross.Target(a.to, l.Secure, ruri.User), Secure: l.Secure,
+		}
+	}
 	name := ""
 	if from.Display != "" {
 		name = from.Display + " "
 	}
 	b.Header("From", name, "<", from.URI, ">;tag=", l.tag)
-	b.Header("To", "<", cross.URI(l.Secure, ruri.User, cross.Host(a.to.URI.Host)), ">")
+	b.Header("To", "<", to.URI, ">")
 	b.Header("Call-ID", l.callID)
 	b.CSeq(firstCSeq, r.method)
 	if dialog.Refreshes(r.method) {
@@ -122,8 +132,12 @@ func (a *attempt) giveUp(s *ua.Shard) {
 	}
 }
 
-// forget lets go of the leg's tag.
-func (a *attempt) forget() { delete(a.request.home.legs, a.leg.tag) }
+// forget lets go of the leg's tag, unless a subscription goes on with it.
+func (a *attempt) forget() {
+	if a.leg.sub == nil {
+		delete(a.request.home.legs, a.leg.tag)
+	}
+}
 
 // Response makes the attempt a ua.ClientUser.
 func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
@@ -132,7 +146,9 @@ func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 	switch {
 	case code < 200:
 		a.heard = true
-	case r.final, a.quit && code >= 300:
+	case r.final, a.quit && (code >= 300 || r.sub != nil):
+		// Late. Of a subscription that a given-up target made, the first NOTIFY gets
+		// a 481, which ends it there.
 	case passesOn(code) && (a.next != nil || r.left()):
 		a.busy(s, m)
 		a.lost(s, &sip.StatusError{Code: code, Reason: string(m.Reason()), Err: fmt.Errorf("answered %d %s", code, m.Reason())})

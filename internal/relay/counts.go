@@ -21,6 +21,7 @@ const (
 	Limited                    // above a limit of the sender
 	Hopless                    // Max-Forwards was used up, or it was one of ours that came back
 	Draining                   // the gateway stops
+	Malformed                  // no dialog can be made of it
 	NoDialog                   // inside a dialog that does not exist, or out of its order
 	outcomes
 )
@@ -28,7 +29,7 @@ const (
 // String is the outcome as metrics have it.
 func (o Outcome) String() string {
 	names := [outcomes]string{
-		"delivered", "rejected", "unreachable", "unanswered", "not_allowed", "no_route", "sips", "limited", "hopless", "draining", "no_dialog",
+		"delivered", "rejected", "unreachable", "unanswered", "not_allowed", "no_route", "sips", "limited", "hopless", "draining", "malformed", "no_dialog",
 	}
 	return names[o]
 }

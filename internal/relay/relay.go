@@ -28,6 +28,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/dialog"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
@@ -50,13 +51,18 @@ type Engine struct {
 	log    *slog.Logger
 	shards []*home
 	open   atomic.Int64 // requests without a final response
-	counts counts
+
+	subscriptions atomic.Int64
+	counts        counts
 }
 
 // home is what one shard holds.
 type home struct {
 	engine *Engine
 	legs   map[string]*leg // by our tag: those towards targets, and those of subscriptions
+
+	requests      map[*request]struct{} // outside of dialogs, without a final response
+	subscriptions map[*subscription]struct{}
 }
 
 // leg is one side of what is relayed: the peer that a request came from, or one
@@ -67,19 +73,39 @@ type leg struct {
 	out    bool // we asked the peer
 	callID string
 	tag    string // ours
+
+	sub    *subscription  // whose leg it is; nil: no request inside a dialog is taken
+	dialog *dialog.Dialog // with the peer; nil while there is none
+	uac    *dialog.UAC    // of a leg out: the request that makes it
 }
 
 // New returns an engine for a server with that many shards.
 func New(ways Ways, log *slog.Logger, shards int) *Engine {
 	e := &Engine{ways: ways, log: log, shards: make([]*home, shards)}
 	for i := range e.shards {
-		e.shards[i] = &home{engine: e, legs: make(map[string]*leg)}
+		e.shards[i] = &home{engine: e, legs: make(map[string]*leg),
+			requests: make(map[*request]struct{}), subscriptions: make(map[*subscription]struct{}),
+		}
 	}
 	return e
 }
 
 // Open returns how many requests have no final response yet.
 func (e *Engine) Open() int { return int(e.open.Load()) }
+
+// Subscriptions returns how many subscriptions there are.
+func (e *Engine) Subscriptions() int { return int(e.subscriptions.Load()) }
+
+// AnyUpTo says whether a subscription of a shard began no later than what has a
+// number.
+func (e *Engine) AnyUpTo(s *ua.Shard, number uint64) bool {
+	for b := range e.shards[s.Index()].subscriptions {
+		if b.number <= number {
+			return true
+		}
+	}
+	return false
+}
 
 // Request is a request outside of any dialog that has passed every check.
 type Request struct {
@@ -123,6 +149,9 @@ func (e *Engine) record(kind callflow.Kind, l *leg, code int, reason string) {
 	e.ways.Record(kind, ev, reason)
 }
 
-// Kept returns how many requests of a shard are open, and by how many tags legs
-// are found.
-func (e *Engine) Kept(s *ua.Shard) (tags int) { return len(e.shards[s.Index()].legs) }
+// Kept returns how many requests and subscriptions a shard holds, and by how many
+// tags legs are found.
+func (e *Engine) Kept(s *ua.Shard) (held, tags int) {
+	h := e.shards[s.Index()]
+	return len(h.requests) + len(h.subscriptions), len(h.legs)
+}

@@ -31,7 +31,8 @@ type request struct {
 	method sip.Method
 	msg    *sip.Message // the sender's, kept until nobody will see it any more
 	in     *leg
-	hops   int // Max-Forwards for the next hop
+	sub    *subscription // that it makes; nil when it makes none
+	hops   int           // Max-Forwards for the next hop
 	secure bool
 
 	targets []*peer.Peer
@@ -63,8 +64,20 @@ func (e *Engine) Start(s *ua.Shard, q Request) error {
 		},
 		number: r.number, callID: string(q.Packet.Msg.CallID()), tag: string(s.NewTag()),
 	}
+	if subscribes(r.method) {
+		if err := r.subscribe(s, q.Packet.Conn.Transport().Secure()); err != nil {
+			r.msg.Release()
+			why := Limited
+			if err.Code == 400 {
+				why = Malformed
+			}
+			e.Refused(q.Packet, q.From, why, err)
+			return err
+		}
+	}
 	q.Tx.User, q.Tx.Tag = r, []byte(r.in.tag)
 	e.open.Add(1)
+	r.home.requests[r] = struct{}{}
 	e.record(callflow.LegCreated, r.in, 0, fmt.Sprintf("%s from %s", r.method, q.From.Name))
 	to, passed := r.pick(s)
 	e.record(callflow.RouteDecided, r.in, 0, q.Why+passed)
@@ -199,9 +212,13 @@ func (r *request) over(s *ua.Shard, o Outcome) {
 	r.final = true
 	r.engine.open.Add(-1)
 	r.engine.counts.add(r.method, o)
+	delete(r.home.requests, r)
 	if r.attempt != nil {
 		r.attempt.giveUp(s)
 		r.attempt = nil
+	}
+	if r.sub != nil {
+		r.unsubscribed(s, o)
 	}
 	r.msg.Release()
 	r.msg, r.targets, r.spared, r.cause = nil, nil, nil, nil
@@ -214,6 +231,9 @@ func (r *request) pass(s *ua.Shard, a *attempt, m *sip.Message) {
 	switch {
 	case code < 300:
 		outcome = Delivered
+		if r.sub != nil && !r.subscribed(s, a, m) {
+			return
+		}
 	case code == 401 || code == 407:
 		r.engine.record(callflow.Noted, a.leg, code, fmt.Sprintf("%s asked for credentials with %d, and none are configured", a.to.Name, code))
 		code, reason = 403, ""
@@ -233,9 +253,45 @@ func (r *request) pass(s *ua.Shard, a *attempt, m *sip.Message) {
 		// Its Retry-After is about the target: a sender would hold it against us.
 		but = append(but, sip.HdrRetryAfter)
 	}
+	if r.sub != nil && code < 300 {
+		for f := range r.msg.Fields() {
+			if f.ID == sip.HdrRecordRoute {
+				b.HeaderBytes("Record-Route", f.Value)
+			}
+		}
+		r.in.Place.Contact(&b, r.in.Secure)
+	}
 	cross.Headers(&b, m, r.in.Place, but...)
 	s.Respond(r.server, code, b.Finish(m.Body()))
 	r.over(s, outcome)
+}
+
+// subscribed takes a 2xx that makes a subscription. False: it makes none that could
+// be used, and the sender has been told.
+func (r *request) subscribed(s *ua.Shard, a *attempt, m *sip.Message) bool {
+	if r.sub.state == terminated {
+		return true // a NOTIFY has ended it before the 2xx came
+	}
+	if err := r.sub.accepted(s, m); err != nil {
+		r.engine.record(callflow.Noted, a.leg, m.StatusCode(), err.Error())
+		r.refuse(s, &sip.StatusError{Code: 502}, Rejected)
+		return false
+	}
+	if r.method == sip.REFER && cross.NoSubscription(m) {
+		r.sub.over(s, "the other side wants none (RFC 4488)")
+	}
+	return true
+}
+
+// unsubscribed ends the subscription of a request that was not accepted. When a
+// NOTIFY came before it, and the answer never did, that was answer enough.
+func (r *request) unsubscribed(s *ua.Shard, o Outcome) {
+	b := r.sub
+	b.request = nil
+	known := b.far != nil && b.far.dialog != nil
+	if o != Delivered && !(o == Unanswered && known) {
+		b.over(s, "the "+string(r.method)+" was not accepted")
+	}
 }
 
 // MayCancel makes the request a ua.ServerUser: only an INVITE is cancelled

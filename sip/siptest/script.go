@@ -148,11 +148,17 @@ func (s *script) got(m *Message) {
 		return
 	}
 	switch {
-	case m.IsRequest() && m.Method() == sip.INVITE && to.Tag() == nil:
+	case !makesDialog(m.Method()):
+	case m.IsRequest() && to.Tag() == nil:
 		s.learn(m, string(m.First(sip.HdrTo))+";tag="+s.tag, string(m.First(sip.HdrFrom)))
-	case m.StatusCode() > 100 && m.StatusCode() < 300 && m.Method() == sip.INVITE && to.Tag() != nil:
+	case m.StatusCode() > 100 && m.StatusCode() < 300 && to.Tag() != nil:
 		s.learn(m, string(m.First(sip.HdrFrom)), string(m.First(sip.HdrTo)))
 	}
+}
+
+// makesDialog says whether requests of a method make a dialog.
+func makesDialog(method sip.Method) bool {
+	return method == sip.INVITE || method == sip.SUBSCRIBE || method == sip.REFER
 }
 
 func (s *script) learn(m *Message, local, remote string) {
@@ -294,7 +300,7 @@ func (p *Peer) Response(req *Message, code int, options ...Option) string {
 			d.fields = append(d.fields, field{"To", to})
 		}
 	}
-	if req.Method() == sip.INVITE && code > 100 && code < 300 {
+	if makesDialog(req.Method()) && code > 100 && code < 300 {
 		d.fields = append(d.fields, field{"Contact", "<" + p.URI(p.cfg.Name) + ">"})
 	}
 	d.apply(options)
