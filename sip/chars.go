@@ -20,6 +20,7 @@ const (
 	classWord              // word, as in Call-ID
 	classGen               // what a header's parameter value may hold outside quotes: token, host with brackets, UTF-8
 	classDigit             // DIGIT
+	classHeader            // hname and hvalue of a URI
 )
 
 var class = func() (t [256]uint8) {
@@ -30,11 +31,12 @@ var class = func() (t [256]uint8) {
 	}
 	const alphanum = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	const mark = "-_.!~*'()"
-	set(classToken|classHost|classUser|classParam|classWord|classGen, alphanum)
+	set(classToken|classHost|classUser|classParam|classWord|classGen|classHeader, alphanum)
 	set(classToken|classGen, "-.!%*_+`'~")
 	set(classHost, "-._")
 	set(classUser, mark+"&=+$,;?/")
 	set(classParam, mark+"[]/:&+$")
+	set(classHeader, mark+"[]/?:+$")
 	set(classWord, "-.!%*_+`'~()<>:\\\"/[]?{}")
 	set(classGen, "[]:.-")
 	set(classDigit, "0123456789")

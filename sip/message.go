@@ -251,7 +251,7 @@ func (m *Message) readVia() *ParseError {
 		return nil
 	}
 	m.via = Via{}
-	if rule := m.via.parse(m.First(HdrVia)); rule != "" {
+	if _, rule := m.via.parse(m.First(HdrVia)); rule != "" {
 		return m.broken(HdrVia, rule)
 	}
 	m.viaSeen = true

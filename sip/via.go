@@ -44,31 +44,31 @@ func (v Via) Received() []byte {
 }
 
 // parse fills the empty v from the first value of b, a list, and returns the
-// rule that it breaks or "".
-func (v *Via) parse(b []byte) (rule string) {
+// rule that it breaks or "", and where the value ends.
+func (v *Via) parse(b []byte) (end int, rule string) {
 	i := endProtocol(b)
-	end := endOf(b, i, classToken)
+	end = endOf(b, i, classToken)
 	if i == 0 || end == i || end == len(b) || !space(b[end]) {
-		return "a Via begins with SIP/2.0/ and a transport"
+		return 0, "a Via begins with SIP/2.0/ and a transport"
 	}
 	v.Transport = b[i:end]
 	i = skipSpace(b, end)
 	if end = endHost(b, i); end == i {
-		return "the sent-by is a host, and a port to 65535"
+		return i, "the sent-by is a host, and a port to 65535"
 	}
 	v.Host = b[i:end]
 	if i = skipSpace(b, end); at(b, i, ':') {
 		var ok bool
 		if v.Port, i, ok = endPort(b, skipSpace(b, i+1)); !ok {
-			return "the sent-by is a host, and a port to 65535"
+			return i, "the sent-by is a host, and a port to 65535"
 		}
 		i = skipSpace(b, i)
 	}
 	if end = endParams(b, i); end < 0 || end < len(b) && b[end] != ',' {
-		return "a parameter is empty or malformed"
+		return i, "a parameter is empty or malformed"
 	}
 	v.Params = Params(trimEnd(b[i:end]))
-	return ""
+	return end, ""
 }
 
 // endProtocol reads "SIP/2.0/", spaces around the slashes allowed, and returns 0

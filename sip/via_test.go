@@ -4,7 +4,7 @@ import "testing"
 
 // viaOf parses a Via the way a message's is, as the first value of a list.
 func viaOf(s string) (v Via, rule string) {
-	rule = v.parse([]byte(s))
+	_, rule = v.parse([]byte(s))
 	return v, rule
 }
 
