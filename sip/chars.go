@@ -13,14 +13,14 @@ var lower = func() (t [256]byte) {
 
 // class bits of a byte in the grammar of RFC 3261 §25.1.
 const (
-	classToken = 1 << iota // token
-	classHost              // hostname, IPv4address: alphanum, "-", ".", and "_", which is met in practice
-	classUser              // user: unreserved and user-unreserved; "%" is looked at apart
-	classParam             // paramchar of a URI
-	classWord              // word, as in Call-ID
-	classGen               // what a header's parameter value may hold outside quotes: token, host with brackets, UTF-8
-	classDigit             // DIGIT
-	classHeader            // hname and hvalue of a URI
+	classToken  = 1 << iota // token
+	classHost               // hostname, IPv4address: alphanum, "-", ".", and "_", which is met in practice
+	classUser               // user: unreserved and user-unreserved; "%" is looked at apart
+	classParam              // paramchar of a URI
+	classWord               // word, as in Call-ID
+	classGen                // what a header's parameter value may hold outside quotes: token, host with brackets, UTF-8
+	classDigit              // DIGIT
+	classHeader             // hname and hvalue of a URI
 )
 
 var class = func() (t [256]uint8) {
