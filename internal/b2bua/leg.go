@@ -3,6 +3,7 @@ package b2bua
 import (
 	"errors"
 	"net/netip"
+	"strings"
 
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -147,7 +148,7 @@ func (f *fork) received(m *sip.Message) *sip.StatusError {
 // do as well: it proved the same names.
 func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) {
 	old := l.flow.Conn
-	if !old.Alive() {
+	if !old.Alive() && !l.tied(f) {
 		if conn := s.Server().Instead(old); conn != nil && old.Info().Inbound && conn.Info().Inbound {
 			// Who connects to us, and has come back, may be out of our reach otherwise.
 			l.flow = ua.Flow{Conn: conn}
@@ -164,6 +165,10 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 	}
 	if l.secure && !l.peer.Secure() {
 		done(s, ua.Flow{}, errPlain)
+		return
+	}
+	if l.tied(f) {
+		done(s, ua.Flow{}, errBrowser)
 		return
 	}
 	if l.waiting = append(l.waiting, done); len(l.waiting) > 1 {
@@ -184,6 +189,24 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 		l.release(s, flow, err)
 	})
 }
+
+// tied says whether the other side of a dialog is on one WebSocket and nowhere
+// else: its Contact has a host under .invalid, because a browser does not know its
+// own (RFC 7118 §B.1). Another connection of the peer's may be that of another
+// browser; only a request by which it comes back itself moves the leg.
+func (l *Leg) tied(f *fork) bool {
+	if !l.flow.Conn.Transport().WebSocket() {
+		return false
+	}
+	if f == nil {
+		return l.peer.URI.Unreachable()
+	}
+	uri, err := sip.ParseURI([]byte(f.dialog.NextHop()))
+	host := strings.ToLower(string(uri.HostName()))
+	return err == nil && (host == "invalid" || strings.HasSuffix(host, ".invalid"))
+}
+
+var errBrowser = errors.New("its WebSocket has gone, and nobody can connect to a browser (RFC 7118 §B.1)")
 
 // release lets what waits for a connection go on, in the order in which it came.
 func (l *Leg) release(s *ua.Shard, flow ua.Flow, err error) {

@@ -22,7 +22,7 @@ const (
 func (t Transport) Secure() bool { return t == TLS || t == WSS }
 
 func (t *Transport) set(text string) *fault {
-	for _, known := range []Transport{UDP, TCP, TLS} {
+	for _, known := range []Transport{UDP, TCP, TLS, WS, WSS} {
 		if strings.EqualFold(text, string(known)) {
 			*t = known
 			return nil
@@ -30,7 +30,7 @@ func (t *Transport) set(text string) *fault {
 	}
 	return &fault{
 		why:    "transport " + quote(text) + " is unknown",
-		remedy: suggest(text, []string{"udp", "tcp", "tls"}, `write "udp", "tcp" or "tls"`),
+		remedy: suggest(text, []string{"udp", "tcp", "tls", "ws", "wss"}, `write "udp", "tcp", "tls", "ws" or "wss"`),
 	}
 }
 

@@ -74,7 +74,7 @@ func (p *Peer) complete(c *Config) {
 	if p.URI.Host == "" {
 		return
 	}
-	if p.URI.TLS() {
+	if p.URI.TLS() && !p.URI.Unreachable() {
 		if p.CertificateNames == nil {
 			p.CertificateNames = []string{p.URI.Host}
 		}

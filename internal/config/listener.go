@@ -12,29 +12,46 @@ type Listener struct {
 	Name string
 	Place
 
-	// The transport and the address: `tls`, `tcp` or `udp`, a colon, an IP
-	// address, a colon, a port. IPv6 addresses stand in brackets; `0.0.0.0` and
+	// The transport and the address: `tls`, `tcp`, `udp`, `wss` (secure
+	// WebSocket, for browsers) or `ws`, a colon, an IP address, a colon, a port. IPv6 addresses stand in brackets; `0.0.0.0` and
 	// `[::]` mean every address of the host and need `advertise`. Port 0 lets
 	// the system choose one.
 	Listen Address `yaml:"listen" need:"required" form:"\"transport:address:port\""`
 
 	// What a TLS listener asks of who connects. `required`: a certificate that
 	// the listener's trust leads to, or the handshake fails. `optional`: one is
-	// asked for, and judged when it comes. `none`: none is asked for. Only for
-	// TLS. Default: `required`.
+	// asked for, and judged when it comes. `none`: none is asked for, as suits
+	// most browsers. Only for TLS and WSS. Default: `required`.
 	ClientCertificates ClientCertificates `yaml:"client_certificates" form:"one of required, optional, none"`
 
 	// The host, and the port if it differs, that Via, Contact and Record-Route
 	// carry, because others reach us there. Default: the address listened on.
 	Advertise HostPort `yaml:"advertise" need:"required for an unspecified address" form:"\"host\" or \"host:port\""`
 
-	// The identity shown to who connects. Only for TLS. Default: that of
+	// The identity shown to who connects. Only for TLS and WSS. Default: that of
 	// `defaults`.
 	Identity string `yaml:"identity" form:"name of an identity"`
 
 	// Whose certificates let a handshake finish. Which peer it is, is judged
-	// by the peer's own trust. Only for TLS. Default: that of `defaults`.
+	// by the peer's own trust. Only for TLS and WSS. Default: that of `defaults`.
 	Trust []string `yaml:"trust" form:"list of names of trust sets"`
+
+	// The web pages whose scripts may connect, as the browser names their
+	// origin: `https://phone.example`; `"*"` stands for all. The browser says
+	// which page it is, and no page can lie about it; a page that is not listed
+	// gets 403, so that it cannot use the address or the certificate of whoever
+	// looks at it to call in their name. Programs that are no browsers name no
+	// origin and are not asked. Only for WS and WSS. Default: none.
+	Origins []string `yaml:"origins" form:"list of origins"`
+
+	// The path of the WebSocket's URL; another gets 404. Only for WS and WSS.
+	// Default: any.
+	Path string `yaml:"path" form:"path of a URL"`
+
+	// `true` says that a proxy in front takes what comes from other hosts and
+	// has ended TLS there, so that there is no alarm about WebSocket without it.
+	// Peers are then known by the proxy's address. Only for WS. Default: `false`.
+	BehindProxy bool `yaml:"behind_proxy"`
 }
 
 // Advertised returns what Via, Contact and Record-Route carry. Its port is 0
@@ -98,6 +115,7 @@ func checkListener(c *Config, r *report, l *Listener) {
 		r.add(l.At("listen"), fmt.Sprintf("%s: %s needs \"advertise\"", label, l.Listen),
 			"nobody can answer to an unspecified address", "set advertise to the host that others reach us by")
 	}
+	checkWebSocketListener(r, l, label)
 	if !l.Listen.Transport.Secure() {
 		checkPlainListener(r, l, label)
 		return
@@ -117,7 +135,7 @@ func checkPlainListener(r *report, l *Listener, label string) {
 	for _, key := range []string{"client_certificates", "identity", "trust"} {
 		if l.Has(key) {
 			r.add(l.At(key), fmt.Sprintf("%s: %q is only for TLS", label, key),
-				fmt.Sprintf("the listener is %s", l.Listen.Transport), "remove the key or listen on tls")
+				fmt.Sprintf("the listener is %s", l.Listen.Transport), "remove the key or listen on tls or wss")
 		}
 	}
 }
@@ -172,8 +190,8 @@ func (a *Address) set(text string) *fault {
 	return nil
 }
 
-// Collides says whether two sockets cannot be open at once. TCP and TLS share
-// the ports of TCP.
+// Collides says whether two sockets cannot be open at once. All but UDP
+// share the ports of TCP.
 func (a Address) Collides(b Address) bool {
 	if a.Transport == "" || b.Transport == "" || (a.Transport == UDP) != (b.Transport == UDP) {
 		return false

@@ -12,8 +12,10 @@ type Peer struct {
 	Place
 
 	// Where our requests to it go: `sip:` or `sips:`, a host, a port if it is
-	// not the usual one, and `;transport=tls`, `tcp` or `udp`. Without a
-	// transport, `sip:` goes over UDP and `sips:` over TLS.
+	// not the usual one, and `;transport=tls`, `tcp`, `udp`, `wss` or `ws`. Without a
+	// transport, `sip:` goes over UDP and `sips:` over TLS; with it, `ws` is WSS.
+	// A host under `.invalid` with `ws` or `wss` is a browser, which is called by
+	// the connection that it has opened, and by no other.
 	URI URI `yaml:"uri" need:"required" form:"SIP URI"`
 
 	// The names by which we know the peer's certificate, on connections both
@@ -26,7 +28,7 @@ type Peer struct {
 	// as `192.0.2.0/24`. An entry counts on UDP and on TCP unless `udp:` or
 	// `tcp:` stands before it. The port is compared on UDP only, because the
 	// source port of a stream is an arbitrary one. A peer with both this and
-	// certificate names must satisfy both; a TLS connection counts as TCP. A
+	// certificate names must satisfy both; TLS and WebSocket count as TCP. A
 	// peer without certificate names is known on a TLS connection only when that
 	// brought no certificate. With an empty list the peer never calls us.
 	// Default: any address when `uri` is a TLS one, otherwise the address in
@@ -48,12 +50,18 @@ type Peer struct {
 	// Whose word we take for its certificate. Default: that of `defaults`.
 	Trust []string `yaml:"trust" form:"list of names of trust sets"`
 
+	// The path of the WebSocket's URL that we ask for. Only for a uri over WS or
+	// WSS. Default: `/`.
+	Path string `yaml:"path" form:"path of a URL"`
+
 	// How much it may do. Default: as much as it likes.
 	Limits Limits `yaml:"limits" form:"group of keys"`
 }
 
 // UsesTLS says whether the peer is reached or recognised by TLS.
-func (p *Peer) UsesTLS() bool { return p.URI.TLS() || len(p.CertificateNames) > 0 }
+func (p *Peer) UsesTLS() bool {
+	return p.URI.TLS() && !p.URI.Unreachable() || len(p.CertificateNames) > 0
+}
 
 func checkPeers(c *Config, r *report) {
 	for i := range c.Peers {
@@ -66,6 +74,7 @@ func checkPeers(c *Config, r *report) {
 			checkName(r, label, "profile", p.At("profile"), p.Profile, c.Profiles)
 		}
 		checkPeerNames(r, p, label)
+		checkPeerPath(r, p, label)
 		checkPeerSource(r, p, label)
 		checkPeerListener(c, r, p, label)
 		checkPeerTLS(c, r, p, label)
@@ -97,7 +106,7 @@ func checkPeerNames(r *report, p *Peer, label string) {
 }
 
 func checkPeerSource(r *report, p *Peer, label string) {
-	if p.URI.Host == "" || p.URI.TLS() || p.AcceptFrom != nil || !p.missing("accept_from") {
+	if p.URI.Host == "" || p.URI.TLS() && !p.URI.Unreachable() || len(p.CertificateNames) > 0 && p.URI.Unreachable() || p.AcceptFrom != nil || !p.missing("accept_from") {
 		return
 	}
 	r.add(p.Pos, label+`: "accept_from" is missing`,
@@ -147,6 +156,15 @@ func checkPeerTLS(c *Config, r *report, p *Peer, label string) {
 	checkTrustNames(c, r, label, p.Place, p.Trust)
 }
 
+func checkPeerPath(r *report, p *Peer, label string) {
+	if p.Has("path") && p.URI.Host != "" && (!p.URI.Transport.isWebSocket() || p.URI.Unreachable()) {
+		r.add(p.At("path"), label+`: "path" is only for WebSocket`, fmt.Sprintf("the uri is %q, and we open no WebSocket to it", p.URI),
+			"remove the key or add ;transport=wss to the uri")
+		return
+	}
+	checkWebPath(r, p.Place, label, p.Path)
+}
+
 // Source is an entry of accept_from.
 type Source struct {
 	Transport Transport // UDP or TCP; empty: both
@@ -171,13 +189,13 @@ func (s Source) String() string {
 
 func (s *Source) set(text string) *fault {
 	out, rest := Source{}, text
-	for _, t := range []Transport{UDP, TCP, TLS} {
+	for _, t := range []Transport{UDP, TCP, TLS, WS, WSS} {
 		if cut, ok := strings.CutPrefix(text, string(t)+":"); ok {
 			out.Transport, rest = t, cut
 		}
 	}
-	if out.Transport == TLS {
-		return &fault{why: "an entry is for udp: or tcp:, and TLS counts as TCP", remedy: "write " + quote("tcp:"+rest)}
+	if out.Transport != "" && out.Transport != UDP && out.Transport != TCP {
+		return &fault{why: "an entry is for udp: or tcp:, and " + strings.ToUpper(string(out.Transport)) + " counts as TCP", remedy: "write " + quote("tcp:"+rest)}
 	}
 	if f := out.setAddress(rest); f != nil {
 		return f

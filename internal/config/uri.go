@@ -22,6 +22,13 @@ type URI struct {
 // TLS says whether the peer is reached over TLS.
 func (u URI) TLS() bool { return u.Transport.Secure() }
 
+// Unreachable says whether nobody can connect to the host: a browser has no name
+// that others could look up, so it makes one up under .invalid (RFC 7118 §B.1).
+// It is reached only by a connection that it has opened.
+func (u URI) Unreachable() bool {
+	return u.Transport.isWebSocket() && (u.Host == "invalid" || strings.HasSuffix(u.Host, ".invalid"))
+}
+
 // HostPort returns host and port; the port is 0 when none is written.
 func (u URI) HostPort() HostPort { return HostPort{u.Host, u.Port} }
 
@@ -87,7 +94,13 @@ func (u *URI) setTransport(parsed sip.URI) *fault {
 		if t == UDP {
 			return &fault{why: "sips: cannot go over udp", remedy: "leave the transport out"}
 		}
-		t = TLS // "sips:…;transport=tcp" is TLS over TCP (RFC 3261 §26.2.2)
+		// "sips:…;transport=tcp" is TLS over TCP (RFC 3261 §26.2.2), and ws is WSS
+		// there (RFC 7118 §5.2).
+		if t.isWebSocket() {
+			t = WSS
+		} else {
+			t = TLS
+		}
 	}
 	u.Transport = t
 	return nil

@@ -52,7 +52,7 @@ func formerPeers(before *snapshot, now *peer.Table) []former {
 // sameWay says whether a peer is reached and recognised as before, apart from
 // its certificates.
 func sameWay(a, b *peer.Peer) bool {
-	return a != nil && b != nil && a.URI == b.URI && a.Listener == b.Listener && a.Pinned == b.Pinned &&
+	return a != nil && b != nil && a.URI == b.URI && a.Path == b.Path && a.Listener == b.Listener && a.Pinned == b.Pinned &&
 		reflect.DeepEqual(a.AcceptFrom, b.AcceptFrom) && (len(a.CertNames) > 0) == (len(b.CertNames) > 0)
 }
 

@@ -128,8 +128,10 @@ func (c *change) commit() {
 		if s.Transport().Secure() {
 			s.SetTLS(c.next.trust.ServerConfig(s.Name()))
 		}
+		s.SetWebSocket(webSocketOf(c.next.listener(s.Name())))
 	}
 	c.g.sockets = slices.Concat(c.kept, c.opened)
+	c.unprotected()
 	for _, s := range c.opened {
 		c.g.alarms.clear("listener " + s.Name())
 	}
@@ -145,11 +147,29 @@ func (c *change) commit() {
 	}
 }
 
+// unprotected raises an alarm for each listener that takes WebSocket without TLS
+// from other hosts.
+func (c *change) unprotected() {
+	for _, s := range slices.Concat(c.kept, c.opened, c.gone) {
+		alarm := "websocket " + s.Name()
+		if l := c.next.listener(s.Name()); l != nil && l.NeedsProxy() {
+			c.g.alarms.raise(alarm, fmt.Sprintf("listener %s takes WebSocket without TLS from other hosts: whoever is on the way reads and changes calls", s.Name()),
+				"listen on wss, or on a loopback address behind a proxy that ends TLS; where a proxy elsewhere does, set behind_proxy: true")
+		} else {
+			c.g.alarms.clear(alarm)
+		}
+	}
+}
+
+func webSocketOf(l *config.Listener) transport.WebSocket {
+	return transport.WebSocket{Path: l.Path, Origins: l.Origins}
+}
+
 // listen opens one listener.
 func (g *Gateway) listen(l *config.Listener, snap *snapshot) (socket, error) {
 	t, _ := transport.ParseTransport(string(l.Listen.Transport))
 	open, err := g.server.Listen(transport.ListenConfig{
-		Name: l.Name, Transport: t, Addr: l.Listen.AddrPort, TLS: snap.trust.ServerConfig(l.Name),
+		Name: l.Name, Transport: t, Addr: l.Listen.AddrPort, TLS: snap.trust.ServerConfig(l.Name), WebSocket: webSocketOf(l),
 	})
 	if err != nil {
 		return socket{}, err

@@ -15,6 +15,11 @@ import (
 // peer at its configured address and under its policy. A peer whose address is
 // known and whose connection is there costs no goroutine.
 func (g *Gateway) Connect(s *ua.Shard, p *peer.Peer, done peer.Connected) {
+	if p.URI.Unreachable() {
+		flow, err := g.byItself(p)
+		done(s, flow, nil, err)
+		return
+	}
 	port := p.URI.Port
 	if port == 0 {
 		port = p.Transport.DefaultPort()
@@ -38,6 +43,17 @@ func (g *Gateway) Connect(s *ua.Shard, p *peer.Peer, done peer.Connected) {
 	if !started {
 		done(s, ua.Flow{}, nil, fmt.Errorf("peer %s: %w", p.Name, peer.ErrBusy))
 	}
+}
+
+// byItself is the newest connection that a peer has opened who cannot be reached
+// by another: a browser (RFC 7118 §B.1).
+func (g *Gateway) byItself(p *peer.Peer) (ua.Flow, error) {
+	for _, c := range g.server.Endpoint().PeerConns(p.Name) {
+		if c.Info().Inbound && (c.Transport().Secure() || !p.Transport.Secure()) {
+			return ua.Flow{Conn: c, Addr: c.Info().Remote}, nil
+		}
+	}
+	return ua.Flow{}, fmt.Errorf("peer %s: it is not connected, and nobody can connect to %s (RFC 7118 §B.1)", p.Name, p.URI.Host)
 }
 
 // dial tries the peer's addresses in order. It blocks.
@@ -68,6 +84,7 @@ func (g *Gateway) dialConfig(p *peer.Peer, to netip.AddrPort) transport.DialConf
 			cfg.Local = netip.AddrPortFrom(local, 0)
 		}
 	}
+	cfg.Host, cfg.Path = p.URI.Host, p.Path
 	if p.Transport.Secure() {
 		set := snap.trustOf(p.Name)
 		cfg.TLS = set.ClientConfig(p.Name)

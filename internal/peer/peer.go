@@ -15,6 +15,7 @@ type Peer struct {
 	Name      string
 	URI       config.URI          // where our requests go
 	Transport transport.Transport // that of URI
+	Path      string              // of the WebSocket that we open
 	SIPS      config.SIPS         // from its profile
 
 	CertNames  []string        // empty: known by its address alone
@@ -111,6 +112,7 @@ func compile(cfg *config.Config, from *config.Peer) *Peer {
 		p.Relay = append(p.Relay, sip.Method(strings.ToUpper(string(m))))
 	}
 	p.Transport, _ = transport.ParseTransport(string(from.URI.Transport))
+	p.Path = from.Path
 	if l := cfg.ListenerFor(from); l != nil {
 		p.Listener = l.Name
 	}

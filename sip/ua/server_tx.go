@@ -59,6 +59,9 @@ func (s *Shard) request(p *transport.Packet) {
 		tx = &ServerTx{method: method, conn: p.Conn, source: p.Source, dest: destination(p)}
 	}
 	source := s.viaSource(p.Source)
+	if p.Conn.Transport().WebSocket() && !asksForPort(p.Msg) {
+		source = sip.Source{}
+	}
 	arrival := s.layer.Request(s.now, p.Msg, transaction.Origin{
 		Reliable: p.Conn.Transport().Reliable(),
 		Source:   source,
@@ -121,6 +124,15 @@ func destination(p *transport.Packet) netip.AddrPort {
 // viaSource is what the topmost Via of a response shows.
 func viaSource(source netip.AddrPort) sip.Source {
 	return sip.Source{Host: source.Addr().Unmap().String(), Port: source.Port()}
+}
+
+// asksForPort says whether a request wants to know where it came from (RFC 3581
+// §4). On a WebSocket nobody else is told: "When a SIP WebSocket Server receives a
+// request, it MAY decide not to add a "received" parameter", because the address may be
+// that of a proxy, which is nobody's business outside (RFC 7118 §5.3).
+func asksForPort(m *sip.Message) bool {
+	via, err := m.Via()
+	return err == nil && via.RPort()
 }
 
 // maxHosts bounds how many source addresses a shard remembers as text.
