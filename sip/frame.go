@@ -50,7 +50,7 @@ func (f *Framer) Next(b []byte, m *Message) (n int, kind Frame, err error) {
 		return f.more(b, m)
 	}
 	if head > f.Limits.Message {
-		return 0, FrameMore, f.tooLong(m, b[:head], longHead)
+		return 0, FrameMore, f.headTooLong(b, m)
 	}
 	if !m.lengthSet || m.length < 0 {
 		if m.err != nil && m.err.Limit != "" { // it may be among what was passed over
@@ -90,8 +90,7 @@ func (f *Framer) more(b []byte, m *Message) (int, Frame, error) {
 		return 0, FrameMore, f.broken(m, nil, "", reason)
 	}
 	if len(b) > f.Limits.Message {
-		m.index(b, f.Limits) // what there is of the header section may suffice for an answer
-		return 0, FrameMore, f.tooLong(m, b, longHead)
+		return 0, FrameMore, f.headTooLong(b, m)
 	}
 	return 0, FrameMore, nil
 }
@@ -130,6 +129,16 @@ func nonsense(b []byte) string {
 		return ""
 	}
 	return noSIP
+}
+
+// headTooLong ends the stream for a header section beyond the limit. What stands
+// before the limit may suffice for an answer; it is the same in whatever pieces the
+// rest came.
+func (f *Framer) headTooLong(b []byte, m *Message) error {
+	m.index(b, f.Limits) // joins the lines that are continued behind the limit
+	b = b[:f.Limits.Message]
+	m.index(b, f.Limits)
+	return f.tooLong(m, b, longHead)
 }
 
 // tooLong ends the stream for a message beyond the limit: nobody wants to read

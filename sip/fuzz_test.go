@@ -3,6 +3,8 @@ package sip
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -16,6 +18,9 @@ func FuzzFramer(f *testing.F) {
 	f.Add([]byte("OPTIONS sip:a SIP/2.0\r\nv: a\r\n\tb\r\nl: 2\r\n\r\nab\r\nPOST /x HTTP/1.1\r\n"), 1)
 	f.Add([]byte("SIP/2.0 200\r\nl:1\r\nl:2\r\n\r\n"), 7)
 	f.Add([]byte("\x16\x03\x01"), 1)
+	for i, b := range corpus(f) {
+		f.Add(b, 1+i*7)
+	}
 	small := Limits{Message: 300, Headers: 6, HeaderLine: 60}
 	f.Fuzz(func(t *testing.T, b []byte, size int) {
 		if size <= 0 || len(b) > 4096 {
@@ -30,6 +35,29 @@ func FuzzFramer(f *testing.F) {
 			checkCut(t, limits, whole, len(b))
 		}
 	})
+}
+
+// corpus is every message of an RFC that is among the test data, in both forms
+// when there are two.
+func corpus(f *testing.F) (messages [][]byte) {
+	f.Helper()
+	for _, pattern := range []string{"rfc4475/*.dat", "rfc5118/*/*", "rfc3665/*.sip"} {
+		files, err := filepath.Glob(filepath.Join("testdata", pattern))
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			messages = append(messages, b)
+		}
+	}
+	if len(messages) != 50+2*12+178 {
+		f.Fatalf("%d messages", len(messages))
+	}
+	return messages
 }
 
 // checkCut: nothing longer than the limit comes out, and no byte twice.
@@ -54,6 +82,9 @@ func FuzzMessage(f *testing.F) {
 	f.Add([]byte("REGISTER sip:a SIP/2.0\r\nVia : SIP / 2.0 / UDP a : 1 ; rport ,SIP/2.0/TLS b\r\nf:a:b\r\nt:*\r\ni:1@b\r\nCSeq:1\tREGISTER\r\nm:*\r\n\r\nx"))
 	f.Add([]byte("SIP/2.0 200 OK\r\nv: SIP/2.0/UDP a\r\nf: <sip:a@b>;tag=1\r\nt: <sip:b@b>\r\ni: 1\r\nCSeq: 7 INVITE\r\n\r\n"))
 	f.Add([]byte("SIP/2.0 200 OK\r\nv: SIP/2.0/UDP a\nx: y\r\nf: a\rb\r\n\r\n"))
+	for _, b := range corpus(f) {
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := Parse(b)
 		defer m.Release()

@@ -207,6 +207,25 @@ func (m *Message) First(id HeaderID) []byte {
 // Has says whether a known header is there.
 func (m *Message) Has(id HeaderID) bool { return m.first[id] > 0 }
 
+// Several says whether a known header has more than one value, in further fields
+// or, where it takes lists, behind a comma.
+func (m *Message) Several(id HeaderID) bool {
+	i := int(m.first[id])
+	if i == 0 {
+		return false
+	}
+	for j := i; j < len(m.fields); j++ {
+		if m.fields[j].id == id {
+			return true
+		}
+	}
+	if headers[id].shape != list {
+		return false
+	}
+	_, rest := cutList(m.at(m.fields[i-1].value))
+	return rest != nil
+}
+
 // Values returns every value of a known header, those of comma lists one by
 // one, in order.
 func (m *Message) Values(id HeaderID) iter.Seq[[]byte] {

@@ -158,6 +158,26 @@ func valuesOf(m *Message, id HeaderID) string {
 	return strings.Join(out, " | ")
 }
 
+func TestSeveral(t *testing.T) {
+	for text, want := range map[string]bool{
+		"":                               false,
+		"Via: a":                         false,
+		"Via: a;x=\"b, c\"":              false,
+		"Via: a, b":                      true,
+		"Via: a\r\nSubject: x\r\nv: b":   true,
+		"Route: a\r\nVia: a\r\nRoute: b": false,
+	} {
+		m, err := Parse([]byte("OPTIONS sip:a SIP/2.0\r\nTo: x\r\n" + text + "\r\n\r\n"))
+		if text == "" {
+			m, err = Parse([]byte("OPTIONS sip:a SIP/2.0\r\nTo: x\r\n\r\n"))
+		}
+		if err != nil || m.Several(HdrVia) != want {
+			t.Errorf("%q: got %v, %v", text, m.Several(HdrVia), err)
+		}
+		m.Release()
+	}
+}
+
 func TestValuesAndFirst(t *testing.T) {
 	m, err := Parse([]byte(strings.ReplaceAll(`OPTIONS sip:a SIP/2.0
 Route: <sip:a;lr>, "x, y" <sip:b,c@d;lr>;p="1,2"

@@ -46,7 +46,8 @@ type stream struct {
 	closing bool
 	cut     bool
 	notify  bool          // our close_notify has been sealed
-	spoken  chan struct{} // closed by the next write, when somebody waits for it
+	owed    int           // messages that are awaited before spoken is closed
+	spoken  chan struct{} // closed by the write after them, when somebody waits for it
 	silent  chan struct{} // closed when nothing will be written any more
 	quiet   bool          // silent is closed
 	why     CloseReason
@@ -174,6 +175,7 @@ func (s *stream) queue(b []byte) (first bool, err error) {
 	}
 	s.last.b = append(s.last.b, b...)
 	s.waiting += len(b)
+	s.owed = max(0, s.owed-1)
 	early := s.waiting >= earlyFlush
 	s.mu.Unlock()
 	if early {

@@ -99,11 +99,8 @@ func (s *stream) turn(now time.Time) error {
 		}
 	}
 	var answered chan struct{}
-	if n := len(s.in.batch); broken != nil && n > 0 && s.in.batch[n-1].Err == broken {
-		answered = make(chan struct{})
-		s.mu.Lock()
-		s.spoken = answered
-		s.mu.Unlock()
+	if broken != nil {
+		answered = s.awaitAnswers()
 	}
 	s.deliver()
 	// What others have pending is theirs to flush, so that it stays one write.
@@ -228,8 +225,28 @@ func (s *stream) deliver() {
 	s.in.batch = nil
 }
 
-// lastWord waits a little for the answer to a message after which nothing more
-// can be read.
+// awaitAnswers returns what is closed when as many messages have been written as
+// the batch has requests, nil when it has none: those that came whole are answered
+// before the stream ends that cannot be cut any further.
+func (s *stream) awaitAnswers() chan struct{} {
+	owed := 0
+	for i := range s.in.batch {
+		if m := s.in.batch[i].Msg; m.IsRequest() && m.Method() != sip.ACK {
+			owed++
+		}
+	}
+	if owed == 0 {
+		return nil
+	}
+	answered := make(chan struct{})
+	s.mu.Lock()
+	s.owed, s.spoken = owed, answered
+	s.mu.Unlock()
+	return answered
+}
+
+// lastWord waits a little for the answers to what came before nothing more could
+// be read.
 func (s *stream) lastWord(answered <-chan struct{}) {
 	if answered == nil {
 		return

@@ -72,7 +72,7 @@ func (s *stream) wrote() {
 	s.mu.Lock()
 	s.writing = 0
 	s.count(s.waiting)
-	if s.spoken != nil {
+	if s.spoken != nil && s.owed == 0 {
 		close(s.spoken)
 		s.spoken = nil
 	}

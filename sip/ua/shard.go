@@ -151,7 +151,10 @@ func (s *Shard) packet(p *transport.Packet) {
 		s.request(p)
 		return
 	}
-	if !s.layer.Response(s.now, p.Msg) && !s.stray(p) {
+	// "If more than one Via header field value is present in a response, the UAC
+	// SHOULD discard the message" (RFC 3261 §8.1.3.3): it was for somebody behind us,
+	// and we are nobody's proxy.
+	if p.Msg.Several(sip.HdrVia) || !s.layer.Response(s.now, p.Msg) && !s.stray(p) {
 		s.server.stats.strayResponses.Add(1)
 	}
 }
