@@ -55,7 +55,6 @@ func (w *witness) secrets() []siptest.Option {
 		`Security-Verify: tls;q=0.1;alg=%[1]s`,
 		`In-Reply-To: 1@%[1]s`,
 		`Target-Dialog: 1@%[1]s;local-tag=1;remote-tag=2`,
-		`Proxy-Require: %[1]s`,
 	} {
 		name, value, _ := strings.Cut(fmt.Sprintf(line, w.host()), ": ")
 		options = append(options, siptest.Add(name, value))

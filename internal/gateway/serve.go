@@ -47,6 +47,9 @@ func (g *Gateway) Ack(s *ua.Shard, p *transport.Packet) { g.engine.Ack(s, p) }
 
 // serve is the one switch over requests. What it returns becomes the response.
 func (g *Gateway) serve(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) error {
+	if err := hopDemands(p.Msg); err != nil {
+		return err
+	}
 	to, err := p.Msg.To()
 	if err != nil {
 		return err
@@ -84,7 +87,11 @@ var errStopping = &sip.StatusError{Code: 503, Header: "Retry-After: 10", Err: er
 
 // invite begins a call, or keeps a record of why there is none.
 func (g *Gateway) invite(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from *peer.Peer) error {
-	row, err := g.begin(s, tx, p, from)
+	var row string
+	err := g.answerable(p, from)
+	if err == nil {
+		row, err = g.begin(s, tx, p, from)
+	}
 	if err != nil {
 		g.engine.Refused(s, p, from, row, err)
 	}
