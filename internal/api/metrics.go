@@ -16,7 +16,7 @@ func (s *Server) sample() metrics.Sample {
 	loaded := g.Loaded()
 	m := metrics.Sample{
 		Version: s.version, Started: g.Started(), Draining: g.Draining(), Calls: g.Calls(),
-		ConnectionsRefused: make(map[metrics.Refusal]uint64), ConfigurationLoaded: loaded.At,
+		ConnectionsRefused: make(map[metrics.Refusal]uint64), LimitsPassed: make(map[metrics.Passed]uint64), ConfigurationLoaded: loaded.At,
 		Reloads: uint64(loaded.Reloads), ReloadsRefused: loaded.RefusedTotal,
 	}
 	conns := make(map[string]int)
@@ -33,6 +33,9 @@ func (s *Server) sample() metrics.Sample {
 	}
 	for kind, n := range g.Recorder().Refusals() {
 		m.ConnectionsRefused[metrics.Refusal{Peer: kind.Peer, Reason: string(kind.Code)}] = n
+	}
+	for _, p := range g.Limited() {
+		m.LimitsPassed[metrics.Passed{Listener: p.Listener, Reason: string(p.Limit)}] = p.Times
 	}
 	for _, a := range g.Alarms() {
 		m.Alarms = append(m.Alarms, a.Name)

@@ -21,6 +21,7 @@ type Status struct {
 	Peers         []Peer        `json:"peers"`
 	Calls         int           `json:"calls"`       // live ones
 	Connections   Connections   `json:"connections"` // live streams
+	Limits        []Limit       `json:"limits"`      // that were passed, since the start
 	Alarms        []Alarm       `json:"alarms"`      // what a person should see to
 }
 
@@ -57,6 +58,13 @@ type Connections struct {
 	Inbound  int `json:"inbound"` // made to us
 	Unknown  int `json:"unknown"` // from nobody we know
 	Outgoing int `json:"outgoing"`
+}
+
+// Limit is one that was passed.
+type Limit struct {
+	Listener string `json:"listener"` // empty: of connections that we made
+	Reason   string `json:"reason"`   // its name in docs/reference/limits.md
+	Times    uint64 `json:"times"`
 }
 
 // Alarm is something that a person should see to. It lasts until it is over.

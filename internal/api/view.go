@@ -20,13 +20,16 @@ func (s *Server) Status() Status {
 	g := s.gateway
 	st := Status{
 		Version: s.version, Started: g.Started().UTC(), UptimeSeconds: int64(time.Since(g.Started()).Seconds()), State: "serving",
-		Configuration: configuration(g.Loaded()), Listeners: []Listener{}, Peers: s.peers(), Calls: g.Calls(), Alarms: alarms(g),
+		Configuration: configuration(g.Loaded()), Listeners: []Listener{}, Peers: s.peers(), Calls: g.Calls(), Limits: []Limit{}, Alarms: alarms(g),
 	}
 	if g.Draining() {
 		st.State = "draining"
 	}
 	for _, l := range g.Listeners() {
 		st.Listeners = append(st.Listeners, Listener{l.Name(), l.Transport().String(), l.Addr().String(), g.Advertised(l.Name())})
+	}
+	for _, p := range g.Limited() {
+		st.Limits = append(st.Limits, Limit{p.Listener, string(p.Limit), p.Times})
 	}
 	for c := range g.Conns() {
 		st.Connections.Open++

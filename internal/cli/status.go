@@ -65,6 +65,13 @@ func (p statusPage) draw(s *api.Status) string {
 	}
 	p.row("connections", conns, "")
 	p.peers(s.Peers)
+	for i, l := range s.Limits {
+		at := "connections of ours"
+		if l.Listener != "" {
+			at = "listener " + l.Listener
+		}
+		p.row([]string{"limits", ""}[min(i, 1)], fmt.Sprintf("%s: %s passed %s", at, l.Reason, count(int(l.Times), "time")), yellow)
+	}
 	for i, alarm := range s.Alarms {
 		p.row([]string{"alarms", ""}[min(i, 1)], fmt.Sprintf("since %s: %s", clock(alarm.Since), alarm.Text), red)
 		p.row("", alarm.Remedy, "")

@@ -13,6 +13,7 @@ var checks = []func(*Config, *report){
 	checkDefaults,
 	checkProfiles,
 	checkPeers,
+	checkTotalLimits,
 	checkRoutes,
 	checkAdmin,
 }

@@ -45,6 +45,10 @@ type Config struct {
 	// Who is not a peer is refused.
 	Peers []Peer `yaml:"peers" each:"peer"`
 
+	// What all who send to us together may make the gateway hold. Each listener
+	// has limits of its own beside.
+	Limits TotalLimits `yaml:"limits"`
+
 	// Where a call goes. The first route that matches decides; without a match
 	// the caller gets 404.
 	Routes []Route `yaml:"routes" each:"route"`

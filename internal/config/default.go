@@ -16,6 +16,7 @@ func Default() *Config {
 // was put together in code needs it before Check and before it is used. Doing
 // it twice changes nothing.
 func (c *Config) Complete() {
+	c.Limits.complete()
 	for i := range c.Profiles {
 		c.Profiles[i].complete()
 	}
@@ -51,6 +52,7 @@ func (p *Profile) complete() {
 }
 
 func (l *Listener) complete(d Defaults) {
+	l.Limits.complete()
 	if !l.Listen.Transport.Secure() {
 		return
 	}

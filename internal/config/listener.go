@@ -52,6 +52,9 @@ type Listener struct {
 	// has ended TLS there, so that there is no alarm about WebSocket without it.
 	// Peers are then known by the proxy's address. Only for WS. Default: `false`.
 	BehindProxy bool `yaml:"behind_proxy"`
+
+	// What may be sent to us here, and how fast.
+	Limits ListenerLimits `yaml:"limits" form:"keys with values"`
 }
 
 // Advertised returns what Via, Contact and Record-Route carry. Its port is 0
@@ -105,6 +108,7 @@ func checkListeners(c *Config, r *report) {
 
 func checkListener(c *Config, r *report, l *Listener) {
 	label := fmt.Sprintf("listener %q", l.Name)
+	l.Limits.check(r, label, l.Listen.Transport)
 	if l.Listen.Transport == "" {
 		if l.missing("listen") {
 			r.add(l.Pos, label+`: "listen" is missing`, "it says transport and address", `for instance listen: "tls:192.0.2.1:5061"`)

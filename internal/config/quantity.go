@@ -71,7 +71,7 @@ func (*Count) number() {}
 func (c *Count) set(text string) *fault {
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil || n == 0 {
-		return &fault{why: "it is no whole number from 1 to 2147483647", remedy: "write one, or leave the key out for no limit"}
+		return &fault{why: "it is no whole number from 1 to 2147483647", remedy: "write one, or leave the key out"}
 	}
 	*c = Count(n)
 	return nil

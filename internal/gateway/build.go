@@ -19,6 +19,7 @@ type snapshot struct {
 	admin  Admin
 	places map[string]peer.Place // by listener, also of those that a reload closed; nil until they are open
 	former []former
+	inlets map[string]inlet // by listener
 }
 
 // Check returns everything that is wrong with a configuration whose shape has
@@ -48,9 +49,11 @@ func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []
 	snap := &snapshot{config: cfg, trust: set, admin: admin}
 	if before == nil {
 		snap.peers = peer.Compile(cfg, nil)
+		snap.inlets = newInlets(cfg, nil)
 	} else {
 		snap.peers = peer.Compile(cfg, before.peers)
 		snap.former = formerPeers(before, snap.peers)
+		snap.inlets = newInlets(cfg, before.inlets)
 	}
 	snap.routes = route.Compile(cfg, snap.peers)
 	return snap, nil

@@ -64,6 +64,9 @@ func (g *Gateway) failed(info transport.ConnInfo, verdicts []trust.Verdict) {
 
 // connection writes a line about a connection, without what it does not have.
 func (g *Gateway) connection(level slog.Level, msg string, info transport.ConnInfo, peer string, more ...slog.Attr) {
+	if peer == "" && info.Inbound && !g.strange.write(g.log) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.Uint64("connection", info.ID), slog.String("transport", info.Transport.String()), slog.String("remote", info.Remote.String()),
 		slog.String("listener", info.Listener), slog.String("peer", peer),

@@ -43,7 +43,7 @@ type Options struct {
 	Shards   int                // 0: GOMAXPROCS
 	Network  transport.Network  // nil: the system's
 	Timers   transaction.Config // zero fields: RFC 3261
-	Limits   transport.Limits   // zero fields: the defaults
+	Limits   transport.Limits   // in place of the configuration's, where they are not zero
 	Resolver *resolve.Resolver  // nil: the system's name servers
 }
 
@@ -59,6 +59,8 @@ type Gateway struct {
 	recorder  *recorder.Recorder
 	strangers *guard.Strangers
 	alarms    *alarms
+	limited   *excesses
+	strange   strangeLines
 	opening   chan struct{} // closed when every listener is open
 	closing   atomic.Bool   // new calls are refused
 	store     *store.Store  // nil: calls are not recorded
@@ -93,7 +95,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	rec := recorder.New(o.Recorder)
 	o.TLS.KeyLog = rec.KeyLog
 	g := &Gateway{
-		log: o.Log, options: o, recorder: rec, strangers: guard.NewStrangers(), alarms: newAlarms(o.Log),
+		log: o.Log, options: o, recorder: rec, strangers: guard.NewStrangers(), alarms: newAlarms(o.Log), limited: newExcesses(o.Log),
 		opening: make(chan struct{}),
 	}
 	g.stopping, g.stop = context.WithCancel(context.Background())
@@ -107,7 +109,8 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 		ShardHandler: g,
 		Shards:       o.Shards,
 		Timers:       o.Timers,
-		Limits:       o.Limits,
+		Limits:       limitsInAll(&cfg.Limits, o.Limits),
+		Queues:       queuesOf(&cfg.Limits),
 		Network:      o.Network,
 		Hooks: transport.Hooks{
 			WrapConn:  g.recorder.WrapConn,
@@ -118,6 +121,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 			Refusing:  g.refusing,
 			Refused:   g.recorder.Refused,
 			Closed:    g.closed,
+			Excess:    g.exceeded,
 		},
 		AdmitMessage: g.admit,
 		Stray:        func(s *ua.Shard, p *transport.Packet) bool { return g.engine.Stray(s, p) },
@@ -164,7 +168,9 @@ func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (tr
 	}
 	p, names, err := snap.recognise(info, chain)
 	if err != nil {
-		g.log.Warn("connection of a stranger", "connection", info.ID, "source", info.Remote, "listener", info.Listener, "cause", err)
+		if g.strange.write(g.log) {
+			g.log.Warn("connection of a stranger", "connection", info.ID, "source", info.Remote, "listener", info.Listener, "cause", err)
+		}
 		return transport.Identity{}, nil
 	}
 	return transport.Identity{Peer: p.Name, Names: names}, nil
@@ -197,16 +203,28 @@ func (g *Gateway) admit(p *transport.Packet) error {
 	default:
 		<-g.opening
 	}
-	if g.peerOf(p) != nil || g.snapshot.Load().wasPeer(p) {
-		return nil
+	from := g.peerOf(p)
+	if l := sip.LimitOf(p.Err); l != "" {
+		g.limited.count(passed{p.Conn.Info().Listener, l}, "source", p.Source, "cause", p.Err)
 	}
+	switch {
+	case from != nil:
+		return g.pace(from, p)
+	case g.snapshot.Load().wasPeer(p):
+		return nil
+	case g.flood(p):
+		return errStranger
+	}
+	g.limited.count(passed{p.Conn.Info().Listener, limitStranger}, "source", p.Source)
 	if !p.Msg.IsRequest() || p.Msg.Method() == sip.ACK || !g.strangers.Answer(p.Source.Addr(), p.At) {
 		return errStranger
 	}
 	if p.Err != nil {
 		return nil // answered as malformed
 	}
-	g.log.Warn("request of a stranger refused", "source", p.Source, "transport", p.Conn.Transport(), "method", p.Msg.Method())
+	if g.strange.write(g.log) {
+		g.log.Warn("request of a stranger refused", "source", p.Source, "transport", p.Conn.Transport(), "method", p.Msg.Method())
+	}
 	g.remark(p, errNoPeer)
 	return &sip.StatusError{Code: 403}
 }

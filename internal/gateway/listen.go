@@ -129,7 +129,9 @@ func (c *change) commit() {
 			s.SetTLS(c.next.trust.ServerConfig(s.Name()))
 		}
 		s.SetWebSocket(webSocketOf(c.next.listener(s.Name())))
+		s.SetLimits(limitsOf(&c.next.listener(s.Name()).Limits, c.g.options.Limits))
 	}
+	c.g.server.Endpoint().SetLimits(limitsInAll(&c.next.config.Limits, c.g.options.Limits))
 	c.g.sockets = slices.Concat(c.kept, c.opened)
 	c.unprotected()
 	for _, s := range c.opened {
@@ -170,6 +172,7 @@ func (g *Gateway) listen(l *config.Listener, snap *snapshot) (socket, error) {
 	t, _ := transport.ParseTransport(string(l.Listen.Transport))
 	open, err := g.server.Listen(transport.ListenConfig{
 		Name: l.Name, Transport: t, Addr: l.Listen.AddrPort, TLS: snap.trust.ServerConfig(l.Name), WebSocket: webSocketOf(l),
+		Limits: limitsOf(&l.Limits, g.options.Limits),
 	})
 	if err != nil {
 		return socket{}, err

@@ -27,6 +27,8 @@ type Sample struct {
 	ConnectionsUnknown int                // live streams from nobody we know
 	ConnectionsRefused map[Refusal]uint64 // that did not come up
 
+	LimitsPassed map[Passed]uint64
+
 	Records *Records // nil: calls are not recorded
 	Alarms  []string
 
@@ -54,6 +56,12 @@ type Load struct {
 type Refusal struct {
 	Peer   string // empty: the connection was made to us
 	Reason string // a code, see docs/reference/api.md
+}
+
+// Passed is a limit of a listener, of docs/reference/limits.md.
+type Passed struct {
+	Listener string // empty: of connections that we made
+	Reason   string // the limit's name
 }
 
 // Records is how the records of calls reach the disk.
@@ -86,6 +94,7 @@ var (
 	descConns     = desc("connections", "Live TCP and TLS connections; peer is empty for nobody we know.", "peer")
 	descOpened    = desc("connections_opened_total", "Connections that came up, in both directions.", "peer")
 	descRefused   = desc("connections_refused_total", "Connections that did not come up, by reason; peer is empty for those made to us.", "peer", "reason")
+	descPassed    = desc("limits_passed_total", "What was refused, dropped or ended because a limit was passed; listener is empty for connections that we made.", "listener", "reason")
 	descWaiting   = desc("records_waiting_bytes", "Size of the records of calls that wait to be written; more than a few MB means that the disk lags.")
 	descFailing   = desc("records_failing", "1 while the disk takes no records.")
 	descLost      = desc("records_lost_total", "Records that found no room in memory while the disk took none.")
@@ -117,6 +126,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	p.gauge(descConns, float64(s.ConnectionsUnknown), "")
 	for r, n := range s.ConnectionsRefused {
 		p.counter(descRefused, n, r.Peer, r.Reason)
+	}
+	for l, n := range s.LimitsPassed {
+		p.counter(descPassed, n, l.Listener, l.Reason)
 	}
 	if s.Records != nil {
 		p.gauge(descWaiting, float64(s.Records.Waiting))

@@ -34,7 +34,7 @@ func full() Sample {
 			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9,
 			In: Load{Calls: 1, Began: 10, Answered: 7, Failed: 2, Limited: 4}, Out: Load{Calls: 2, Began: 20, Answered: 16, Failed: 3},
 		}},
-		ConnectionsUnknown: 1, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca"}: 5},
+		ConnectionsUnknown: 1, LimitsPassed: map[Passed]uint64{{"outside", "headers"}: 3}, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca"}: 5},
 		Records: &Records{Waiting: 100, Lost: 1, Failing: true}, Alarms: []string{"records"},
 		ConfigurationLoaded: time.UnixMilli(2500), Reloads: 2, ReloadsRefused: 1,
 	}
@@ -52,6 +52,7 @@ sallyport_connections{peer="ac\"me"} 2
 sallyport_connections_opened_total{peer="ac\"me"} 9
 sallyport_connections_refused_total{peer="",reason="unknown_ca"} 5
 sallyport_draining 1
+sallyport_limits_passed_total{listener="outside",reason="headers"} 3
 sallyport_peer_calls{direction="in",peer="ac\"me"} 1
 sallyport_peer_calls{direction="out",peer="ac\"me"} 2
 sallyport_peer_calls_answered_total{direction="in",peer="ac\"me"} 7

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/guard"
 )
 
 // State is what changes about a peer while the gateway runs. It survives
@@ -18,6 +20,7 @@ type State struct {
 
 	Subscriptions atomic.Int64 // that the peer has made, and that go on
 	Notifying     atomic.Int64 // subscriptions of others that the peer serves
+	Requests      guard.Bucket // that it may send
 
 	down atomic.Pointer[Down] // nil: up
 

@@ -47,6 +47,7 @@ type Origin struct {
 	Reliable bool       // over TCP, TLS or the like
 	Source   sip.Source // shown in the Via of the layer's own 100
 	Owner    any        // becomes Server.Owner
+	Full     bool       // no new transaction may be made
 }
 
 // Verdict says what a request is to the TU.
@@ -68,6 +69,9 @@ const (
 	// Merged: a copy of an ongoing request that came another way. Server is its
 	// transaction, which gets a 482 (RFC 3261 §8.2.2.2).
 	Merged
+	// Refused: it would need a transaction, and Origin.Full allows none. It may be
+	// answered without one.
+	Refused
 )
 
 // Arrival is what Layer.Request found out about a request.
@@ -104,6 +108,8 @@ func (l *Layer) Request(now time.Time, m *sip.Message, from Origin) Arrival {
 	case s != nil:
 		l.runServer(s, s.machine.request())
 		return Arrival{Verdict: Absorbed}
+	case from.Full:
+		return Arrival{Verdict: Refused}
 	case id.method == sip.CANCEL:
 		invite := l.cancelled(&id)
 		return Arrival{Verdict: CancelFor, Server: l.newServer(at, m, &id, from, CancelFor), Invite: invite}

@@ -100,7 +100,9 @@ func DefaultLimits() Limits {
 	}
 }
 
-// or fills in what was left out from d.
+// Or returns l, and what it leaves out from d.
+func (l Limits) Or(d Limits) Limits { return *l.or(&d) }
+
 func (l Limits) or(d *Limits) *Limits {
 	fill(&l.Message.Message, d.Message.Message)
 	fill(&l.Message.Headers, d.Message.Headers)

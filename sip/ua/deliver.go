@@ -143,15 +143,39 @@ func (srv *Server) post(s *Shard, packets []transport.Packet) {
 		if waits && waitFor(room, time.Until(deadline)) {
 			continue
 		}
-		if !fresh {
+		if fresh {
+			srv.overload(p, LimitWaiting)
+		} else {
 			srv.stats.dropped.Add(1)
-		} else if srv.stats.overload.Add(1); srv.refuse(p, &sip.StatusError{Code: 503, Header: "Retry-After: 5"}) {
-			p.Conn.Flush()
+			srv.exceeded(p, LimitWaiting)
 		}
 		p.Msg.Release()
 		packets = packets[1:]
 	}
 }
+
+// The limits of what a server holds, as Hooks.Excess names them.
+const (
+	LimitWaiting      sip.Limit = "waiting"
+	LimitTransactions sip.Limit = "transactions"
+)
+
+// overload refuses a request that there is no room for, without state.
+func (srv *Server) overload(p *transport.Packet, l sip.Limit) {
+	srv.stats.overload.Add(1)
+	srv.exceeded(p, l)
+	if srv.refuse(p, &sip.StatusError{Code: 503, Header: "Retry-After: 5"}) {
+		p.Conn.Flush()
+	}
+}
+
+func (srv *Server) exceeded(p *transport.Packet, l sip.Limit) {
+	if srv.Excess != nil {
+		srv.Excess(transport.Excess{Limit: l, Info: p.Conn.Info(), Peer: p.Conn.Identity().Peer, Err: errOverload})
+	}
+}
+
+var errOverload = errors.New("there is no room for more")
 
 // opensDialog says whether a message is a request outside any dialog, which
 // may be refused when there is no room.

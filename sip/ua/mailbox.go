@@ -14,25 +14,27 @@ type mail struct {
 }
 
 // mailbox is a shard's one queue. Any goroutine puts; only the shard takes,
-// everything at once. Packets are bounded; results are not, because whoever
+// everything at once. Packets are bounded, in number and in bytes; results are not, because whoever
 // started the work behind them reserved their place (Shard.Go).
 //
 // One stream holds no more than its share of it, and UDP leaves a part to
 // streams: who sends without end does not keep others out.
 type mailbox struct {
 	limit int           // packets
+	most  int           // bytes of them
 	wake  chan struct{} // holds one token while there may be something to take
 
 	mu      sync.Mutex
 	in      []mail
 	packets int
+	bytes   int
 	held    map[*transport.Conn]int // of packets
 	room    chan struct{}           // closed by take when a put waits
 	closed  bool
 }
 
-func newMailbox(limit int) *mailbox {
-	return &mailbox{limit: limit, wake: make(chan struct{}, 1), held: make(map[*transport.Conn]int)}
+func newMailbox(limit, most int) *mailbox {
+	return &mailbox{limit: limit, most: most, wake: make(chan struct{}, 1), held: make(map[*transport.Conn]int)}
 }
 
 // post adds a result or a posted function; false means the shard has ended.
@@ -59,8 +61,18 @@ func (b *mailbox) put(packets []transport.Packet) (rest []transport.Packet, room
 	}
 	conn := packets[0].Conn
 	n := max(0, min(len(packets), b.limit-b.packets, b.share(conn)-b.held[conn]))
-	for _, p := range packets[:n] {
+	most := b.most
+	if conn.Transport() == transport.UDP {
+		most -= most / 8
+	}
+	for i, p := range packets[:n] {
+		size := len(p.Msg.Bytes())
+		if b.packets+i > 0 && b.bytes+size > most {
+			n = i
+			break
+		}
 		b.in = append(b.in, mail{packet: p})
+		b.bytes += size
 	}
 	if n > 0 {
 		b.packets += n
@@ -73,7 +85,7 @@ func (b *mailbox) put(packets []transport.Packet) (rest []transport.Packet, room
 	if b.room == nil {
 		b.room = make(chan struct{})
 	}
-	return packets[n:], b.room, b.packets == b.limit
+	return packets[n:], b.room, b.packets == b.limit || b.bytes+len(packets[n].Msg.Bytes()) > b.most
 }
 
 // streamShare is how many packets of one stream may wait for a shard, which
@@ -102,7 +114,7 @@ func (b *mailbox) take(spare []mail) []mail {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := b.in
-	b.in, b.packets = spare[:0], 0
+	b.in, b.packets, b.bytes = spare[:0], 0, 0
 	clear(b.held)
 	if b.room != nil {
 		close(b.room)

@@ -80,6 +80,10 @@ type Queues struct {
 	Mailbox int           // packets waiting for one shard: 8192
 	Jobs    int           // blocking jobs under way for one shard: 4096
 	Wait    time.Duration // how long a stream's reader waits for a full shard: 5 s
+
+	// Of all shards together; each has an equal part.
+	Bytes        int // of packets waiting: 64 MiB
+	Transactions int // in both directions: 250,000
 }
 
 func (l Queues) withDefaults() Queues {
@@ -91,6 +95,12 @@ func (l Queues) withDefaults() Queues {
 	}
 	if l.Wait == 0 {
 		l.Wait = 5 * time.Second
+	}
+	if l.Bytes == 0 {
+		l.Bytes = 64 << 20
+	}
+	if l.Transactions == 0 {
+		l.Transactions = 250_000
 	}
 	return l
 }

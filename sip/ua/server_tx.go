@@ -66,6 +66,7 @@ func (s *Shard) request(p *transport.Packet) {
 		Reliable: p.Conn.Transport().Reliable(),
 		Source:   source,
 		Owner:    tx,
+		Full:     s.full(p.Msg),
 	})
 	switch arrival.Verdict {
 	case transaction.New:
@@ -79,7 +80,17 @@ func (s *Shard) request(p *transport.Packet) {
 		s.cancel(tx, arrival.Invite, p)
 	case transaction.AckForTU:
 		s.server.shardHandler.Ack(s, p)
+	case transaction.Refused:
+		s.server.overload(p, LimitTransactions)
 	}
+}
+
+// full says whether a request may begin no transaction any more. What belongs to
+// a dialog, or ends a request, still may for a while.
+func (s *Shard) full(m *sip.Message) bool {
+	most := s.server.queues.Transactions / len(s.server.shards)
+	n := s.layer.Len()
+	return n >= most && (n >= most+most/8 || opensDialog(m))
 }
 
 // cancel answers a CANCEL, which is a transaction of its own, and passes it on

@@ -57,7 +57,7 @@ func newShard(server *Server, index int) *Shard {
 	s := &Shard{
 		server:  server,
 		index:   index,
-		box:     newMailbox(server.queues.Mailbox),
+		box:     newMailbox(server.queues.Mailbox, server.queues.Bytes/server.Shards),
 		tokens:  newTokens(),
 		now:     time.Now(),
 		ended:   make(chan struct{}),
