@@ -32,7 +32,7 @@ func TestMessagesOfRFC3665(t *testing.T) {
 				want = fault{"Content-Length", "as long as", 400}
 			}
 			judge(t, err, want)
-			if got, want := encode(m), unfolded(raw); !bytes.Equal(got, want) {
+			if got, want := encode(m), withoutFolds(raw); !bytes.Equal(got, want) {
 				t.Errorf("written again\n%s\nwas\n%s", got, want)
 			}
 			if want == (fault{}) && m.Has(HdrContentLength) { // 146 has none and cannot go over a stream
@@ -69,9 +69,9 @@ func encode(m *Message) []byte {
 	return b.b
 }
 
-// unfolded puts spaces for the line ends of continued lines, which is what they
+// withoutFolds puts spaces for the line ends of continued lines, which is what they
 // mean (RFC 3261 §7.3.1).
-func unfolded(raw []byte) []byte {
+func withoutFolds(raw []byte) []byte {
 	return bytes.ReplaceAll(raw, []byte("\r\n "), []byte("   "))
 }
 
@@ -79,7 +79,7 @@ func unfolded(raw []byte) []byte {
 func inPieces(t *testing.T, raw []byte) {
 	t.Helper()
 	got := frames(Limits{}, bytes.Clone(raw), 1)
-	if len(got.messages) != 1 || got.messages[0] != string(unfolded(raw))+": <nil>" || got.left != 0 {
+	if len(got.messages) != 1 || got.messages[0] != string(withoutFolds(raw))+": <nil>" || got.left != 0 {
 		t.Errorf("byte by byte: %+v", got)
 	}
 }
