@@ -53,7 +53,7 @@ func TestOptions(t *testing.T) {
 
 func TestCall(t *testing.T) {
 	p := siptest.New(t, siptest.Config{Transport: transport.TCP, Timeout: time.Minute})
-	program := run(t, "call", p.Addr().String())
+	program := run(t, "call", p.URI("bob"))
 	invite := p.WantRequest(sip.INVITE)
 	p.Reply(invite, 180)
 	p.Reply(invite, 200)

@@ -1,14 +1,12 @@
-// Command call calls the server at an address over TCP and hangs up.
+// Command call calls a SIP URI, such as sip:bob@example.com;transport=tcp, and hangs up.
 package main
 
 import (
 	"context"
 	"log"
-	"net/netip"
 	"os"
 	"time"
 
-	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
@@ -20,8 +18,8 @@ func main() {
 		log.Fatal(err)
 	}
 	defer srv.Close(ctx)
-	to := ua.Target{Transport: transport.TCP, Addr: netip.MustParseAddrPort(os.Args[1])}
-	call, err := srv.Invite(ctx, to, ua.InviteOptions{To: "sip:bob@example.com"})
+	// Without an address the target is found by the URI, in the DNS (RFC 3263).
+	call, err := srv.Invite(ctx, ua.Target{}, ua.InviteOptions{To: os.Args[1]})
 	if err != nil {
 		log.Fatal(err)
 	}

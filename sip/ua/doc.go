@@ -30,8 +30,7 @@
 // needs a socket to send from.
 //
 //	cfg, err := ua.ClientTLS("cert.pem", "key.pem", "ca.pem", "gw.example")
-//	to := ua.Target{Transport: transport.TLS, Addr: addr, TLS: cfg}
-//	call, err := srv.Invite(ctx, to, ua.InviteOptions{To: "sips:bob@gw.example"})
+//	call, err := srv.Invite(ctx, ua.Target{TLS: cfg}, ua.InviteOptions{To: "sips:bob@gw.example"})
 //	...
 //	err = call.Bye(ctx)
 //
