@@ -30,6 +30,9 @@ type Options struct {
 	Delay time.Duration
 	// Loss is the share of datagrams that vanish, 0 to 1.
 	Loss float64
+	// Duplicate is the share of datagrams that arrive twice, the second time
+	// ReorderBy after the first, 0 to 1.
+	Duplicate float64
 	// Reorder is the share of datagrams that are held back by ReorderBy, so
 	// that later ones overtake them, 0 to 1.
 	Reorder float64

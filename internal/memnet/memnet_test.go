@@ -261,3 +261,24 @@ func TestDialGivesUpWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestDuplicatesArriveTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Options{Duplicate: 1, ReorderBy: time.Second})
+		a, err := n.ListenPacket(t.Context(), netip.MustParseAddrPort("127.0.0.1:0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		start := time.Now()
+		if _, err := a.WriteTo([]byte("x"), a.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 10)
+		for _, after := range []time.Duration{0, time.Second} {
+			if size, _, err := a.ReadFrom(b); err != nil || string(b[:size]) != "x" || time.Since(start) != after {
+				t.Errorf("%q, %v after %v, want x after %v", b[:size], err, time.Since(start), after)
+			}
+		}
+	})
+}

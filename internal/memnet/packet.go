@@ -71,6 +71,16 @@ func (n *Network) route(to netip.AddrPort) (c *PacketConn, delay time.Duration) 
 	return c, delay
 }
 
+// twice says whether a datagram arrives once more, ReorderBy later.
+func (n *Network) twice() bool {
+	if n.opt.Duplicate == 0 {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rand.Float64() < n.opt.Duplicate
+}
+
 // WriteToUDPAddrPort sends one datagram. That it is lost, or that nobody is there,
 // is no error.
 func (c *PacketConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
@@ -93,6 +103,9 @@ func (c *PacketConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error
 			return len(b), nil
 		}
 		r.arrive(datagram{time.Now().Add(delay), from, append([]byte(nil), b...)})
+		if c.network.twice() {
+			r.arrive(datagram{time.Now().Add(delay + c.network.opt.ReorderBy), from, append([]byte(nil), b...)})
+		}
 	}
 	return len(b), nil
 }
