@@ -35,14 +35,14 @@ internal/api
 internal/web internal/tui
 internal/cli
 cmd/sallyport
-bench/... internal/config/gen
+bench/... internal/config/gen sip/gen
 `
 
 // pure are the packages without I/O, clock, goroutine or log: whoever calls them brings the time and the bytes.
 var pure = words("sip sdp sip/dialog sip/digest sip/domaincert sip/transaction")
 
 // programs are the packages that may exit: the binary, and commands of this repository with flags of their own.
-var programs = words("cmd/sallyport bench/... internal/config/gen")
+var programs = words("cmd/sallyport bench/... internal/config/gen sip/gen")
 
 // A rule forbids imports (paths, or prefixes ending in "/...") and calls ("os.Exit", or "os.*") to all packages but some,
 // or, when only is set, to some.

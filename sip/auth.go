@@ -77,6 +77,12 @@ func (m *Message) AuthenticationInfo() (AuthParams, error) {
 	return first(m, HdrAuthenticationInfo, parseAuthInfo)
 }
 
+// ProxyAuthenticationInfo returns the Proxy-Authentication-Info header (RFC 7615
+// §4), ErrAbsent when there is none.
+func (m *Message) ProxyAuthenticationInfo() (AuthParams, error) {
+	return first(m, HdrProxyAuthenticationInfo, parseAuthInfo)
+}
+
 // authParam reads one parameter at i, and the spaces around it. end is at a comma
 // or the end of b, or -1.
 func authParam(b []byte, i int) (name, value []byte, end int) {

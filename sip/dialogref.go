@@ -1,5 +1,7 @@
 package sip
 
+import "iter"
+
 // DialogRef names a dialog, as Replaces (RFC 3891 §6.1), Join (RFC 3911 §7.1) and
 // Target-Dialog (RFC 4538 §7) do.
 type DialogRef struct {
@@ -86,13 +88,6 @@ func parseCallID(b []byte, i int) (id []byte, end int, rule string) {
 	return b[i:end], end, ""
 }
 
-// InReplyTo says whether the call of that Call-ID is among those that the message
-// answers (RFC 3261 §20.21).
-func (m *Message) InReplyTo(callID []byte) bool {
-	for id, err := range values(m, HdrInReplyTo, parseCallID) {
-		if err == nil && string(id) == string(callID) {
-			return true
-		}
-	}
-	return false
-}
+// CallIDs returns every value of In-Reply-To: the calls that the message answers
+// (RFC 3261 §20.21).
+func (m *Message) CallIDs() iter.Seq2[[]byte, error] { return values(m, HdrInReplyTo, parseCallID) }

@@ -6,6 +6,20 @@
 // [Message.From] and [Message.CSeq] parse on demand and return small values
 // whose byte slices point into the message.
 //
+// # Headers
+//
+// Every header of the RFCs that the package follows is read by a method of
+// Message. What stands once has a method of its name: [Message.ContentType],
+// [Message.Event], [Message.Expires], [Message.RAck], [Message.SessionID]; it
+// returns [ErrAbsent] when the header is not there. What has several values has
+// an iterator over all of them, across commas and fields: [Message.Vias],
+// [Message.Warnings], [Message.Challenges], and for headers of one kind
+// [Message.Addresses], [Message.Items] and, as bytes, [Message.Values].
+// [Message.Lists] and [Message.Allows] ask for one token. Each type has Append,
+// which writes it. [Headers] names them all; docs/reference/headers.md is made
+// from it. A [URI] is parsed by [ParseURI] and compared by [URI.Equal]; parts of a
+// multipart body come from [Message.Parts].
+//
 // # Ownership
 //
 // A message has one owner at a time: the reader that loaded it, the queue it
@@ -26,8 +40,13 @@
 // before the IPv4 address in an IPv6 address; and from a client of RFC 2543, whose
 // branch lacks the magic cookie, an INVITE without a Contact. They take no line
 // end but CR LF, and none of it alone; no comma in an address without brackets;
-// no second value for what stands once.
+// no second value for what stands once; no control characters in a header section.
+// A reader that wants none of the liberties asks [Message.CheckAll], or
+// [CheckHeader] for one value: both judge by the grammar of each header's RFC, with
+// digits in the subtags of languages (RFC 5646) as the one exception.
 //
 // Reading starts at [Parse] for datagrams and at [Framer] for streams; writing
 // at [Builder]. The package has no goroutine, no clock and does no I/O.
 package sip
+
+//go:generate go run ./gen -o ../docs/reference/headers.md

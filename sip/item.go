@@ -1,5 +1,7 @@
 package sip
 
+import "iter"
+
 // Item is a token with parameters, as in Content-Disposition, Accept-Encoding,
 // Require and many others. A comma list has several.
 type Item struct {
@@ -127,7 +129,7 @@ func (m *Message) Allows(method Method) bool {
 }
 
 // Items returns the values of a header whose values are items.
-func (m *Message) Items(id HeaderID) func(yield func(Item, error) bool) {
+func (m *Message) Items(id HeaderID) iter.Seq2[Item, error] {
 	return values(m, id, parseItem)
 }
 
@@ -181,7 +183,7 @@ func (r Reason) Text() []byte {
 func (r Reason) Append(dst []byte) []byte { return Item{r.Protocol, r.Params}.Append(dst) }
 
 // Reasons returns every value of Reason.
-func (m *Message) Reasons() func(yield func(Reason, error) bool) {
+func (m *Message) Reasons() iter.Seq2[Reason, error] {
 	return values(m, HdrReason, parseReason)
 }
 

@@ -36,6 +36,8 @@ var stays = func() (t [256]bool) {
 		// no profile can say yet whom it trusts.
 		sip.HdrPAssertedIdentity, sip.HdrPPreferredIdentity, sip.HdrPAssociatedURI,
 		sip.HdrPChargingVector, sip.HdrPVisitedNetworkID, sip.HdrPAccessNetworkInfo,
+		// It is about the flow between a registrar and its client (RFC 5626 §4.4).
+		sip.HdrFlowTimer,
 		// Its agent is a host of the other side; see warning.
 		sip.HdrWarning,
 	} {
