@@ -19,6 +19,10 @@ func (s *Server) sample() metrics.Sample {
 		ConnectionsRefused: make(map[metrics.Refusal]uint64), LimitsPassed: make(map[metrics.Passed]uint64), ConfigurationLoaded: loaded.At,
 		Reloads: uint64(loaded.Reloads), ReloadsRefused: loaded.RefusedTotal,
 	}
+	m.Relayed, m.Subscriptions = make(map[metrics.Relayed]uint64), g.Subscriptions()
+	for _, c := range g.Relayed() {
+		m.Relayed[metrics.Relayed{Method: c.Method, Outcome: c.Outcome}] = c.N
+	}
 	conns := make(map[string]int)
 	for c := range g.Conns() {
 		conns[c.Identity().Peer]++

@@ -92,6 +92,7 @@ type leg struct {
 	nth     int    // which call on its connection this is, as its record says; 0 when it does not
 	seen    map[string]int
 	invite  invite
+	ask     ask            // of what is no call
 	remote  netip.AddrPort // of its first message, for UDP
 	failure string         // why its target failed, when no message tells
 	code    int            // the status that the failure means

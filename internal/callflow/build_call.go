@@ -63,6 +63,7 @@ func (w *walk) message(e *Event) {
 		row.Note = "retransmission"
 	} else {
 		l.invite.see(e, &m)
+		l.ask.see(e, &m, !l.invite.at.IsZero() || l.invite.code > 0)
 	}
 	l.seen[key]++
 	k.last = e.At

@@ -14,9 +14,15 @@ const (
 	StateCancelled State = "cancelled" // the caller gave up: CANCEL and 487
 	StateRefused   State = "refused"   // a handshake failed and no SIP was read
 	StateFailed    State = "failed"    // any other final answer of 300 and above
+
+	// Of what is no call.
+	StateSending    State = "sending"    // no final answer yet
+	StateDelivered  State = "delivered"  // a 2xx
+	StateUnanswered State = "unanswered" // no final answer in 64*T1
+	StateSubscribed State = "subscribed" // a SUBSCRIBE or REFER was accepted; then ended
 )
 
-// A Flow is the recorded story of one call, or of one handshake that was refused before any call.
+// A Flow is the recorded story of one call, of one request outside of calls with the subscription it made, or of one handshake that was refused before any call.
 type Flow struct {
 	ID        string // the gateway's call number; conn-N for a refused handshake; leg-… when no record joins it
 	State     State

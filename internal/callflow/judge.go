@@ -21,6 +21,10 @@ func (f *Flow) judge(gateway string, k *call) {
 			j.others = append(j.others, l)
 		}
 	}
+	if j.first.ask.method != "" {
+		j.judgeRequest()
+		return
+	}
 	f.State = j.state()
 	f.Sentence = j.sentence()
 	f.Done = j.done()

@@ -21,6 +21,8 @@ type message struct {
 	from    string // user@host
 	to      string
 	sdp     bool
+	// of a NOTIFY: the subscription ends with it
+	terminated bool
 }
 
 // read takes from the bytes what can be indexed; ok is false when that does not name a call.
@@ -31,6 +33,10 @@ func read(raw []byte) (m message, ok bool) {
 	m = message{
 		request: p.IsRequest(), method: p.Method(), code: p.StatusCode(), reason: string(p.Reason()),
 		callID: string(p.CallID()), sdp: hasSDP(p),
+	}
+	if m.method == sip.NOTIFY {
+		state, _, _ := bytes.Cut(p.First(sip.HdrSubscriptionState), []byte(";"))
+		m.terminated = bytes.EqualFold(bytes.TrimSpace(state), []byte("terminated"))
 	}
 	if via, err := p.Via(); err == nil {
 		m.branch = string(via.Branch())

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/relay"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
@@ -51,6 +52,13 @@ func (g *Gateway) liveCalls(shard int) (calls []*b2bua.Call) {
 	g.server.Do(shard, func(s *ua.Shard) { calls = g.engine.LiveCalls(s) })
 	return calls
 }
+
+// Relayed returns how many requests outside of calls there were, by what became of
+// them.
+func (g *Gateway) Relayed() []relay.Count { return g.relay.Counts() }
+
+// Subscriptions returns how many subscriptions go on.
+func (g *Gateway) Subscriptions() int { return g.relay.Subscriptions() }
 
 // Advertised returns what a listener tells others to reach it at.
 func (g *Gateway) Advertised(listener string) string {

@@ -24,6 +24,9 @@ type Sample struct {
 	Calls int // live ones
 	Peers []Peer
 
+	Subscriptions int                // that go on
+	Relayed       map[Relayed]uint64 // requests outside of calls
+
 	ConnectionsUnknown int                // live streams from nobody we know
 	ConnectionsRefused map[Refusal]uint64 // that did not come up
 
@@ -51,6 +54,9 @@ type Load struct {
 	Calls                            int64
 	Began, Answered, Failed, Limited uint64
 }
+
+// Relayed is one kind of request outside of calls, by what became of it.
+type Relayed struct{ Method, Outcome string }
 
 // Refusal is one kind of connection that did not come up.
 type Refusal struct {
@@ -91,6 +97,8 @@ var (
 	descAnswered  = desc("peer_calls_answered_total", "Calls that were answered.", "peer", "direction")
 	descFailed    = desc("peer_calls_failed_total", "Calls that ended without an answer, whoever ended them.", "peer", "direction")
 	descLimited   = desc("peer_calls_limited_total", "Calls refused, or passed on to another target, for a limit of the peer.", "peer", "direction")
+	descSubs      = desc("subscriptions", "Subscriptions that go on.")
+	descRelayed   = desc("relayed_requests_total", "Requests outside of calls, by what became of them.", "method", "outcome")
 	descConns     = desc("connections", "Live TCP and TLS connections; peer is empty for nobody we know.", "peer")
 	descOpened    = desc("connections_opened_total", "Connections that came up, in both directions.", "peer")
 	descRefused   = desc("connections_refused_total", "Connections that did not come up, by reason; peer is empty for those made to us.", "peer", "reason")
@@ -122,6 +130,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	p.gauge(descCalls, float64(s.Calls))
 	for i := range s.Peers {
 		p.peer(&s.Peers[i])
+	}
+	p.gauge(descSubs, float64(s.Subscriptions))
+	for r, n := range s.Relayed {
+		p.counter(descRelayed, n, r.Method, r.Outcome)
 	}
 	p.gauge(descConns, float64(s.ConnectionsUnknown), "")
 	for r, n := range s.ConnectionsRefused {

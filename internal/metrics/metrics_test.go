@@ -30,6 +30,7 @@ func lines(t *testing.T, s Sample) string {
 func full() Sample {
 	return Sample{
 		Version: "v1", Started: time.Unix(1000, 0), Draining: true, Calls: 3,
+		Subscriptions: 4, Relayed: map[Relayed]uint64{{"MESSAGE", "delivered"}: 6},
 		Peers: []Peer{{
 			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9,
 			In: Load{Calls: 1, Began: 10, Answered: 7, Failed: 2, Limited: 4}, Out: Load{Calls: 2, Began: 20, Answered: 16, Failed: 3},
@@ -67,7 +68,9 @@ sallyport_peer_up{peer="ac\"me"} 1
 sallyport_records_failing 1
 sallyport_records_lost_total 1
 sallyport_records_waiting_bytes 100
+sallyport_relayed_requests_total{method="MESSAGE",outcome="delivered"} 6
 sallyport_start_time_seconds 1000
+sallyport_subscriptions 4
 `
 	if got := lines(t, full()); got != want {
 		t.Errorf("got:\n%s", got)

@@ -21,6 +21,7 @@
 package relay
 
 import (
+	"errors"
 	"log/slog"
 	"sync/atomic"
 
@@ -134,6 +135,9 @@ func (e *Engine) Refused(p *transport.Packet, from *peer.Peer, why Outcome, err 
 	e.counts.add(p.Msg.Method(), why)
 	l := &leg{Hop: cross.Hop{Peer: from, Flow: ua.Flow{Conn: p.Conn}}, number: e.ways.NextNumber(), callID: string(p.Msg.CallID())}
 	e.record(callflow.LegCreated, l, 0, string(p.Msg.Method())+" from "+from.Name)
+	if status, ok := errors.AsType[*sip.StatusError](err); ok && status.Err != nil {
+		err = status.Err
+	}
 	e.record(callflow.Noted, l, 0, err.Error())
 }
 

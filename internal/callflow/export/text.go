@@ -91,7 +91,7 @@ func (l *ladder) heading() {
 	switch l.State {
 	case callflow.StateRefused, callflow.StateFailed:
 		s = styleBad
-	case callflow.StateRinging, callflow.StateBusy, callflow.StateCancelled:
+	case callflow.StateRinging, callflow.StateBusy, callflow.StateCancelled, callflow.StateUnanswered:
 		s = styleBold
 	}
 	title := fmt.Sprintf("call %s: %s.", l.ID, l.Sentence)
