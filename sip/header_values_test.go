@@ -56,7 +56,7 @@ var headerValues = map[HeaderID]struct{ good, bad []string }{
 			`Digest username="bob",realm="biloxi.com",nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093",uri="sip:bob@biloxi.com",qop=auth,nc=00000001,cnonce="0a4f113b",response="6629fae49393a05397450978507c4ef1",opaque="5ccc",algorithm=SHA-256`,
 			"Bearer 2YotnFZFEjr1zCsicMWpAA", "Bearer mF_9.B5f-4.1JqM==", `NewScheme a=b, c="d, e"`,
 		},
-		[]string{"", "Digest", "Bearer", "Bearer a b", "Bearer =", "Bearer a=b", `Digest realm="a"`, `Digest username=a,realm="b",nonce="c",uri="d",response="e0"`, `Digest username="a",realm="b",nonce="c",uri="d",response="xyz"`,
+		[]string{"", "Digest", "Bearer", "Bearer a b", "Bearer =", "Bearer a=b", `Digest realm="a"`, `Digest realm="b",nonce="c",uri="d"`, `Digest realm="b",nonce="c",response="e0"`, `Digest realm="b",uri="d",response="e0"`, `Digest nonce="c",uri="d",response="e0"`, `Digest username=a,realm="b",nonce="c",uri="d",response="e0"`, `Digest username="a",realm="b",nonce="c",uri="d",response="xyz"`,
 			`Digest username="a",realm="b",nonce="c",uri="d",response="e0",nc=1`, `Digest username="a",realm="b",nonce="c",uri="d",response="e0",qop="auth"`, `Digest username="a",username="a",realm="b",nonce="c",uri="d",response="e0"`,
 			"X a", "X a=b,", "X a=b;c=d", `X a="b`},
 	},

@@ -3,6 +3,7 @@ package sip
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -128,4 +129,25 @@ func FuzzParts(f *testing.F) {
 			t.Errorf("%d parts of %d bytes in %d", n, used, len(body))
 		}
 	})
+}
+
+// The multipart message of RFC 4475 §3.1.1.11 has text and a binary signature.
+func TestPartsOfTheTortureMessage(t *testing.T) {
+	raw, err := os.ReadFile("testdata/rfc4475/mpart01.dat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := mustParse(t, raw)
+	defer m.Release()
+	var got []string
+	for p, err := range m.Parts(0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind, _ := p.ContentType()
+		got = append(got, fmt.Sprintf("%s/%s %d", kind.Type, kind.Subtype, len(p.Body)))
+	}
+	if s := strings.Join(got, ", "); s != "text/plain 5, application/octet-stream 342" {
+		t.Errorf("got %s", s)
+	}
 }
