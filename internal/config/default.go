@@ -29,6 +29,7 @@ func (c *Config) Complete() {
 }
 
 func (p *Profile) complete() {
+	p.Connection.complete()
 	if p.SIPS == "" {
 		p.SIPS = SIPSAllowed
 	}

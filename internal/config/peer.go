@@ -78,6 +78,7 @@ func checkPeers(c *Config, r *report) {
 		checkPeerSource(r, p, label)
 		checkPeerListener(c, r, p, label)
 		checkPeerTLS(c, r, p, label)
+		checkPeerConnection(c, r, p, label)
 	}
 }
 

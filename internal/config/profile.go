@@ -47,12 +47,17 @@ type Profile struct {
 	// that sends INFO outside of calls. What is not in the list is refused: 403,
 	// and 481 for the latter two. Default: `[message, options, publish, subscribe]`.
 	Relay []Method `yaml:"relay" form:"list of message, options, publish, subscribe, refer, notify, info"`
+
+	// How connections with the peer are made and kept.
+	Connection Connection `yaml:"connection" form:"group of keys"`
 }
 
 func checkProfiles(c *Config, r *report) {
 	for i := range c.Profiles {
 		p := &c.Profiles[i]
 		checkRelay(p, r)
+
+		checkConnection(r, p)
 		for _, d := range []struct {
 			key   string
 			value Duration
