@@ -170,7 +170,14 @@ func (b *Builder) to(value, tag []byte) {
 type Source struct {
 	Host string
 	Port uint16
+	// Keep says that we answer keep-alives on the way that the request came, which
+	// is told when its Via asks (RFC 6223 §4.3).
+	Keep bool
 }
+
+// keepEvery is how often we like keep-alives: RFC 5626 §4.4.1 has the same for who
+// is told nothing.
+const keepEvery = ";keep=120"
 
 // topVia writes a Via field whose first value gets received, and the value of
 // rport when it asked for that (RFC 3261 §18.2.1, RFC 3581 §4).
@@ -183,12 +190,14 @@ func (b *Builder) topVia(value []byte, source Source) {
 	}
 	b.b = append(b.b, first...)
 	for len(params) > 0 {
-		name, _, rest := nextParam(params)
+		name, value, rest := nextParam(params)
 		switch {
 		case equalFold(name, "received"):
 		case equalFold(name, "rport"):
 			b.b = append(b.b, ";rport="...)
 			b.b = strconv.AppendUint(b.b, uint64(source.Port), 10)
+		case source.Keep && value == nil && equalFold(name, "keep"):
+			b.b = append(b.b, keepEvery...)
 		default:
 			b.b = append(b.b, params[:len(params)-len(rest)]...)
 		}

@@ -8,7 +8,7 @@ import (
 
 func TestResponseCopiesWhatItMust(t *testing.T) {
 	m := mustParse(t, request("Via: SIP/2.0/UDP a.example.com;rport;branch=z9hG4bK1;received=6.6.6.6 , SIP/2.0/TCP first.example.com;branch=z9hG4bK0", "+v: SIP/2.0/TCP zero;branch=z9hG4bK9"))
-	got := string(AppendResponse(nil, m, 480, "", []byte("t1"), Source{"192.0.2.7", 5099}, `Warning: 380 gw "no"`))
+	got := string(AppendResponse(nil, m, 480, "", []byte("t1"), Source{Host: "192.0.2.7", Port: 5099}, `Warning: 380 gw "no"`))
 	want := strings.ReplaceAll(`SIP/2.0 480 Temporarily Unavailable
 Via: SIP/2.0/UDP a.example.com;rport=5099;branch=z9hG4bK1;received=192.0.2.7, SIP/2.0/TCP first.example.com;branch=z9hG4bK0
 From: <sip:a@example.com>;tag=1
@@ -62,7 +62,7 @@ func TestTopVia(t *testing.T) {
 			defer m.Release()
 			var b Builder
 			b.Reset(nil)
-			first, _, _ := strings.Cut(string(b.Echo(m, Source{c.host, 5099})), "\r\n")
+			first, _, _ := strings.Cut(string(b.Echo(m, Source{Host: c.host, Port: 5099})), "\r\n")
 			if want := "Via: " + c.want; first != want {
 				t.Errorf("got  %s\nwant %s", first, want)
 			}
@@ -112,7 +112,7 @@ func TestAnswerToMalformedRequest(t *testing.T) {
 		t.Fatal("taken")
 	}
 	defer m.Release()
-	for _, source := range []Source{{}, {"192.0.2.1", 5060}} {
+	for _, source := range []Source{{}, {Host: "192.0.2.1", Port: 5060}} {
 		got := string(AppendResponse(nil, m, 100, "", []byte("t"), source))
 		if strings.Contains(strings.ReplaceAll(got, "\r\n", ""), "\r") || strings.Contains(strings.ReplaceAll(got, "\r\n", ""), "\n") {
 			t.Errorf("a CR or LF is alone in\n%q", got)
@@ -181,7 +181,7 @@ func TestBuildingAllocates(t *testing.T) {
 		t.Errorf("the outgoing INVITE: %v allocations, want the buffer's alone", n)
 	}
 	buf := make([]byte, 0, 2048)
-	tag, source := []byte("ours"), Source{"192.0.2.1", 5060}
+	tag, source := []byte("ours"), Source{Host: "192.0.2.1", Port: 5060}
 	if n := testing.AllocsPerRun(100, func() { AppendResponse(buf, m, 486, "", tag, source, "Retry-After: 1") }); n != 0 {
 		t.Errorf("a response into a buffer that is there: %v allocations", n)
 	}

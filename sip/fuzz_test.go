@@ -132,7 +132,7 @@ func responds(t *testing.T, m *Message, err error) {
 	if !m.IsRequest() || len(fieldsOf(m)) > 250 || len(m.Bytes()) > 8000 {
 		return // what is added may pass a limit
 	}
-	response := AppendResponse(nil, m, 400, "", []byte("x"), Source{"192.0.2.1", 5060})
+	response := AppendResponse(nil, m, 400, "", []byte("x"), Source{Host: "192.0.2.1", Port: 5060})
 	r, rerr := Parse(response)
 	defer r.Release()
 	if rerr == nil && err == nil {

@@ -37,7 +37,7 @@ func TestHostileInputTakesLinearTime(t *testing.T) {
 				a.Params.Get("none")
 			}
 		}
-		AppendResponse(nil, m, 400, "", []byte("t"), Source{"192.0.2.1", 5060})
+		AppendResponse(nil, m, 400, "", []byte("t"), Source{Host: "192.0.2.1", Port: 5060})
 	}
 	drip := func(b []byte) {
 		m := Acquire()

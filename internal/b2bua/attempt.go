@@ -3,6 +3,7 @@ package b2bua
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
@@ -20,10 +21,13 @@ type attempt struct {
 	to     *peer.Peer
 	leg    *Leg // nil while connecting
 	branch []byte
+	flow   ua.Flow           // that the INVITE left on
 	bytes  []byte            // the INVITE, until its final response
+	whole  []byte            // the same for UDP, when it is too large for that
 	tx     *ua.ClientTx      // nil before, and when the transaction is over
 	began  time.Time         // with the connecting
 	timer  transaction.Timer // see expire
+	keep   bool              // its Via asks whether the target answers keep-alives
 	again  bool              // the INVITE was sent once more, on a new connection
 	rang   bool              // a provisional response came, so a CANCEL may go (RFC 3261 §9.1)
 	heard  time.Time         // the first one, or the last above 100: timer C counts from it (RFC 3261 §16.7 step 2)
@@ -56,14 +60,53 @@ func (a *attempt) send(s *ua.Shard, flow ua.Flow) {
 	a.leg.hop.on(c.calls, flow)
 	c.record(callflow.LegCreated, a.leg, 0, fmt.Sprintf("target %d of %d: %s", u.asked, len(u.targets), a.to.Name))
 	a.branch = s.NewBranch()
+	a.keep = a.leg.place.Keep
 	a.bytes = a.invite(u.invite)
+	a.leg.place.Keep = false // it is asked by what begins a dialog only (RFC 6223 §4.2)
 	a.request(s, flow)
 }
 
 func (a *attempt) request(s *ua.Shard, flow ua.Flow) {
+	if !peer.TooLarge(flow, a.bytes) {
+		a.leave(s, flow)
+		return
+	}
+	a.whole = a.bytes
+	a.setup.call.engine.ways.Fit(s, a.to, flow, a.bytes, func(s *ua.Shard, on ua.Flow, b []byte) {
+		if a.quit || a.setup.final || a.leg.winner != nil {
+			return
+		}
+		a.bytes = b
+		if on != flow {
+			a.leg.hop.on(a.setup.call.calls, on)
+		}
+		a.leave(s, on)
+	})
+}
+
+func (a *attempt) leave(s *ua.Shard, flow ua.Flow) {
+	a.flow = flow
 	a.setup.open++
 	a.returns(s)
 	a.tx = s.Request(flow, sip.INVITE, a.branch, a.bytes, a)
+}
+
+// promised takes note of the answer to our question whether the target answers
+// keep-alives (RFC 6223 §4.3).
+func (a *attempt) promised(m *sip.Message) {
+	if !a.keep {
+		return
+	}
+	a.keep = false
+	via, err := m.Via()
+	if err != nil {
+		return
+	}
+	if value, ok := via.Params.Get("keep"); ok && len(value) > 0 {
+		if n, err := strconv.ParseUint(string(value), 10, 16); err == nil {
+			a.flow.Conn.Agree(time.Duration(n) * time.Second)
+		}
+	}
 }
 
 // expire gives up a target that has been silent for too long, or has not
@@ -98,6 +141,9 @@ func (a *attempt) expire() {
 func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 	code := m.StatusCode()
 	a.leg.hop.response(s.Now(), code)
+	if code > 100 {
+		a.promised(m)
+	}
 	if code >= 200 {
 		a.bytes = nil
 	}
@@ -153,8 +199,12 @@ func (a *attempt) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 // 1.3 server that has not sent a record yet has refused us: our certificate is
 // judged after our first message was written.
 func (a *attempt) cutOff(s *ua.Shard, err error) {
-	conn := a.leg.flow.Conn
+	conn := a.flow.Conn
 	switch {
+	case a.whole != nil && conn.Transport() == transport.TCP && !a.rang:
+		a.setup.call.engine.ways.Unfit(s, a.to, err)
+		a.bytes = a.whole
+		a.reconnect(s)
 	case !conn.Confirmed():
 		how := "without an alert"
 		if name := transport.AlertName(err); name != "" {

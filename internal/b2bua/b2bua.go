@@ -32,6 +32,12 @@ type Ways interface {
 	// Connect finds or dials a connection to a peer, under the peer's policy.
 	// done is called in the shard, perhaps before Connect returns.
 	Connect(s *ua.Shard, p *peer.Peer, done peer.Connected)
+	// Fit gives the connection and the bytes by which a request to a peer leaves,
+	// which flow and b would be if it were not too large for UDP. done is called in the
+	// shard, perhaps before Fit returns.
+	Fit(s *ua.Shard, p *peer.Peer, flow ua.Flow, b []byte, done func(*ua.Shard, ua.Flow, []byte))
+	// Unfit tells that a connection of Fit's was lost before any response came.
+	Unfit(s *ua.Shard, p *peer.Peer, cause error)
 	// From says whether a packet came from a peer, as the peer was configured
 	// when the call began.
 	From(p *peer.Peer, packet *transport.Packet) bool

@@ -62,7 +62,7 @@ func (a *attempt) sendCancel(s *ua.Shard) {
 		return
 	}
 	a.sent = true
-	w := &farewell{call: a.leg.call, leg: a.leg, flow: a.leg.flow, bytes: cancelOf(a.bytes, a.cancel), branch: a.branch}
+	w := &farewell{call: a.leg.call, leg: a.leg, flow: a.flow, bytes: cancelOf(a.bytes, a.cancel), branch: a.branch}
 	w.cancel(s, a.tx)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/cross"
+	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
@@ -29,6 +30,7 @@ type exchange struct {
 	client *ua.ClientTx
 
 	bytes, branch []byte // of the request on the far leg
+	sent          []byte // bytes as they left, which differ over TCP instead of UDP
 	again         int    // how often it was sent again, on another connection
 
 	nearSeq, farSeq uint32
@@ -127,8 +129,23 @@ func (x *exchange) send(s *ua.Shard) {
 			x.fail(s, 503)
 			return
 		}
-		x.client = s.Request(flow, x.method, x.branch, x.bytes, x)
+		x.fit(s, flow)
 	})
+}
+
+// fit sends the request, over TCP when it is too large for UDP.
+func (x *exchange) fit(s *ua.Shard, flow ua.Flow) {
+	leave := func(s *ua.Shard, on ua.Flow, b []byte) {
+		if !x.final {
+			x.sent = b
+			x.client = s.Request(on, x.method, x.branch, b, x)
+		}
+	}
+	if peer.TooLarge(flow, x.bytes) {
+		x.call.engine.ways.Fit(s, x.far.leg.peer, flow, x.bytes, leave)
+		return
+	}
+	leave(s, flow, x.bytes)
 }
 
 // rack writes the RAck of a PRACK to the leg: the response number is the far
@@ -287,7 +304,7 @@ func (x *exchange) sendCancel(s *ua.Shard) {
 		return
 	}
 	x.cancelSent = true
-	w := &farewell{call: x.call, leg: x.far.leg, flow: x.client.Flow(), bytes: cancelOf(x.bytes, x.reason), branch: x.branch}
+	w := &farewell{call: x.call, leg: x.far.leg, flow: x.client.Flow(), bytes: cancelOf(x.sent, x.reason), branch: x.branch}
 	w.cancel(s, x.client)
 }
 
@@ -304,6 +321,9 @@ func (x *exchange) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
 	}
 	if x.again < resends && lost(tx, err) {
 		x.again++
+		if to := x.far.leg.peer; to.Transport == transport.UDP && tx.Flow().Conn.Transport() == transport.TCP && !x.rang {
+			x.call.engine.ways.Unfit(s, to, err)
+		}
 		x.send(s)
 		return
 	}

@@ -13,6 +13,7 @@ import (
 // opened tells of a connection that came up.
 func (g *Gateway) opened(c *transport.Conn) {
 	g.recorder.Opened(c)
+	g.tend(c)
 	n, _ := g.opens.LoadOrStore(c.Identity().Peer, new(atomic.Uint64))
 	n.(*atomic.Uint64).Add(1)
 	g.connection(slog.LevelInfo, "connection opened", c.Info(), c.Identity().Peer)

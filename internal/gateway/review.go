@@ -24,6 +24,9 @@ func (g *Gateway) review(before, now *snapshot) {
 			retired = append(retired, c)
 		}
 	}
+	for c := range g.server.Endpoint().Conns() {
+		g.tend(c)
+	}
 	g.letGo(retired)
 }
 

@@ -129,5 +129,9 @@ func (g *Gateway) Place(p *peer.Peer, c *transport.Conn) peer.Place {
 	if at := places[name]; at.Host != "" {
 		place.Host, place.HostPort = at.Host, at.HostPort
 	}
+	if c != nil && c.Transport().Reliable() && !c.Info().Inbound {
+		m := c.Manner()
+		place.Alias, place.Keep = m.Alias, m.Ping > 0 && !c.Promised()
+	}
 	return place
 }

@@ -36,6 +36,8 @@ type Peer struct {
 
 	Limits config.Limits
 
+	Connection config.Connection // from its profile
+
 	State *State
 }
 
@@ -107,6 +109,7 @@ func compile(cfg *config.Config, from *config.Peer) *Peer {
 		DownFor:         profile.DownFor.Duration,
 		KeepAlive:       profile.KeepAlive.Duration,
 		Limits:          from.Limits,
+		Connection:      profile.Connection,
 	}
 	for _, m := range profile.Relay {
 		p.Relay = append(p.Relay, sip.Method(strings.ToUpper(string(m))))

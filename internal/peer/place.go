@@ -11,16 +11,25 @@ type Place struct {
 	HostPort  string // "gw.example.com:5061"
 	Host      string // without the port, as in From
 	Transport transport.Transport
+	Alias     bool // our connection is offered for requests of the peer's (RFC 5923 §8.1)
+	Keep      bool // the peer is asked whether it answers keep-alives (RFC 6223 §4.2)
 }
 
 // Via writes our Via with a branch; on UDP we ask for the response to come back
 // to the port that we send from (RFC 3581 §3).
 func (p Place) Via(b *sip.Builder, branch []byte) {
-	rport := ""
-	if p.Transport == transport.UDP {
-		rport = ";rport"
+	asks := ""
+	switch {
+	case p.Transport == transport.UDP:
+		asks = ";rport"
+	case p.Alias && p.Keep:
+		asks = ";alias;keep"
+	case p.Alias:
+		asks = ";alias"
+	case p.Keep:
+		asks = ";keep"
 	}
-	b.Header("Via", "SIP/2.0/", p.Transport.Via(), " ", p.HostPort, rport, ";branch=", string(branch))
+	b.Header("Via", "SIP/2.0/", p.Transport.Via(), " ", p.HostPort, asks, ";branch=", string(branch))
 }
 
 // Contact writes our Contact. It has the scheme of the dialog (RFC 3261

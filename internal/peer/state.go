@@ -22,6 +22,8 @@ type State struct {
 	Notifying     atomic.Int64 // subscriptions of others that the peer serves
 	Requests      guard.Bucket // that it may send
 
+	LargeOverTCP LargeOverTCP
+
 	down atomic.Pointer[Down] // nil: up
 
 	mu     sync.Mutex // guards changes of down, and turned

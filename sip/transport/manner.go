@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -106,15 +107,21 @@ func (c *Conn) Agree(every time.Duration) {
 	if !ok {
 		return
 	}
-	old := *s.manner.Load()
-	m := old
-	m.Pong = PongRequired
-	if every > 0 {
-		m.Ping = min(m.Ping, max(every, pongWithin))
+	if every <= 0 {
+		every = noWish
 	}
-	if old.Ping > 0 && m != old {
-		s.keep(m)
+	if s.promise.Swap(int64(every)) != int64(every) {
+		s.wake()
 	}
+}
+
+// noWish is the promise of who leaves to us how often we ping.
+const noWish = time.Duration(math.MaxInt64)
+
+// Promised says whether Agree was called.
+func (c *Conn) Promised() bool {
+	s, ok := c.link.(*stream)
+	return ok && s.promise.Load() > 0
 }
 
 // Suspect tells that a request on a stream that we dialled was given up without
@@ -142,9 +149,13 @@ func (s *stream) keep(m Manner) {
 	if old.KeepAlive != m.KeepAlive || old.Unacknowledged != m.Unacknowledged {
 		tune(s.nc, m.KeepAlive, m.Unacknowledged)
 	}
-	if old.Ping == m.Ping {
-		return
+	if old.Ping != m.Ping {
+		s.wake()
 	}
+}
+
+// wake has the reader look at its deadlines again.
+func (s *stream) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closing && !s.cut {
@@ -171,8 +182,12 @@ func (s *stream) due() time.Time {
 	if !w.asked.IsZero() {
 		return w.asked.Add(pongWithin)
 	}
-	if w.every != m.Ping {
-		w.every, w.span = m.Ping, jittered(m.Ping)
+	every := m.Ping
+	if wish := time.Duration(s.promise.Load()); wish > 0 {
+		every = min(every, max(wish, pongWithin))
+	}
+	if w.every != every {
+		w.every, w.span = every, jittered(every)
 	}
 	from := s.in.last
 	if w.spent.After(from) {
@@ -201,6 +216,7 @@ func (s *stream) tend(now time.Time) error {
 	w.every = 0 // draw again
 	if w.asked.IsZero() {
 		w.asked = now
+		s.pinging.Store(true)
 		s.askPong()
 		s.e.stats.Pings.Add(1)
 		s.flush()
@@ -208,7 +224,7 @@ func (s *stream) tend(now time.Time) error {
 	}
 	came := s.in.last.After(w.asked)
 	w.asked = time.Time{}
-	if !came && (m.Pong == PongRequired || w.pongs) {
+	if !came && (m.Pong == PongRequired || w.pongs || s.promise.Load() > 0) {
 		return errNoPong
 	}
 	w.spent = now

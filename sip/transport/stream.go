@@ -31,9 +31,11 @@ type stream struct {
 
 	ending   atomic.Bool  // closing or cut off: Send fails
 	accepted atomic.Bool  // see Conn.Confirmed
-	active   atomic.Int64 // time of the last write, Unix nanoseconds
+	active   atomic.Int64 // time of the last write of more than a ping, Unix nanoseconds
+	pinging  atomic.Bool  // the next write is that of a ping
 	heard    atomic.Int64 // time of the last read that gave bytes, likewise
 	manner   atomic.Pointer[Manner]
+	promise  atomic.Int64 // see Conn.Agree; 0: none
 	in       streamIn
 
 	mu      sync.Mutex
@@ -339,6 +341,7 @@ type streamIn struct {
 	pings   int           // keep-alives since the last whole message
 	begun   time.Time     // when an unfinished message began; zero when none is
 	last    time.Time     // when bytes came
+	said    time.Time     // when a message came
 	rested  time.Duration // how long nothing had passed when the last read returned, 0 when it gave a message
 	by      time.Time     // the read deadline that is set
 	counted int           // bytes of Endpoint.unfinished that are ours

@@ -36,7 +36,7 @@ func (s *stream) read() {
 // readAll hands over messages until the stream ends. The error is the other
 // side's; nil means that we are ending it.
 func (s *stream) readAll() error {
-	s.in.last = s.c.opened
+	s.in.last, s.in.said = s.c.opened, s.c.opened
 	s.heard.Store(s.c.opened.UnixNano())
 	s.in.told = s.c.opened
 	if s.wire != nil || s.web != nil {
@@ -49,7 +49,7 @@ func (s *stream) readAll() error {
 		s.arm()
 		err := s.fill()
 		now := time.Now()
-		s.in.rested = now.Sub(s.lastBytes())
+		s.in.rested = now.Sub(s.lastSaid())
 		switch {
 		case s.ending.Load():
 			return nil
@@ -203,7 +203,7 @@ func (s *stream) frame(now time.Time) error {
 func (s *stream) packet(now time.Time, err error) {
 	in := &s.in
 	m := in.msg
-	in.msg, in.rested = nil, 0
+	in.msg, in.rested, in.said = nil, 0, now
 	s.e.stats.MessagesIn.Add(1)
 	s.e.stats.BytesIn.Add(uint64(len(m.Bytes())))
 	s.e.hooks.tap(s.c, false, s.c.info.Remote, now, m.Bytes())
@@ -304,6 +304,14 @@ func (s *stream) lastBytes() time.Time {
 		return written
 	}
 	return s.in.last
+}
+
+// lastSaid is when something last passed that was no keep-alive.
+func (s *stream) lastSaid() time.Time {
+	if written := time.Unix(0, s.active.Load()); written.After(s.in.said) {
+		return written
+	}
+	return s.in.said
 }
 
 // arm sets the read deadline. One that is too early is left alone: waking up

@@ -68,7 +68,9 @@ func (s *stream) writeOut(out *buffer, from int) bool {
 
 // wrote tells those who wait for a write, if any.
 func (s *stream) wrote() {
-	s.active.Store(time.Now().UnixNano())
+	if !s.pinging.Swap(false) {
+		s.active.Store(time.Now().UnixNano())
+	}
 	s.mu.Lock()
 	s.writing = 0
 	s.count(s.waiting)

@@ -1,6 +1,8 @@
 package ua
 
 import (
+	"errors"
+
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
 )
@@ -24,6 +26,7 @@ type ClientTx struct {
 	tx         *transaction.Client
 	flow       Flow
 	listed     bool
+	heard      bool      // a response came
 	next, prev *ClientTx // in Shard.waiting
 }
 
@@ -61,6 +64,7 @@ func (s *Shard) SendClient(c *transaction.Client, b []byte) {
 // ClientResponse passes a response up; it makes the shard a transaction.User.
 func (s *Shard) ClientResponse(c *transaction.Client, m *sip.Message) {
 	tx := c.Owner.(*ClientTx)
+	tx.heard = true
 	if m.StatusCode() >= 200 {
 		s.forget(tx)
 	}
@@ -72,5 +76,8 @@ func (s *Shard) ClientDone(c *transaction.Client, err error) {
 	tx := c.Owner.(*ClientTx)
 	s.forget(tx)
 	tx.tx = nil
+	if !tx.heard && errors.Is(err, transaction.ErrTimeout) {
+		tx.flow.Conn.Suspect(s.now.Add(-64 * s.server.Timers.T1)) // timers B and F
+	}
 	tx.User.ClientDone(s, tx, err)
 }

@@ -59,6 +59,7 @@ func (s *Shard) request(p *transport.Packet) {
 		tx = &ServerTx{method: method, conn: p.Conn, source: p.Source, dest: destination(p)}
 	}
 	source := s.viaSource(p.Source)
+	source.Keep = p.Conn.Transport().Reliable()
 	if p.Conn.Transport().WebSocket() && !asksForPort(p.Msg) {
 		source = sip.Source{}
 	}
@@ -134,7 +135,7 @@ func destination(p *transport.Packet) netip.AddrPort {
 
 // viaSource is what the topmost Via of a response shows.
 func viaSource(source netip.AddrPort) sip.Source {
-	return sip.Source{Host: source.Addr().Unmap().String(), Port: source.Port()}
+	return sip.Source{Host: source.Addr().Unmap().WithZone("").String(), Port: source.Port()}
 }
 
 // asksForPort says whether a request wants to know where it came from (RFC 3581
