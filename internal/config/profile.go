@@ -56,7 +56,6 @@ func checkProfiles(c *Config, r *report) {
 	for i := range c.Profiles {
 		p := &c.Profiles[i]
 		checkRelay(p, r)
-
 		checkConnection(r, p)
 		for _, d := range []struct {
 			key   string
