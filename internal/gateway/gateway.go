@@ -209,6 +209,7 @@ func (g *Gateway) admit(p *transport.Packet) error {
 	}
 	switch {
 	case from != nil:
+		g.alias(p, from)
 		return g.pace(from, p)
 	case g.snapshot.Load().wasPeer(p):
 		return nil

@@ -64,7 +64,7 @@ func TestViaOffersTheConnectionAndAsksForKeepAlives(t *testing.T) {
 func TestResponsesPromisePongs(t *testing.T) {
 	for _, over := range []transport.Transport{transport.UDP, transport.TCP, transport.TLS} {
 		run(t, setting{office: over, targets: over}, func(r *rig) {
-			r.office.Send(r.office.Request(sip.OPTIONS, number, siptest.Set("Via", "SIP/2.0/"+over.Via()+" 192.0.2.10:5080;keep;rport;branch=z9hG4bKk")))
+			r.office.Send(r.office.Request(sip.OPTIONS, "sip:"+gatewayAddr, siptest.Set("Via", "SIP/2.0/"+over.Via()+" 192.0.2.10:5080;keep;rport;branch=z9hG4bKk")))
 			m := r.office.Next()
 			via, err := m.Via()
 			if err != nil {

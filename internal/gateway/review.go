@@ -26,6 +26,9 @@ func (g *Gateway) review(before, now *snapshot) {
 	}
 	for c := range g.server.Endpoint().Conns() {
 		g.tend(c)
+		if c.Info().Inbound {
+			g.reviewAlias(c, now)
+		}
 	}
 	g.letGo(retired)
 }

@@ -38,6 +38,7 @@ type pool struct {
 	mu         sync.RWMutex
 	conns      map[uint64]*Conn
 	byKey      map[Key]*Conn
+	byAlias    map[Key]*Conn      // inbound ones, see Endpoint.Alias
 	byPeer     map[string][]*Conn // in the order in which they opened
 	dialing    map[Key]*attempt
 	closed     bool
@@ -54,6 +55,7 @@ type attempt struct {
 func (p *pool) init() {
 	p.conns = map[uint64]*Conn{}
 	p.byKey = map[Key]*Conn{}
+	p.byAlias = map[Key]*Conn{}
 	p.byPeer = map[string][]*Conn{}
 	p.dialing = map[Key]*attempt{}
 }
@@ -123,12 +125,21 @@ func (p *pool) close() []*Conn {
 	return p.all()
 }
 
-// Lookup returns the live connection that was dialled with an equal key, nil
-// when there is none. On UDP use Dial, which never waits there.
+// Lookup returns the live connection that was dialled with an equal key, or an
+// inbound one that stands for it; nil when there is none. On UDP use Dial, which
+// never waits there.
 func (e *Endpoint) Lookup(k Key) *Conn {
 	e.pool.mu.RLock()
 	defer e.pool.mu.RUnlock()
-	if c := e.pool.byKey[k]; c != nil && c.Alive() {
+	return e.pool.lookup(k)
+}
+
+// lookup is Lookup for who holds mu.
+func (p *pool) lookup(k Key) *Conn {
+	if c := p.byKey[k]; c != nil && c.Alive() {
+		return c
+	}
+	if c := p.byAlias[k]; c != nil && c.Alive() {
 		return c
 	}
 	return nil
@@ -216,7 +227,7 @@ func (e *Endpoint) start(f func()) error {
 func (p *pool) join(k Key) (a *attempt, begin bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c := p.byKey[k]; c != nil && c.Alive() {
+	if c := p.lookup(k); c != nil {
 		a = &attempt{done: make(chan struct{}), conn: c}
 		close(a.done)
 		return a, false

@@ -12,6 +12,8 @@ type standing struct {
 	key      Key // of a connection we dialled
 	identity Identity
 	retired  bool
+	alias    Key  // of the connection of ours that an inbound one stands for
+	judged   bool // whether it may is decided
 }
 
 // Key is the pool's key, the zero value for an inbound connection.
@@ -24,6 +26,35 @@ func (c *Conn) Identity() Identity { return c.standing.Load().identity }
 // what begins something new has no business there (see Endpoint.Retire and
 // Listener.Retire).
 func (c *Conn) Retired() bool { return c.standing.Load().retired }
+
+// Alias is the key of the connection of ours that an inbound stream stands for
+// (RFC 5923), the zero value for none; AliasJudged says that this is decided.
+func (c *Conn) Alias() Key { return c.standing.Load().alias }
+
+// AliasJudged says whether Endpoint.Alias was called.
+func (c *Conn) AliasJudged() bool { return c.standing.Load().judged }
+
+// Alias lets an inbound stream stand for a connection that we would dial with a
+// key: Lookup and Dial return it when there is none of our own. The caller has
+// proved that it is as good (RFC 5923 §8.2). The zero value means that it is not.
+// It does nothing for a stream without TLS.
+func (e *Endpoint) Alias(c *Conn, k Key) bool {
+	return e.pool.change(c, func(s *standing) bool {
+		if !c.info.Inbound || c.tls == nil {
+			return false
+		}
+		s.alias, s.judged = k, true
+		return true
+	})
+}
+
+// Forget takes Alias back: it may be judged again.
+func (e *Endpoint) Forget(c *Conn) {
+	e.pool.change(c, func(s *standing) bool {
+		s.alias, s.judged = Key{}, false
+		return true
+	})
+}
 
 // Review is Conns for whoever has just changed what Hooks.Identify goes by, and
 // wants to judge each connection again. It misses none: those that are being
@@ -106,6 +137,9 @@ func (p *pool) list(c *Conn) {
 	if other := p.byKey[s.key]; s.key != (Key{}) && (other == nil || !other.Alive()) {
 		p.byKey[s.key] = c
 	}
+	if other := p.byAlias[s.alias]; s.alias != (Key{}) && (other == nil || !other.Alive()) {
+		p.byAlias[s.alias] = c
+	}
 	if peer := s.identity.Peer; peer != "" {
 		// In the order in which they opened, also one that was away for a while.
 		conns := p.byPeer[peer]
@@ -132,6 +166,14 @@ func (p *pool) unlist(c *Conn) {
 	if i := slices.Index(p.byPeer[peer], c); i >= 0 {
 		if p.byPeer[peer] = slices.Delete(p.byPeer[peer], i, i+1); len(p.byPeer[peer]) == 0 {
 			delete(p.byPeer, peer)
+		}
+	}
+	if p.byAlias[s.alias] == c {
+		delete(p.byAlias, s.alias)
+		for _, other := range p.byPeer[peer] {
+			if other.Alias() == s.alias && other.Alive() {
+				p.byAlias[s.alias] = other
+			}
 		}
 	}
 }
