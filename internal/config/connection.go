@@ -10,8 +10,8 @@ type Connection struct {
 	Place
 
 	// When we connect to the peer over TCP or TLS. `when_needed`: for a request.
-	// `always`: one connection is kept up, and dialled again when it is lost; status
-	// and metrics tell of it, and an alarm when it cannot be had for three minutes.
+	// `always`: one connection is kept up, and dialled again when it is lost;
+	// an alarm tells, in status and metrics, when it cannot be had for three minutes.
 	// Default: `when_needed`.
 	Connect Connect `yaml:"connect" form:"one of when_needed, always"`
 

@@ -35,6 +35,7 @@ func (g *Gateway) closed(c *transport.Conn, why transport.CloseReason) {
 	if why.CutShort() && !why.Local {
 		level = slog.LevelWarn
 	}
+	g.lost(c.Identity().Peer)
 	g.connection(level, "connection closed", c.Info(), c.Identity().Peer, slog.String("cause", why.Text))
 }
 

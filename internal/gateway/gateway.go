@@ -59,6 +59,7 @@ type Gateway struct {
 	recorder  *recorder.Recorder
 	strangers *guard.Strangers
 	alarms    *alarms
+	upkeeps   upkeeps
 	limited   *excesses
 	strange   strangeLines
 	opening   chan struct{} // closed when every listener is open
@@ -98,6 +99,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 		log: o.Log, options: o, recorder: rec, strangers: guard.NewStrangers(), alarms: newAlarms(o.Log), limited: newExcesses(o.Log),
 		opening: make(chan struct{}),
 	}
+	g.upkeeps.all, g.upkeeps.slots = make(map[string]*upkeep), make(chan struct{}, dialsAtOnce)
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	snap, problems := build(cfg, o.TLS, nil)
 	if len(problems) > 0 {

@@ -101,6 +101,7 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	sockets.commit()
 	follow(true)
 	g.review(before, next)
+	g.keepUp()
 	return g.note(restartOnly(g.first, cfg), nil)
 }
 

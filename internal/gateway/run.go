@@ -39,6 +39,7 @@ func (g *Gateway) Start() error {
 		g.server.Close(ctx)
 		return errors.Join(err, g.closeStore())
 	}
+	g.keepUp()
 	g.telling.Lock()
 	g.started = time.Now()
 	g.history.loaded = g.started

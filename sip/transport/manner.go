@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 )
 
@@ -122,6 +123,18 @@ const noWish = time.Duration(math.MaxInt64)
 func (c *Conn) Promised() bool {
 	s, ok := c.link.(*stream)
 	return ok && s.promise.Load() > 0
+}
+
+// Remind sends a datagram of two CRLFs, so that a NAT on the way takes the place it
+// goes to for one that is in use. On a stream it does nothing, and what the socket
+// does not take is lost.
+func (c *Conn) Remind(to netip.AddrPort) {
+	if d, ok := c.link.(*datagrams); ok {
+		if _, _, err := d.append(ping, to); err == nil {
+			d.e.stats.Pings.Add(1)
+			d.flush()
+		}
+	}
 }
 
 // Suspect tells that a request on a stream that we dialled was given up without

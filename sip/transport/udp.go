@@ -121,33 +121,10 @@ func (d *datagrams) send(b []byte, to netip.AddrPort) (first bool, err error) {
 	if len(b) > maxDatagram {
 		return false, fmt.Errorf("%w: it has %d bytes", ErrTooLarge, len(b))
 	}
-	if !to.IsValid() {
-		return false, errors.New("send over udp: no address to send to")
-	}
-	d.mu.Lock()
-	held := d.writing
-	if d.pending != nil {
-		held += len(d.pending.b)
-	}
-	switch {
-	case d.closed:
-		d.mu.Unlock()
-		return false, ErrClosed
-	case held+len(b) > d.e.limitsOn(d.c.info.on).PendingPeer:
-		d.mu.Unlock()
-		d.e.stats.Dropped.Add(1)
-		err = passedLimit(LimitPendingPeer, fmt.Errorf("%w: %d bytes", ErrQueueFull, held))
-		d.e.hooks.exceeded(d.c.info, "", err)
+	first, early, err := d.append(b, to)
+	if err != nil {
 		return false, err
 	}
-	if d.pending == nil {
-		d.pending, first = takeBuffer(), true
-	}
-	d.pending.b = append(d.pending.b, b...)
-	d.list = append(d.list, place{unmap(to), len(b)})
-	early := len(d.pending.b) >= earlyFlush
-	d.mu.Unlock()
-
 	d.e.stats.MessagesOut.Add(1)
 	d.e.stats.BytesOut.Add(uint64(len(b)))
 	if d.e.hooks.Tap != nil {
@@ -157,6 +134,37 @@ func (d *datagrams) send(b []byte, to netip.AddrPort) (first bool, err error) {
 		d.flush()
 	}
 	return first, nil
+}
+
+// append adds a datagram to what is pending; early says that it is time to write.
+func (d *datagrams) append(b []byte, to netip.AddrPort) (first, early bool, err error) {
+	if !to.IsValid() {
+		return false, false, errors.New("send over udp: no address to send to")
+	}
+	d.mu.Lock()
+	held := d.writing
+	if d.pending != nil {
+		held += len(d.pending.b)
+	}
+	switch {
+	case d.closed:
+		d.mu.Unlock()
+		return false, false, ErrClosed
+	case held+len(b) > d.e.limitsOn(d.c.info.on).PendingPeer:
+		d.mu.Unlock()
+		d.e.stats.Dropped.Add(1)
+		err = passedLimit(LimitPendingPeer, fmt.Errorf("%w: %d bytes", ErrQueueFull, held))
+		d.e.hooks.exceeded(d.c.info, "", err)
+		return false, false, err
+	}
+	if d.pending == nil {
+		d.pending, first = takeBuffer(), true
+	}
+	d.pending.b = append(d.pending.b, b...)
+	d.list = append(d.list, place{unmap(to), len(b)})
+	early = len(d.pending.b) >= earlyFlush
+	d.mu.Unlock()
+	return first, early, nil
 }
 
 func (d *datagrams) flush() {
