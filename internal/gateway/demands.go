@@ -24,7 +24,7 @@ func hopDemands(m *sip.Message) error {
 		}
 		header = append(append(header, ' '), tag...)
 	}
-	return &sip.StatusError{Code: 420, Header: string(header), Err: errors.New("Proxy-Require: the gateway has none of the extensions")}
+	return &sip.StatusError{Code: 420, Header: string(header), Err: errors.New("none of what Proxy-Require asks for is here")}
 }
 
 // answerable refuses an INVITE that offers or awaits a session description and
@@ -43,7 +43,7 @@ func (g *Gateway) answerable(p *transport.Packet, from *peer.Peer) error {
 	return &sip.StatusError{
 		Code:   406,
 		Header: fmt.Sprintf("Warning: 399 %s %q", g.Place(from, p.Conn).HostPort, "Accept lacks application/sdp"),
-		Err:    errors.New("Accept lacks application/sdp: no answer could be given"),
+		Err:    errors.New("no answer could be given: Accept lacks application/sdp"),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 
 	"net/netip"
@@ -59,6 +60,29 @@ func TestBrokenStreamIsAnsweredAndEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Requests that came whole before what cannot be read are all answered, however
+// long the first answer is ahead of the second.
+func TestWholeRequestsBeforeABrokenOneAreAnswered(t *testing.T) {
+	bubble(t, func(t *testing.T, network *memnet.Network, _ *testca.CA) {
+		server := newNode(t, network, nil)
+		nc := rawDial(t, network, server.listen(TCP, nil))
+		write(t, nc, message(0, "")+message(1, "")+"\x00")
+		server.wantText(message(0, ""))
+		conn := want(t, server.packets, "the second message").conn
+		for i := range 2 {
+			time.Sleep(DefaultLimits().LastWord / 3)
+			answer := fmt.Sprintf("SIP/2.0 20%d OK\r\n\r\n", i)
+			send(t, conn, answer)
+			readExactly(t, nc, answer)
+		}
+		start := time.Now()
+		wantEOF(t, nc)
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("ended %v after the last answer", waited)
+		}
+	})
 }
 
 func TestUnansweredBrokenStreamEndsSoon(t *testing.T) {
