@@ -236,3 +236,18 @@ func TestFramerAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A header section that is too long ends the stream alike in any pieces, also
+// when a continued line stands across the limit.
+func TestTooLongHeadInAnyPieces(t *testing.T) {
+	head := "OPTIONS sip:a SIP/2.0\r\nTo: <sip:a@b>\r\nVia: SIP/2.0/UDP a\r\n"
+	in := head + " ;branch=z9hG4bK1\r\nSubject: x\r\nl: 0\r\n\r\n"
+	for limit := len(head) - 4; limit < len(head)+8; limit++ {
+		whole := frames(Limits{Message: limit}, []byte(in), len(in))
+		for _, size := range sizes(len(in)) {
+			if got := frames(Limits{Message: limit}, []byte(in), size); !equal(got, whole) {
+				t.Fatalf("limit %d, pieces of %d:\n%+v\nin one piece:\n%+v", limit, size, got, whole)
+			}
+		}
+	}
+}
