@@ -215,9 +215,8 @@ func (a *attempt) unreachable(s *ua.Shard, err error) {
 }
 
 // unanswered gives up a target of which nothing was heard. It is not believed to
-// be down for that: "a non-INVITE transaction timeout ... says nothing about the
-// next hop", which may have had no answer itself and then may not say so
-// (RFC 4320 §4.2, RFC 4321 §1.3).
+// be down for that: it may have had no answer itself, and then may not say so
+// (RFC 4320 §4.2).
 func (a *attempt) unanswered(s *ua.Shard, err error) {
 	a.request.silent = true
 	a.lost(s, &sip.StatusError{Code: 408, Err: err})

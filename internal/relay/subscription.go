@@ -120,7 +120,7 @@ func (b *subscription) toward(s *ua.Shard, l *leg) {
 	b.wait(s)
 }
 
-// wait sets the timer. The subscriber "... will wait for a NOTIFY for 64*T1"
+// wait sets the timer. A subscriber waits for the first NOTIFY for 64*T1
 // (RFC 6665 §4.1.2.4, timer N); an active subscription has as long again after
 // its time, for its last NOTIFY.
 func (b *subscription) wait(s *ua.Shard) {
