@@ -1,4 +1,5 @@
-// Package transport carries SIP messages over UDP, TCP and TLS (RFC 3261 §18).
+// Package transport carries SIP messages over UDP, TCP, TLS (RFC 3261 §18) and
+// WebSocket, with TLS and without (RFC 7118).
 //
 // The main type is [Endpoint]: a set of listeners, the live connections and
 // the pool of those that may be used again. Reading starts there, then at
