@@ -118,6 +118,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 			WrapConn:  g.recorder.WrapConn,
 			Identify:  g.identify,
 			Tap:       g.recorder.Message,
+			Upgraded:  g.recorder.Upgraded,
 			Opened:    g.opened,
 			Confirmed: g.recorder.Confirmed,
 			Refusing:  g.refusing,

@@ -63,7 +63,7 @@ func (k *conn) confirmedNow(c *transport.Conn) bool {
 
 // accepted names what was held, now that both sides have accepted.
 func (k *conn) accepted() {
-	for _, s := range k.settle() {
+	for _, s := range k.withoutHTTP(k.settle()) {
 		if k.info.Inbound && s.From == k.us() && s.Name == tlswire.NameApplicationData {
 			s.Name = "NewSessionTicket" // crypto/tls sends nothing else here, RFC 8446 §4.6.1
 			k.emit(s)
@@ -149,7 +149,7 @@ func (k *conn) refused(err error) {
 	verdicts := k.explain(err)
 	k.count(verdicts)
 	if k.live != nil {
-		held := k.settle()
+		held := k.withoutHTTP(k.settle())
 		state = k.live.State()
 		k.heldAtRefusal(held, err)
 	}
