@@ -19,3 +19,4 @@
 package config
 
 //go:generate go run ./gen -o ../../docs/reference/config.md
+//go:generate go run ./gen -limits -o ../../docs/reference/limits.md

@@ -13,8 +13,12 @@ import (
 func main() {
 	dir := flag.String("dir", ".", "directory of package config")
 	out := flag.String("o", "", "page to write; standard output without it")
+	limits := flag.Bool("limits", false, "write the page of limits instead")
 	flag.Parse()
 	page, err := render(*dir)
+	if *limits {
+		page = renderLimits()
+	}
 	switch {
 	case err != nil:
 	case *out == "":
