@@ -74,7 +74,7 @@ type Limits struct {
 	LastWord, Linger time.Duration
 }
 
-// DefaultLimits are safe on a machine with a GiB to spare; docs/reference/limits.md
+// DefaultLimits do not stop a busy trunk; docs/reference/limits.md
 // adds up what they allow.
 func DefaultLimits() Limits {
 	return Limits{
