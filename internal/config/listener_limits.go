@@ -44,8 +44,8 @@ type ListenerLimits struct {
 	MessagesPerSource Count `yaml:"messages_per_source" form:"number a second"`
 
 	// How many requests a second are read from one peer, whatever its address;
-	// twice as many at once. A stream is read more slowly then; on UDP what begins
-	// something new gets 503. Default: 5000.
+	// twice as many at once. What is more gets 503; ACK and CANCEL pass. Default:
+	// 5000.
 	MessagesPerPeer Count `yaml:"messages_per_peer" form:"number a second"`
 
 	// How many connections may be open that were made to this listener. The next

@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/guard"
@@ -95,9 +94,8 @@ func queuesOf(l *config.TotalLimits) ua.Queues {
 // room again.
 var errPace = &sip.StatusError{Code: 503, Header: "Retry-After: 1", Err: errors.New("more requests a second than the peer may send")}
 
-// pace holds a peer to its requests a second. Whoever uses a stream just gets read
-// more slowly, which TCP tells it. Nothing of another peer is counted, whatever
-// address it comes from.
+// pace holds a peer to its requests a second. Nothing of another peer is counted,
+// whatever address it comes from.
 func (g *Gateway) pace(from *peer.Peer, p *transport.Packet) error {
 	if !p.Msg.IsRequest() {
 		return nil // as many as we asked for
@@ -109,21 +107,10 @@ func (g *Gateway) pace(from *peer.Peer, p *transport.Packet) error {
 		return nil
 	}
 	g.limited.count(passed{listener, limitMessagesPerPeer}, "peer", from.Name, "source", p.Source)
-	if p.Conn.Transport() == transport.UDP {
-		if m := p.Msg.Method(); m == sip.ACK || m == sip.CANCEL {
-			return nil
-		}
-		return errPace
+	if m := p.Msg.Method(); m == sip.ACK || m == sip.CANCEL {
+		return nil
 	}
-	for wait > 0 {
-		select {
-		case <-time.After(wait):
-		case <-g.stopping.Done():
-			return nil
-		}
-		wait = from.State.Requests.Take(time.Now(), most, burstOfPeer*most)
-	}
-	return nil
+	return errPace
 }
 
 // flood says whether somebody who is no peer sends too much: what is more gets no
