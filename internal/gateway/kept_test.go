@@ -57,3 +57,24 @@ func TestKeptConnectionComesBack(t *testing.T) {
 		})
 	}
 }
+
+// A peer on UDP gets its datagrams at jittered intervals.
+func TestPeerOnUDPIsReminded(t *testing.T) {
+	run(t, setting{profiles: map[string]string{"acme": "tuned"}, tuned: "connection: {udp_keep_alive: 30s}"}, func(r *rig) {
+		pings := func() uint64 {
+			synctest.Wait()
+			return r.server.Endpoint().Stats().Pings.Load()
+		}
+		before := pings()
+		time.Sleep(10 * time.Minute)
+		got := pings() - before
+		if got < 20 || got > 25 {
+			t.Errorf("%d datagrams in 10 minutes, want one each 24 to 30 s", got)
+		}
+		for range got {
+			if m := r.acme.Next(); m.Err == nil {
+				t.Errorf("acme got %s", m.Bytes())
+			}
+		}
+	})
+}
