@@ -3,12 +3,14 @@ package b2bua
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
@@ -19,7 +21,11 @@ import (
 type attempt struct {
 	setup  *setup
 	to     *peer.Peer
-	leg    *Leg // nil while connecting
+	at     netip.AddrPort // of its addresses; not valid while connecting
+	next   peer.Next      // leads to its next address, nil when there is none
+	before *failure       // at its last address; nil at the first
+	until  time.Time      // this address is down until then; zero: it is not
+	leg    *Leg           // nil while connecting
 	branch []byte
 	flow   ua.Flow           // that the INVITE left on
 	bytes  []byte            // the INVITE, until its final response
@@ -36,15 +42,21 @@ type attempt struct {
 	sent   bool              // the CANCEL went out
 }
 
-// begin reaches for the target.
-func (a *attempt) begin(s *ua.Shard) {
+// begin reaches for the target. connect leads to it: to its first address, or to
+// the next.
+func (a *attempt) begin(s *ua.Shard, connect peer.Next) {
 	a.began = s.Now()
 	a.timer.Owner = a
 	a.timer.Fire = func(owner any, _ time.Time) { owner.(*attempt).expire() }
 	s.Schedule(&a.timer, min(a.to.ResponseTimeout, a.to.AnswerTimeout))
-	a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
+	connect(s, func(s *ua.Shard, flow ua.Flow, next peer.Next, err error) {
+		if a.quit || a.setup.final {
+			return
+		}
+		a.at, a.next = flow.Addr, next
 		switch {
-		case a.quit || a.setup.final:
+		case err != nil && a.before != nil && errors.Is(err, resolve.ErrEnd):
+			a.setup.exhausted(s, a)
 		case err != nil:
 			a.unreachable(s, err)
 		default:
@@ -58,13 +70,27 @@ func (a *attempt) send(s *ua.Shard, flow ua.Flow) {
 	u, c := a.setup, a.setup.call
 	a.leg = c.newTarget(s, a.to, flow, u.secure)
 	a.leg.hop.on(c.calls, flow)
-	c.record(callflow.LegCreated, a.leg, 0, fmt.Sprintf("target %d of %d: %s", u.asked, len(u.targets), a.to.Name))
+	c.record(callflow.LegCreated, a.leg, 0, fmt.Sprintf("target %d of %d: %s", u.asked, len(u.targets), a.name()))
+	if a.before != nil {
+		c.record(callflow.Noted, a.leg, 0, "the next address: "+a.name())
+	}
 	a.branch = s.NewBranch()
 	a.keep = a.leg.place.Keep
 	a.bytes = a.invite(u.invite)
 	a.leg.place.Keep = false // it is asked by what begins a dialog only (RFC 6223 §4.2)
 	a.request(s, flow)
 }
+
+// name is the target, with the address where a name has led to it.
+func (a *attempt) name() string {
+	if !a.named() {
+		return a.to.Name
+	}
+	return fmt.Sprintf("%s at %v", a.to.Name, a.at)
+}
+
+// named says whether a name has led to the address.
+func (a *attempt) named() bool { return a.to.Named && a.at.IsValid() }
 
 func (a *attempt) request(s *ua.Shard, flow ua.Flow) {
 	if !peer.TooLarge(flow, a.bytes) {
@@ -128,7 +154,7 @@ func (a *attempt) expire() {
 		a.unanswered(s, fmt.Errorf("not answered within %v", a.to.AnswerTimeout))
 	case quiet >= timerC:
 		a.unanswered(s, fmt.Errorf("nothing more was heard for %v", timerC))
-	case a.rang || !a.setup.more(s.Now()):
+	case a.rang || a.next == nil && !a.setup.more(s.Now()):
 		s.Schedule(&a.timer, min(a.to.AnswerTimeout-after, timerC-quiet))
 	case a.leg == nil:
 		a.unreachable(s, fmt.Errorf("no connection within %v", a.to.ResponseTimeout))
@@ -221,7 +247,7 @@ func (a *attempt) cutOff(s *ua.Shard, err error) {
 // reconnect sends the INVITE once more, on a new connection.
 func (a *attempt) reconnect(s *ua.Shard) {
 	a.again = true
-	a.setup.call.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
+	a.setup.call.engine.ways.Return(s, a.to, a.leg.flow, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
 		switch {
 		case a.quit || a.setup.final || a.leg.winner != nil: // cancelled meanwhile, and the CANCEL finds its own way, or answered
 		case err != nil:
@@ -244,7 +270,8 @@ func (a *attempt) refused(s *ua.Shard, m *sip.Message) {
 	switch {
 	case code < 400:
 		cause = &sip.StatusError{Code: 480, Err: fmt.Errorf("redirected with %d, which is not followed", code)}
-	case !passesOn(code) || !u.left():
+		a.next = nil
+	case !passesOn(code) || a.next == nil && !u.left():
 		u.reject(s, a, m)
 		return
 	}

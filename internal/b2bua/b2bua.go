@@ -32,6 +32,9 @@ type Ways interface {
 	// Connect finds or dials a connection to a peer, under the peer's policy.
 	// done is called in the shard, perhaps before Connect returns.
 	Connect(s *ua.Shard, p *peer.Peer, done peer.Connected)
+	// Return does the same for what went on at a flow whose connection has gone:
+	// it tries the same address first, by the same transport.
+	Return(s *ua.Shard, p *peer.Peer, was ua.Flow, done peer.Connected)
 	// Fit gives the connection and the bytes by which a request to a peer leaves,
 	// which flow and b would be if it were not too large for UDP. done is called in the
 	// shard, perhaps before Fit returns.
@@ -47,6 +50,8 @@ type Ways interface {
 	// Place returns our address towards a peer. c is the connection that its
 	// leg lives on.
 	Place(p *peer.Peer, c *transport.Conn) peer.Place
+	// PlaceOn does the same for a connection that is still to be made.
+	PlaceOn(p *peer.Peer, t transport.Transport) peer.Place
 	// Record keeps an event of a call for its flow.
 	Record(kind callflow.Kind, call callflow.Call, reason string)
 

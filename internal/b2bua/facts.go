@@ -36,6 +36,7 @@ type hop struct {
 	peer   string
 	callID string
 	link   *link     // nil while there is no connection
+	remote string    // the address that was tried when none came up
 	fresh  bool      // the leg is the first on its connection
 	sent   time.Time // the INVITE, or when it was read
 	code   int
@@ -76,6 +77,9 @@ func (c *Call) began(s *ua.Shard, inv Invite) {
 // on takes note of the connection that the leg's INVITE travels on.
 func (h *hop) on(c *calls, f ua.Flow) {
 	if f.Conn == nil {
+		if f.Addr.IsValid() {
+			h.remote = f.Addr.String()
+		}
 		return
 	}
 	h.link = c.link(f)
@@ -185,7 +189,7 @@ func (h *hop) secure() int {
 func (h *hop) leg(l *store.Leg) {
 	*l = store.Leg{
 		Peer: h.peer, CallID: h.callID, New: h.fresh, Code: h.code, Text: h.text,
-		To100: h.to100, To180: h.to180, To200: h.to200,
+		To100: h.to100, To180: h.to180, To200: h.to200, Remote: h.remote,
 	}
 	if k := h.link; k != nil {
 		l.Connection, l.Transport, l.Remote, l.TLS = k.id, k.transport, k.remote, k.tls

@@ -23,7 +23,9 @@ import (
 // all: that is for all targets (RFC 3261 §21.6).
 //
 // A target that could not be reached, that was silent, or that answered 503 is
-// down: for its profile's down_for, or as long as the 503 says. The targets of a
+// down: for its profile's down_for, or as long as the 503 says. Where its name has
+// several addresses that is true of the address, and the next one is asked first, as
+// a leg of its own; the target is down when the last one has failed. The targets of a
 // call are asked in the order of the route: first those that are up, or whose
 // time is over. When none of them takes the call, those that are down are asked
 // all the same, in the same order: better to try than to refuse.
@@ -49,7 +51,27 @@ func (u *setup) try(s *ua.Shard, to *peer.Peer) {
 	}
 	u.asked++
 	u.attempt = &attempt{setup: u, to: to}
-	u.attempt.begin(s)
+	u.attempt.begin(s, func(s *ua.Shard, done peer.Connected) { u.call.engine.ways.Connect(s, to, done) })
+}
+
+// failure is what was wrong with an address of a target.
+type failure struct {
+	cause *sip.StatusError
+	until time.Time // the target is down until then if no other address is better; zero: it is well
+	why   string
+}
+
+// exhausted goes on to the next target when a name turned out to have no further
+// address.
+func (u *setup) exhausted(s *ua.Shard, a *attempt) {
+	a.quit = true
+	s.Stop(&a.timer)
+	if f := a.before; !f.until.IsZero() && a.to.State.Failed(a.began, s.Now(), f.until, f.why) {
+		u.call.record(callflow.Noted, u.call.out, 0, fmt.Sprintf("%s is down: %s", a.to.Name, f.why))
+		u.call.engine.log.Warn("peer is down", "peer", a.to.Name, "cause", f.why)
+	}
+	u.call.unload(a.to)
+	u.tryNext(s)
 }
 
 // pick chooses the next target, nil when there is none, and says which ones it
@@ -111,7 +133,7 @@ func (u *setup) more(now time.Time) bool {
 	return u.last && len(u.spared) > 0
 }
 
-// lost gives a target up and goes on to the next.
+// lost gives a target up, or an address of it, and goes on to the next.
 func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 	c := u.call
 	u.cause = cause
@@ -119,17 +141,23 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 	if cause.Err != nil {
 		reason = cause.Err.Error()
 	}
-	u.attempt.quit = true
-	s.Stop(&u.attempt.timer)
+	a := u.attempt
+	a.quit = true
+	s.Stop(&a.timer)
 	l.hop.text = reason
 	c.facts.given = append(c.facts.given, *l.hop)
 	c.record(callflow.TargetFailed, l, cause.Code, reason)
-	c.engine.log.Warn("target failed", "call", c.Number, "peer", l.peer.Name, "status", cause.Code, "cause", reason)
+	c.engine.log.Warn("target failed", "call", c.Number, "peer", l.peer.Name, "address", a.at, "status", cause.Code, "cause", reason)
 	l.forget()
 	for _, f := range l.forks {
 		if f.joined != nil {
 			f.joined.joined = nil // its early dialogs are over (RFC 3261 §12.3)
 		}
+	}
+	if a.next != nil { // the same call at the same target, so its load stays
+		u.attempt = &attempt{setup: u, to: a.to, before: &failure{cause: cause, until: a.until, why: reason}}
+		u.attempt.begin(s, a.next)
+		return
 	}
 	c.unload(l.peer)
 	u.tryNext(s)
@@ -139,8 +167,11 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 func (a *attempt) unreachable(s *ua.Shard, err error) {
 	if a.leg == nil {
 		a.leg = a.setup.call.newTarget(s, a.to, ua.Flow{}, a.setup.secure)
+		a.leg.hop.on(a.setup.call.calls, ua.Flow{Addr: a.at})
 	}
-	if !cross.Ours(err) {
+	if cross.Ours(err) {
+		a.next = nil
+	} else {
 		a.down(s, s.Now().Add(a.to.DownFor), err.Error())
 	}
 	if a.rang { // it may do so still
@@ -164,7 +195,7 @@ func (a *attempt) unanswered(s *ua.Shard, err error) {
 		a.unreachable(s, err)
 		return
 	}
-	a.cancel = reasonFor(408)
+	a.cancel, a.next = reasonFor(408), nil // whoever is called would ring again
 	a.sendCancel(s)
 	a.setup.lost(s, a.leg, &sip.StatusError{Code: 408, Err: err})
 }
@@ -180,8 +211,16 @@ func (a *attempt) busy(s *ua.Shard, m *sip.Message) {
 	a.down(s, s.Now().Add(span), why)
 }
 
-// down notes that the target is not to be asked for a time.
+// down notes that the target is not to be asked for a time, or where it has
+// further addresses that it is not to be asked at this one.
 func (a *attempt) down(s *ua.Shard, until time.Time, why string) {
+	a.until = until
+	if a.named() && a.to.State.FailedAt(a.at, s.Now(), until) && a.next != nil {
+		a.news(fmt.Sprintf("is down at %v", a.at), why)
+	}
+	if a.next != nil {
+		return
+	}
 	if a.to.State.Failed(a.began, s.Now(), until, why) {
 		a.news("is down", why)
 	}
@@ -190,7 +229,13 @@ func (a *attempt) down(s *ua.Shard, until time.Time, why string) {
 // judge notes that the target is well: it answered, and not with a 503. A 100
 // may come from one that will say 503 next.
 func (a *attempt) judge(s *ua.Shard, code int) {
-	if code > 100 && code != 503 && a.to.State.Answered(a.began, s.Now()) {
+	if code <= 100 || code == 503 {
+		return
+	}
+	if a.to.State.AnsweredAt(a.at) && a.to.State.Up() {
+		a.news(fmt.Sprintf("is up again at %v", a.at), fmt.Sprintf("it answered %d", code))
+	}
+	if a.to.State.Answered(a.began, s.Now()) {
 		a.news("is up again", fmt.Sprintf("it answered %d", code))
 	}
 }

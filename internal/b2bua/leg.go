@@ -143,7 +143,7 @@ func (f *fork) received(m *sip.Message) *sip.StatusError {
 
 // reach gives the flow for the next request in a dialog of the leg: the
 // connection that the dialog lives on, or when that has gone a new one to the
-// peer's configured address, under its names and policy. What waits for a new
+// address where it was, or another one of the peer's, under its names and policy. What waits for a new
 // one leaves in order. A connection by which the peer itself has come back will
 // do as well: it proved the same names.
 func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) {
@@ -174,7 +174,7 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 	if l.waiting = append(l.waiting, done); len(l.waiting) > 1 {
 		return
 	}
-	l.call.engine.ways.Connect(s, l.peer, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
+	l.call.engine.ways.Return(s, l.peer, l.flow, peer.AnyAddress(func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
 		if err != nil {
 			if conn := s.Server().Instead(old); conn != nil {
 				flow, err = ua.Flow{Conn: conn}, nil
@@ -187,7 +187,7 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 			l.flow = flow
 		}
 		l.release(s, flow, err)
-	})
+	}))
 }
 
 // tied says whether the other side of a dialog is on one WebSocket and nowhere
@@ -243,8 +243,16 @@ func lost(tx *ua.ClientTx, err error) bool {
 // is written, when its own has gone.
 func (l *Leg) settle() {
 	if !l.flow.Conn.Alive() {
-		l.place = l.call.engine.ways.Place(l.peer, nil)
+		l.place = l.call.engine.ways.PlaceOn(l.peer, l.again())
 	}
+}
+
+// again is the transport of that connection.
+func (l *Leg) again() transport.Transport {
+	if l.flow.Conn.Info().Inbound {
+		return l.peer.Transport
+	}
+	return l.flow.Conn.Transport()
 }
 
 // errPlain keeps a sips: dialog from going on over a hop that is not TLS

@@ -15,6 +15,7 @@ var checks = []func(*Config, *report){
 	checkPeers,
 	checkTotalLimits,
 	checkRoutes,
+	checkResolver,
 	checkAdmin,
 }
 

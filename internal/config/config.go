@@ -53,6 +53,10 @@ type Config struct {
 	// the caller gets 404.
 	Routes []Route `yaml:"routes" each:"route"`
 
+	// How the names of peers are looked up: the name servers, and for how long they
+	// are waited for. Without this section it is those of the system.
+	Resolver Resolver `yaml:"resolver"`
+
 	// The API over HTTP: health, metrics, calls, peers, connections, recorded
 	// flows. Without this section there is none but for the commands of this
 	// program, which reach the gateway by a socket in the data directory.

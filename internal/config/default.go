@@ -26,6 +26,9 @@ func (c *Config) Complete() {
 	for i := range c.Peers {
 		c.Peers[i].complete(c)
 	}
+	if c.Resolver.Family == "" {
+		c.Resolver.Family = FamilyBoth
+	}
 }
 
 func (p *Profile) complete() {
@@ -76,6 +79,9 @@ func (p *Peer) complete(c *Config) {
 	}
 	if p.URI.Host == "" {
 		return
+	}
+	if p.URI.Open && len(p.CertificateNames) > 0 {
+		p.URI.Transport = TLS // it has to prove a name, so nothing else will do
 	}
 	if p.URI.TLS() && !p.URI.Unreachable() {
 		if p.CertificateNames == nil {

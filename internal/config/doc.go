@@ -4,7 +4,7 @@
 // order of the file, and report every [Problem] at once, each with its line
 // and column. Start reading at [Config]; each section has its own file
 // (listener.go, identity.go, trust.go, defaults.go, profile.go, peer.go,
-// route.go, admin.go), which holds the struct, the values that only that
+// route.go, resolver.go, admin.go), which holds the struct, the values that only that
 // section uses, and its check. yaml.go turns bytes into a syntax tree,
 // decode.go the tree into structs.
 //

@@ -12,10 +12,20 @@ type Peer struct {
 	Place
 
 	// Where our requests to it go: `sip:` or `sips:`, a host, a port if it is
-	// not the usual one, and `;transport=tls`, `tcp`, `udp`, `wss` or `ws`. Without a
-	// transport, `sip:` goes over UDP and `sips:` over TLS; with it, `ws` is WSS.
-	// A host under `.invalid` with `ws` or `wss` is a browser, which is called by
-	// the connection that it has opened, and by no other.
+	// not the usual one, and `;transport=tls`, `tcp`, `udp`, `wss` or `ws`; with
+	// `sips:`, `ws` is WSS. A host under `.invalid` with `ws` or `wss` is a browser,
+	// which is called by the connection that it has opened, and by no other. A host that is a name
+	// without a port is looked up as RFC 3263 has it: SRV records give hosts and
+	// ports, in the order of priority and weight, and each has its addresses. What
+	// the name server says never lowers what is written here: `sips:`,
+	// `;transport=tls` and certificate names lead to TLS only, and the certificate
+	// must be for a name written here, not for one from the DNS. With neither port
+	// nor transport the peer's NAPTR records may choose: for `sips:` or with
+	// certificate names TLS alone; otherwise, and only for a name, UDP or TCP,
+	// as far as there are listeners. Where nothing chooses, `sip:` goes over UDP
+	// and `sips:` over TLS. A call goes to the next address when one cannot be
+	// reached, is silent, or answers 503, 408 or 504; that address is asked last
+	// for the profile's `down_for`.
 	URI URI `yaml:"uri" need:"required" form:"SIP URI"`
 
 	// The names by which we know the peer's certificate, on connections both

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/sallyport-sip/sallyport/sip"
@@ -16,6 +17,7 @@ type URI struct {
 	Host      string // without brackets, in lower case
 	Port      uint16 // 0: none written, so SRV records may choose (RFC 3263 §4.2)
 	Transport Transport
+	Open      bool   // neither port nor transport is written, and the host is a name: the DNS may choose (RFC 3263 §4.1)
 	Text      string // as written
 }
 
@@ -73,7 +75,8 @@ func (u *URI) set(text string) *fault {
 	return nil
 }
 
-// setTransport follows RFC 3263 §4.1 for what is not written, without DNS.
+// setTransport follows RFC 3263 §4.1 for what is not written, without DNS: what an
+// open URI has when no record says otherwise.
 func (u *URI) setTransport(parsed sip.URI) *fault {
 	if f := checkURIParams(parsed.Params); f != nil {
 		return f
@@ -84,6 +87,8 @@ func (u *URI) setTransport(parsed sip.URI) *fault {
 	}
 	text, ok := parsed.Params.Get("transport")
 	if !ok {
+		_, err := netip.ParseAddr(u.Host)
+		u.Open = u.Port == 0 && err != nil
 		return nil
 	}
 	var t Transport

@@ -17,6 +17,9 @@ type Ways interface {
 	// Connect finds or dials a connection to a peer, under the peer's policy.
 	// done is called in the shard, perhaps before Connect returns.
 	Connect(s *ua.Shard, p *peer.Peer, done peer.Connected)
+	// Return does the same for what went on at a flow whose connection has gone:
+	// it tries the same address first, by the same transport.
+	Return(s *ua.Shard, p *peer.Peer, was ua.Flow, done peer.Connected)
 	// Owns says whether the peer is recognised at an address on UDP, so that
 	// its requests may be sent there.
 	Owns(p *peer.Peer, addr netip.AddrPort, listener string) bool
@@ -38,7 +41,7 @@ type Hop struct {
 
 // Reach gives the flow for the next request in a dialog of the hop: the
 // connection that the dialog lives on, or when that has gone a new one to the
-// peer's configured address, under its names and policy. What waits for a new
+// address where it was, or another one of the peer's, under its names and policy. What waits for a new
 // one leaves in order. A connection by which the peer itself has come back will
 // do as well: it proved the same names. d may be nil.
 func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shard, ua.Flow, error)) {
@@ -65,7 +68,7 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 	if h.waiting = append(h.waiting, done); len(h.waiting) > 1 {
 		return
 	}
-	ways.Connect(s, h.Peer, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
+	ways.Return(s, h.Peer, h.Flow, peer.AnyAddress(func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
 		if err != nil {
 			if conn := s.Server().Instead(old); conn != nil {
 				flow, err = ua.Flow{Conn: conn}, nil
@@ -78,7 +81,7 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 			h.Flow = flow
 		}
 		h.release(s, flow, err)
-	})
+	}))
 }
 
 // release lets what waits for a connection go on, in the order in which it came.

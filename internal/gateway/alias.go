@@ -58,7 +58,7 @@ func (g *Gateway) proveAlias(snap *snapshot, c *transport.Conn, p *peer.Peer, po
 	if _, err := snap.trust.VerifyPeer(p.Name, st.PeerCertificates, trust.Server); err != nil {
 		return transport.Key{}, err
 	}
-	key := g.dialConfig(p, netip.AddrPortFrom(info.Remote.Addr(), port)).Key
+	key := g.dialConfig(p, p.Transport, netip.AddrPortFrom(info.Remote.Addr(), port)).Key
 	if local := key.Local.Addr(); local.IsValid() && local != info.Local.Addr() {
 		return transport.Key{}, fmt.Errorf("it came to %v, and we call the peer from %v", info.Local.Addr(), local)
 	}

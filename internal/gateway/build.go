@@ -2,24 +2,27 @@ package gateway
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/route"
 	"github.com/sallyport-sip/sallyport/internal/trust"
+	"github.com/sallyport-sip/sallyport/sip/resolve"
 )
 
 // snapshot is one configuration, compiled and immutable.
 type snapshot struct {
-	config *config.Config
-	peers  *peer.Table
-	routes *route.Table
-	trust  *trust.Set
-	admin  Admin
-	places map[string]peer.Place // by listener, also of those that a reload closed; nil until they are open
-	former []former
-	inlets map[string]inlet // by listener
+	config   *config.Config
+	peers    *peer.Table
+	routes   *route.Table
+	resolver *resolve.Resolver
+	trust    *trust.Set
+	admin    Admin
+	places   map[string]peer.Place // by listener, also of those that a reload closed; nil until they are open
+	former   []former
+	inlets   map[string]inlet // by listener
 }
 
 // Check returns everything that is wrong with a configuration whose shape has
@@ -57,6 +60,23 @@ func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []
 	}
 	snap.routes = route.Compile(cfg, snap.peers)
 	return snap, nil
+}
+
+// resolverOf returns what looks up names under a configuration. It stays the
+// same, with what it knows, while the section does.
+func (g *Gateway) resolverOf(cfg *config.Config, before *snapshot) *resolve.Resolver {
+	var servers []netip.AddrPort
+	for _, s := range cfg.Resolver.Servers {
+		servers = append(servers, s.AddrPort)
+	}
+	d := &cfg.Resolver
+	if before != nil {
+		r := before.resolver
+		if slices.Equal(r.Servers, servers) && r.Timeout == d.Timeout.Duration && r.Attempts == int(d.Attempts) {
+			return r
+		}
+	}
+	return &resolve.Resolver{Servers: servers, Timeout: d.Timeout.Duration, Attempts: int(d.Attempts), Dial: g.options.DialDNS}
 }
 
 // checkPlaces finds peers to which we could not say where we are reached: Via

@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,6 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip"
-	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
@@ -44,7 +44,9 @@ type Options struct {
 	Network  transport.Network  // nil: the system's
 	Timers   transaction.Config // zero fields: RFC 3261
 	Limits   transport.Limits   // in place of the configuration's, where they are not zero
-	Resolver *resolve.Resolver  // nil: the system's name servers
+	// DialDNS connects to name servers as resolve.Resolver.Dial does; nil: the
+	// system's network.
+	DialDNS func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Gateway is a running gateway.
@@ -87,9 +89,6 @@ type Gateway struct {
 // New compiles a configuration. Problems mean that there is no gateway; they
 // are those of Check. Start opens it.
 func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
-	if o.Resolver == nil {
-		o.Resolver = new(resolve.Resolver)
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -105,6 +104,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
+	snap.resolver = g.resolverOf(cfg, nil)
 	g.first = cfg
 	g.snapshot.Store(snap)
 	g.server = &ua.Server{

@@ -146,11 +146,7 @@ func (g *Gateway) dialInTurn(p *peer.Peer) (ua.Flow, error) {
 		return ua.Flow{}, context.Cause(g.stopping)
 	}
 	defer func() { <-g.upkeeps.slots }()
-	port := p.URI.Port
-	if port == 0 {
-		port = p.Transport.DefaultPort()
-	}
-	return g.dial(p, port)
+	return g.dial(p)
 }
 
 // whileUp waits until a connection ends or the configuration changes. False means

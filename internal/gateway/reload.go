@@ -97,6 +97,7 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 		return g.note(nil, []config.Problem{cfg.Problem(l.At("listen"), fmt.Sprintf("listener %q cannot be opened", l.Name), err.Error(), "choose another address, or free this one")})
 	}
 	next.places = sockets.places()
+	next.resolver = g.resolverOf(cfg, before)
 	g.snapshot.Store(next)
 	sockets.commit()
 	follow(true)

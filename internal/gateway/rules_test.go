@@ -27,7 +27,7 @@ func TestRule1ConnectionsAreNotSharedByNames(t *testing.T) {
 	run(t, set, func(r *rig) {
 		snap := r.snapshot.Load()
 		acme, backup := snap.peers.Lookup("acme"), snap.peers.Lookup("backup")
-		one, two := r.dialConfig(acme, addrPort(acmeAddr)).Key, r.dialConfig(backup, addrPort(acmeAddr)).Key
+		one, two := r.dialConfig(acme, acme.Transport, addrPort(acmeAddr)).Key, r.dialConfig(backup, backup.Transport, addrPort(acmeAddr)).Key
 		if one.Policy == "" || one.Policy == two.Policy || one.Peer == two.Peer || one.Identity != "gateway" {
 			r.Errorf("the keys of two policies are %+v and %+v", one, two)
 		}

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,10 +17,16 @@ type Peer struct {
 	URI       config.URI          // where our requests go
 	Transport transport.Transport // that of URI
 	Path      string              // of the WebSocket that we open
+	Named     bool                // the host of URI is a name, which may have several addresses
 	SIPS      config.SIPS         // from its profile
 
 	CertNames  []string        // empty: known by its address alone
 	AcceptFrom []config.Source // nil with CertNames: any address; else none
+
+	// Choices are the transports among which the DNS may choose, the most wanted
+	// first, each with the listener whose address our requests carry then. The first
+	// is Transport with Listener; others are there when the URI leaves that open.
+	Choices []Choice
 
 	Listener string // whose address our requests carry; empty when none fits
 	Pinned   bool   // recognised on Listener only
@@ -39,6 +46,23 @@ type Peer struct {
 	Connection config.Connection // from its profile
 
 	State *State
+}
+
+// Choice is a transport by which a peer may be reached.
+type Choice struct {
+	Transport transport.Transport
+	Listener  string
+}
+
+// ListenerOn returns the listener whose address our requests to the peer carry on
+// a transport.
+func (p *Peer) ListenerOn(t transport.Transport) string {
+	for _, c := range p.Choices {
+		if c.Transport == t {
+			return c.Listener
+		}
+	}
+	return p.Listener
 }
 
 // Secure says whether our requests reach the peer over TLS.
@@ -116,8 +140,18 @@ func compile(cfg *config.Config, from *config.Peer) *Peer {
 	}
 	p.Transport, _ = transport.ParseTransport(string(from.URI.Transport))
 	p.Path = from.Path
+	_, err := netip.ParseAddr(from.URI.Host)
+	p.Named = err != nil
 	if l := cfg.ListenerFor(from); l != nil {
 		p.Listener = l.Name
+	}
+	p.Choices = []Choice{{p.Transport, p.Listener}}
+	if from.URI.Open && p.Transport == transport.UDP && from.Listener == "" {
+		over := *from
+		over.URI.Transport = config.TCP
+		if l := cfg.ListenerFor(&over); l != nil {
+			p.Choices = append(p.Choices, Choice{transport.TCP, l.Name})
+		}
 	}
 	return p
 }

@@ -24,6 +24,8 @@ type State struct {
 
 	LargeOverTCP LargeOverTCP
 
+	addresses addresses
+
 	down atomic.Pointer[Down] // nil: up
 
 	mu     sync.Mutex // guards changes of down, and turned

@@ -34,6 +34,7 @@ type Walk struct {
 	spent    time.Duration
 	cached   bool  // nothing may be asked
 	err      error // the first one
+	over     error // why the walk cannot go on; nil while it can
 }
 
 // place is a host with a port.
@@ -64,6 +65,9 @@ func (r *Resolver) Walk(q Query) *Walk {
 // there was none at all it says why.
 func (w *Walk) Next(ctx context.Context) (Target, error) {
 	for {
+		if w.over != nil {
+			return Target{}, w.over
+		}
 		if err := w.plan(ctx); err != nil {
 			return Target{}, w.failed(err)
 		}
@@ -94,12 +98,16 @@ func (w *Walk) Known() (Target, bool) {
 // More says whether there may be another target. It looks nothing up, so what
 // it hopes for may turn out not to exist.
 func (w *Walk) More() bool {
-	return w.given < maxTargets && (len(w.found) > 0 || w.asked < maxHosts && len(w.hosts)+len(w.late) > 0 || !w.planned)
+	return w.over == nil && w.given < maxTargets && (len(w.found) > 0 || w.asked < maxHosts && len(w.hosts)+len(w.late) > 0 || !w.planned)
 }
 
 // failed is the error of a walk that cannot go on.
 func (w *Walk) failed(err error) error {
-	return fmt.Errorf("resolve %s: %w", w.query.Host, err)
+	failed := fmt.Errorf("resolve %s: %w", w.query.Host, err)
+	if !waits(err) {
+		w.over = failed
+	}
+	return failed
 }
 
 // end is the error after the last target.
