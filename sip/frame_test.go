@@ -19,6 +19,11 @@ type cut struct {
 
 // frames feeds b to a Framer in pieces of the given size.
 func frames(limits Limits, b []byte, size int) (out cut) {
+	return framesBy(limits, b, func() int { return size })
+}
+
+// framesBy is frames with pieces of any sizes.
+func framesBy(limits Limits, b []byte, size func() int) (out cut) {
 	f := Framer{Limits: limits}
 	m := Acquire()
 	defer m.Release()
@@ -42,7 +47,7 @@ func frames(limits Limits, b []byte, size int) (out cut) {
 				out.left = len(buf)
 				return out
 			}
-			k := min(size, len(b))
+			k := min(size(), len(b))
 			buf, b = append(buf, b[:k]...), b[k:]
 		}
 		buf = buf[n:]
