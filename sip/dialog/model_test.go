@@ -21,8 +21,8 @@ type modelDialog struct {
 
 // TestUACAgainstModel gives a UAC provisional and final responses of several forks in any order, legal or not, and then
 // lets both sides send requests in the dialogs that there are. The model beside it knows the rules: who makes a dialog,
-// what confirms and what ends one (§12.1, §12.3, §13.2.2.4), what changes the target (§12.2.1.2), that the route
-// set stays but for the 2xx, and the order of sequence numbers in each direction (§12.2.1.1, §12.2.2).
+// what confirms and what ends one (RFC 3261 §12.1, §12.3, §13.2.2.4), what changes the target (RFC 3261 §12.2.1.2), that the route
+// set stays but for the 2xx, and the order of sequence numbers in each direction (RFC 3261 §12.2.1.1, §12.2.2).
 func TestUACAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		req := mustParse(t, request(""))
@@ -104,7 +104,7 @@ func follow(m *modelDialog, code int, target, route string) {
 	switch {
 	case code < 200 || m.state == Confirmed: // nothing, or a 2xx sent again
 	case m.state == Early:
-		// "... the route set ... MUST be recomputed" (§13.2.2.4)
+		// "... the route set ... MUST be recomputed" (RFC 3261 §13.2.2.4)
 		m.state, m.target, m.routes = Confirmed, target, route
 	default:
 		// It stays over, but the 2xx says where its ACK and BYE go.
@@ -138,7 +138,7 @@ func receive(t *rapid.T, d *Dialog, m *modelDialog, seq uint32, target string) {
 		t.Fatal(err)
 	}
 	switch method {
-	case sip.INVITE, sip.UPDATE, sip.NOTIFY, sip.REFER: // §12.2, RFC 3311, RFC 6665, RFC 3515
+	case sip.INVITE, sip.UPDATE, sip.NOTIFY, sip.REFER: // RFC 3261 §12.2, RFC 3311, RFC 6665, RFC 3515
 		m.target = target
 	}
 }
