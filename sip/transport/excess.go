@@ -47,6 +47,12 @@ func (e *limitError) Unwrap() error { return e.error }
 
 func passedLimit(l sip.Limit, err error) error { return &limitError{err, l} }
 
+// isLimit says whether an error is about a limit.
+func isLimit(err error) bool {
+	_, ok := errors.AsType[*limitError](err)
+	return ok
+}
+
 // exceeded tells of a limit if that is what an error is about.
 func (h *Hooks) exceeded(info ConnInfo, peer string, err error) {
 	if h.Excess == nil {

@@ -60,9 +60,6 @@ func (s *stream) readAll() error {
 				reason = s.tend(now)
 			}
 			if reason != nil {
-				if s.web != nil {
-					s.blame(statusPolicy, "")
-				}
 				s.close(reason)
 				return nil
 			}

@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"unicode/utf8"
 )
 
 // opcode is what a frame carries (RFC 6455 §5.2).
@@ -155,13 +156,17 @@ func mangle(b []byte, key [4]byte) {
 	}
 }
 
-// appendClose appends a Close frame. Text is cut to what fits a control frame.
+// appendClose appends a Close frame. Text is cut to what fits a control frame
+// and is UTF-8 (RFC 6455 §5.5.1).
 func appendClose(dst []byte, masked bool, status uint16, text string) []byte {
 	if status == statusNone {
 		return appendFrame(dst, opClose, masked, nil)
 	}
 	var payload [maxControl]byte
 	binary.BigEndian.PutUint16(payload[:], status)
+	for len(text) > maxControl-2 || !utf8.ValidString(text) {
+		text = text[:min(len(text)-1, maxControl-2)]
+	}
 	n := 2 + copy(payload[2:], text)
 	return appendFrame(dst, opClose, masked, payload[:n])
 }

@@ -85,6 +85,9 @@ func (u *upgrade) answer(want *WebSocket) error {
 		// The deadline has passed; this answer gets a moment of its own.
 		_ = u.nc.SetDeadline(time.Now().Add(u.limits().LastWord))
 		late := &UpgradeError{Local: true, Status: http.StatusRequestTimeout, Why: "the HTTP request was not complete in time"}
+		if u.e.ctx.Err() != nil {
+			late.Status, late.Why = http.StatusServiceUnavailable, "the server is shutting down"
+		}
 		u.note.Status = late.Status
 		_ = u.write(late.response())
 	}
@@ -108,11 +111,9 @@ func (e *UpgradeError) response() string {
 	if e.Status == http.StatusUpgradeRequired {
 		more = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sip\r\n"
 	}
-	if e.Status == http.StatusMethodNotAllowed {
-		more = "Allow: GET\r\n"
-	}
 	body := e.Why + "\n"
-	return fmt.Sprintf("HTTP/1.1 %d %s\r\n%sContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+	return fmt.Sprintf("HTTP/1.1 %d %s\r\n%sContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"+
+		"Content-Length: %d\r\nConnection: close\r\n\r\n%s",
 		e.Status, http.StatusText(e.Status), more, len(body), body)
 }
 
@@ -120,6 +121,9 @@ func (e *UpgradeError) response() string {
 func (u *upgrade) admit(head []byte, want *WebSocket) (accept string, err error) {
 	refuse := func(status int, why string, args ...any) (string, error) {
 		return "", &UpgradeError{Local: true, Status: status, Why: fmt.Sprintf(why, args...)}
+	}
+	if !lines(head) {
+		return refuse(http.StatusBadRequest, "its lines do not end with CR and LF, or one goes on in the next (RFC 9112 §2.2, §5.2)")
 	}
 	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	if err != nil {
@@ -131,14 +135,14 @@ func (u *upgrade) admit(head []byte, want *WebSocket) (accept string, err error)
 	key := h.Get("Sec-WebSocket-Key")
 	nonce, bad := base64.StdEncoding.DecodeString(key)
 	switch {
-	case !req.ProtoAtLeast(1, 1) || req.Host == "":
+	case req.ProtoMajor != 1 || req.ProtoMinor < 1 || req.Host == "":
 		return refuse(http.StatusBadRequest, "a WebSocket needs HTTP/1.1 and a Host")
 	case want.Path != "" && req.URL.Path != want.Path:
 		return refuse(http.StatusNotFound, "there is no WebSocket at %q", req.URL.Path)
 	case !token(h, "Upgrade", "websocket") || !token(h, "Connection", "upgrade"):
 		return refuse(http.StatusUpgradeRequired, "this is for SIP over WebSocket, and the request does not ask for a WebSocket")
-	case h.Get("Sec-WebSocket-Version") != "13":
-		return refuse(http.StatusUpgradeRequired, "the version of WebSocket is 13, and the request asks for %q", h.Get("Sec-WebSocket-Version"))
+	case !slices.Equal(h.Values("Sec-WebSocket-Version"), []string{"13"}):
+		return refuse(http.StatusUpgradeRequired, "the version of WebSocket is 13, and the request asks for %q", strings.Join(h.Values("Sec-WebSocket-Version"), ", "))
 	case bad != nil || len(nonce) != 16 || len(h.Values("Sec-WebSocket-Key")) != 1:
 		return refuse(http.StatusBadRequest, "Sec-WebSocket-Key is not 16 bytes in base64")
 	case req.ContentLength != 0 || len(u.early) > 0:
@@ -149,6 +153,18 @@ func (u *upgrade) admit(head []byte, want *WebSocket) (accept string, err error)
 		return refuse(http.StatusBadRequest, "the WebSocket subprotocol has to be \"sip\" (RFC 7118 §4.1), and the request offers %q", u.note.Protocol)
 	}
 	return acceptKey(key), nil
+}
+
+// lines says whether each line of a head ends with CRLF, and has no CR or LF
+// otherwise: what net/http takes for the end of a line, or of the head, must be what
+// any proxy before us takes for it too.
+func lines(head []byte) bool {
+	for line := range bytes.SplitSeq(bytes.TrimSuffix(head, []byte("\r\n")), []byte("\r\n")) {
+		if bytes.ContainsAny(line, "\r\n\x00") || bytes.HasPrefix(line, []byte(" ")) || bytes.HasPrefix(line, []byte("\t")) {
+			return false
+		}
+	}
+	return true
 }
 
 // allows judges the Origin of a request. A browser always sends it, and a page

@@ -64,6 +64,8 @@ func (w *webSocket) farewell(reason error) *buffer {
 	case status != 0:
 	case errors.Is(reason, ErrShutdown):
 		status = statusGoingAway
+	case isLimit(reason), errors.Is(reason, errNoPong):
+		status = statusPolicy
 	default:
 		status = statusNormal
 	}
@@ -82,7 +84,11 @@ func (s *stream) blame(status uint16, text string) {
 // refuse is the error that ends the stream because of what the other side sent.
 func (s *stream) refuse(v *violation) error {
 	s.blame(v.status, v.text)
-	return &sip.FrameError{Reason: v.text}
+	err := &sip.FrameError{Reason: v.text}
+	if v.status == statusTooBig {
+		err.Limit = sip.LimitMessage
+	}
+	return err
 }
 
 // frames takes all whole frames out of the box. The error is a *sip.FrameError,
@@ -136,7 +142,7 @@ func (s *stream) judge(h *frameHeader) *violation {
 		return &violation{statusProtocol, "continuation of no message (RFC 6455 §5.4)"}
 	case h.op != opContinuation && w.op != opContinuation:
 		return &violation{statusProtocol, "message within a message (RFC 6455 §5.4)"}
-	case h.length > uint64(s.messageLimit()-len(w.parts)):
+	case h.length > uint64(max(0, s.messageLimit()-len(w.parts))): // a reload may have lowered the limit
 		return &violation{statusTooBig, fmt.Sprintf("message longer than %d bytes", s.messageLimit())}
 	}
 	return nil
@@ -235,7 +241,6 @@ func (s *stream) message(now time.Time, op opcode, b []byte) error {
 func (s *stream) keepAlive(n int) error {
 	in := &s.in
 	if in.pings++; s.c.Identity().Peer == "" && in.pings > s.limits().KeepAlives {
-		s.blame(statusPolicy, "")
 		return passedLimit(LimitKeepAlives, fmt.Errorf("%d keep-alives and no message between them", in.pings))
 	}
 	if n == 4 || n == 2 && !in.watch.asked.IsZero() {

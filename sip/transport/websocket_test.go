@@ -282,6 +282,14 @@ func TestUpgradeIsRefused(t *testing.T) {
 		{"TLS", handshakeText, "\x16\x03\x01\x02\x00", 400, "its first bytes are 16 03 01 02 00"},
 		{"SIP", handshakeText, message(1, ""), 400, `its first bytes are "OPTIO"`},
 		{"nonsense", "HTTP/1.1", "HTTP/x.1", 400, "not an HTTP request"},
+		{"next HTTP", "HTTP/1.1", "HTTP/2.0", 400, "HTTP/1.1"},
+		{"two hosts", "Host: gw.example", "Host: gw.example\r\nhost: other.example", 400, "too many Host headers"},
+		{"two versions", "Version: 13", "Version: 13\r\nSec-WebSocket-Version: 8", 426, `asks for "13, 8"`},
+		{"bare LF", "Host: gw.example\r\n", "Host: gw.example\n", 400, "CR and LF"},
+		{"end by bare LF", "Version: 13\r\n", "Version: 13\n\nGET /other HTTP/1.1\r\nOrigin: https://evil.example\r\n", 400, "CR and LF"},
+		{"bare CR", "Host: gw.example", "Host: gw.example\rOrigin: x", 400, "CR and LF"},
+		{"folded line", "Host: gw.example", "Host: gw.example\r\n Origin: x", 400, "CR and LF"},
+		{"chunks", "Upgrade: websocket", "Transfer-Encoding: chunked\r\nUpgrade: websocket", 400, "no body"},
 		{"long", "Host: gw.example", "Cookie: " + strings.Repeat("c", maxHead), 431, "longer than 8192 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
