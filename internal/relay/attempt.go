@@ -27,6 +27,8 @@ type attempt struct {
 	next    peer.Next // to the target's next address; nil: none is left
 	branch  []byte
 	bytes   []byte
+	flow    ua.Flow      // that the request left on
+	large   bool         // it is too large for UDP, and bytes is what would go by that
 	tx      *ua.ClientTx // nil before, and when the transaction is over
 	began   time.Time    // with the connecting
 	timer   transaction.Timer
@@ -74,7 +76,22 @@ func (a *attempt) connected(s *ua.Shard, flow ua.Flow, next peer.Next, err error
 	if r.sub != nil && r.sub.state != terminated {
 		r.sub.toward(s, a.leg)
 	}
-	a.tx = s.Request(flow, r.method, a.branch, a.bytes, a)
+	a.send(s, flow)
+}
+
+// send sends the request, over TCP when it is too large for UDP.
+func (a *attempt) send(s *ua.Shard, flow ua.Flow) {
+	leave := func(s *ua.Shard, on ua.Flow, b []byte) {
+		if !a.quit && !a.request.final {
+			a.flow = on
+			a.tx = s.Request(on, a.request.method, a.branch, b, a)
+		}
+	}
+	if a.large = peer.TooLarge(flow, a.bytes); a.large {
+		a.request.engine.ways.Fit(s, a.to, flow, a.bytes, leave)
+		return
+	}
+	leave(s, flow, a.bytes)
 }
 
 // build writes the request to the target.
@@ -180,8 +197,11 @@ func (a *attempt) ClientDone(s *ua.Shard, _ *ua.ClientTx, err error) {
 // record yet has refused us: our certificate is judged after our first message was
 // written.
 func (a *attempt) cutOff(s *ua.Shard, err error) {
-	conn := a.leg.Flow.Conn
+	conn := a.flow.Conn
 	switch {
+	case a.large && conn.Transport() == transport.TCP && !a.heard:
+		a.request.engine.ways.Unfit(s, a.to, err)
+		a.send(s, a.leg.Flow)
 	case !conn.Confirmed():
 		how := "without an alert"
 		if name := transport.AlertName(err); name != "" {
@@ -198,7 +218,7 @@ func (a *attempt) cutOff(s *ua.Shard, err error) {
 				a.unreachable(s, err)
 			default:
 				a.leg.Flow = flow
-				a.tx = s.Request(flow, a.request.method, a.branch, a.bytes, a)
+				a.send(s, flow)
 			}
 		})
 	default:

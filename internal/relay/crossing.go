@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/cross"
+	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
@@ -23,6 +24,7 @@ type exchange struct {
 	server   *ua.ServerTx
 
 	bytes, branch []byte // of the request on the other leg
+	large         bool   // they are too large for UDP
 	again         int    // how often it was sent again, on another connection
 	target        string // where the sender moves to when the request is accepted
 
@@ -127,8 +129,18 @@ func (x *exchange) send(s *ua.Shard) {
 			x.done(s, 503, nil)
 			return
 		}
-		s.Request(flow, x.method, x.branch, x.bytes, x)
+		x.fit(s, flow)
 	})
+}
+
+// fit sends the request, over TCP when it is too large for UDP.
+func (x *exchange) fit(s *ua.Shard, flow ua.Flow) {
+	leave := func(s *ua.Shard, on ua.Flow, b []byte) { s.Request(on, x.method, x.branch, b, x) }
+	if x.large = peer.TooLarge(flow, x.bytes); x.large {
+		x.sub.engine.ways.Fit(s, x.to.Peer, flow, x.bytes, leave)
+		return
+	}
+	leave(s, flow, x.bytes)
 }
 
 // Response makes the exchange a ua.ClientUser.
@@ -144,6 +156,9 @@ func (x *exchange) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
 	case err == nil:
 	case x.again < cross.Resends && cross.Lost(tx, err):
 		x.again++
+		if x.large && tx.Flow().Conn.Transport() == transport.TCP {
+			x.sub.engine.ways.Unfit(s, x.to.Peer, err)
+		}
 		x.send(s)
 	case errors.Is(err, transaction.ErrTimeout):
 		x.sub.engine.record(callflow.TimedOut, x.to, 0, fmt.Sprintf("no answer to %s: %v", x.method, err))
