@@ -107,10 +107,27 @@ func (c *Call) ask(s *Shard, method sip.Method, x *extras, tell func(*Shard, *si
 			return
 		}
 		b, branch := c.write(s, f, method, q.seq, x)
-		q.withdrawal = withdrawal{flow: f, invite: b, branch: branch, wanted: q.wanted}
-		q.tx = s.Request(f, method, branch, b, q)
+		q.branch = branch
+		s.launch(f, c.peer(), method, branch, b, q)
 	})
 	return q
+}
+
+// peer is the caller's name for the other side, perhaps empty.
+func (c *Call) peer() string {
+	if c.target != nil {
+		return c.target.Peer
+	}
+	return c.conn.Identity().Peer
+}
+
+// still makes the question a sender.
+func (q *question) still(s *Shard) bool {
+	if q.call.state == over {
+		q.finish(s, nil, ErrNoCall)
+		return false
+	}
+	return true
 }
 
 // repeat sends a request again, as it is, whose connection went before anything

@@ -39,7 +39,8 @@
 // (RFC 3263, see [Server.Resolve]): ua.Target{TLS: whomToBelieve} is enough to call
 // "sip:alice@example.com". Both sides' calls are a [Call]. The library sends what no user needs
 // to see: retransmissions, 100, ACK, CANCEL, the answers to CANCEL and BYE, the
-// 481 for dialogs that do not exist, the ACK and BYE to a fork that lost.
+// 481 for dialogs that do not exist, the ACK and BYE to a fork that lost. A request
+// for a target on UDP that is too large for that goes by TCP (RFC 3261 §18.1.1).
 //
 // # Two levels
 //

@@ -162,10 +162,14 @@ func (o *outgoing) start(s *Shard, out Outgoing, x *extras) error {
 	if o.uac, err = dialog.NewUAC(m, o.target.Transport.Secure()); err != nil {
 		return err
 	}
-	o.withdrawal = withdrawal{flow: o.flow, invite: b, branch: branch}
-	o.tx = s.Request(o.flow, sip.INVITE, branch, b, o)
+	o.branch = branch
+	s.launch(o.flow, o.target.Peer, sip.INVITE, branch, b, o)
 	return nil
 }
+
+// left and still make outgoing a sender.
+func (o *outgoing) left(tx *ClientTx, f Flow, b []byte) { o.withdrawal.left(tx, f, b) }
+func (o *outgoing) still(*Shard) bool                   { return !o.given }
 
 func userOf(nameAddr string) string {
 	a, err := sip.ParseAddress([]byte(nameAddr))

@@ -76,7 +76,7 @@ func (srv *Server) send(ctx context.Context, to Target, out Outgoing, x *extras)
 		}
 		f := Flow{conn, to.Addr}
 		b, branch := srv.build(s, f, &out, x)
-		s.Request(f, out.Method, branch, b, w)
+		s.launch(f, to.Peer, out.Method, branch, b, w)
 	})
 	if !sent {
 		return nil, ErrServerClosed
@@ -102,6 +102,10 @@ func (w *waiter) settle(o outcome) {
 	default: // it has one
 	}
 }
+
+// left and still make the waiter a sender.
+func (w *waiter) left(*ClientTx, Flow, []byte) {}
+func (w *waiter) still(*Shard) bool            { return true }
 
 // Response makes the waiter a ClientUser.
 func (w *waiter) Response(_ *Shard, _ *ClientTx, m *sip.Message) {

@@ -63,8 +63,14 @@ type Server struct {
 	// or an empty answer means the listener's address.
 	Advertise func(c *transport.Conn) string
 
+	// LargeOverUDP lets requests of more than 1300 bytes go by UDP. Otherwise one
+	// to a place on UDP goes by TCP to the same address and port, and by UDP only when
+	// that takes no TCP (RFC 3261 §18.1.1).
+	LargeOverUDP bool
+
 	endpoint     *transport.Endpoint
 	ownResolver  resolve.Resolver // for a nil Resolver
+	withoutTCP   withoutTCP
 	shardHandler ShardHandler
 	sessions     *sessions     // nil with a ShardHandler of the user's
 	next         atomic.Uint64 // which shard gets the next request of ours

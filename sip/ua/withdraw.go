@@ -17,6 +17,11 @@ type withdrawal struct {
 	sent    bool
 }
 
+// left takes note of where the request left.
+func (w *withdrawal) left(tx *ClientTx, f Flow, b []byte) {
+	w.tx, w.flow, w.invite = tx, f, b
+}
+
 // provisional notes a provisional response.
 func (w *withdrawal) provisional(s *Shard) {
 	w.ringing = true
