@@ -19,7 +19,7 @@ var passing = map[string]string{
 	"body_parts":             "400",
 	"messages":               "dropped; a stream ends",
 	"messages_per_source":    "dropped; a stream ends",
-	"messages_per_peer":      "503 with Retry-After, in a dialog too; ACK and CANCEL pass",
+	"messages_per_peer":      "503 with Retry-After",
 	"connections":            "closed before any handshake",
 	"connections_per_source": "closed before any handshake",
 	"handshakes":             "waits for 1s, then closed",

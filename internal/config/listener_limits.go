@@ -43,9 +43,10 @@ type ListenerLimits struct {
 	// once. Default: 20.
 	MessagesPerSource Count `yaml:"messages_per_source" form:"number a second"`
 
-	// How many requests a second are read from one peer, whatever its address;
-	// twice as many at once. What is more gets 503; ACK and CANCEL pass. Default:
-	// 5000.
+	// How many requests a second one peer may begin something with, whatever its
+	// address; twice as many at once. What is more gets 503. Requests in dialogs, ACK
+	// and CANCEL have four times as many for themselves, and at once one more for
+	// each of the peer's calls, so that it can always hang up. Default: 5000.
 	MessagesPerPeer Count `yaml:"messages_per_peer" form:"number a second"`
 
 	// How many connections may be open that were made to this listener. The next

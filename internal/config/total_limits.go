@@ -25,12 +25,13 @@ type TotalLimits struct {
 	Pending Count `yaml:"pending" form:"bytes"`
 
 	// How many bytes of messages may wait for their turn. What is more gets 503,
-	// or is dropped, or waits in the kernel. Default: 67108864.
+	// or is dropped, or waits in the kernel. Changes only with a restart. Default:
+	// 67108864.
 	Waiting Count `yaml:"waiting" form:"bytes"`
 
 	// How many transactions there may be: of each request a peer sends and of each
 	// that it causes, for 32 seconds on UDP. When there are as many, a request that
-	// begins something new gets 503. Default: 250000.
+	// begins something new gets 503. Changes only with a restart. Default: 250000.
 	Transactions Count `yaml:"transactions" form:"number"`
 }
 

@@ -56,27 +56,27 @@ func sameWay(a, b *peer.Peer) bool {
 		reflect.DeepEqual(a.AcceptFrom, b.AcceptFrom) && (len(a.CertNames) > 0) == (len(b.CertNames) > 0)
 }
 
-// wasPeer says whether a packet came from a former peer and may be for one of
-// its calls.
-func (snap *snapshot) wasPeer(p *transport.Packet) bool {
+// wasPeer returns the former peer that a packet came from and for one of whose calls
+// it may be, nil when there is none.
+func (snap *snapshot) wasPeer(p *transport.Packet) *peer.Peer {
 	if len(snap.former) == 0 {
-		return false
+		return nil
 	}
 	if m := p.Msg; m.IsRequest() && m.Method() != sip.CANCEL {
 		if to, err := m.To(); err != nil || to.Tag() == nil {
-			return false // it begins something
+			return nil // it begins something
 		}
 	}
 	for _, f := range snap.former {
 		if p.Conn.Transport() != transport.UDP {
 			if p.Conn.Identity().Peer == f.Name {
-				return true
+				return f.Peer
 			}
 		} else if f.At(peer.Origin{Transport: transport.UDP, Source: p.Source, Listener: p.Conn.Info().Listener}) {
-			return true
+			return f.Peer
 		}
 	}
-	return false
+	return nil
 }
 
 // trustOf returns the set that judges a peer: that of now, or for a peer that is

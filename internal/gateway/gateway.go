@@ -210,13 +210,14 @@ func (g *Gateway) admit(p *transport.Packet) error {
 	if l := sip.LimitOf(p.Err); l != "" {
 		g.limited.count(passed{p.Conn.Info().Listener, l}, "source", p.Source, "cause", p.Err)
 	}
-	switch {
-	case from != nil:
+	if from != nil {
 		g.alias(p, from)
 		return g.pace(from, p)
-	case g.snapshot.Load().wasPeer(p):
-		return nil
-	case g.flood(p):
+	}
+	if was := g.snapshot.Load().wasPeer(p); was != nil {
+		return g.pace(was, p)
+	}
+	if g.flood(p) {
 		return errStranger
 	}
 	g.limited.count(passed{p.Conn.Info().Listener, limitStranger}, "source", p.Source)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/guard"
@@ -26,6 +27,11 @@ const (
 	burstOfSource = 5
 	burstOfPeer   = 2
 )
+
+// rateWithin is how many times its new requests a second a peer may send of those
+// that belong to what is there: a call has one INVITE, and ACK, PRACK, UPDATE and
+// BYE.
+const rateWithin = 4
 
 // inlet is what a listener remembers of who sent how much. It is the same for the
 // listener of that name after a reload.
@@ -95,22 +101,38 @@ func queuesOf(l *config.TotalLimits) ua.Queues {
 var errPace = &sip.StatusError{Code: 503, Header: "Retry-After: 1", Err: errors.New("more requests a second than the peer may send")}
 
 // pace holds a peer to its requests a second. Nothing of another peer is counted,
-// whatever address it comes from.
+// whatever address it comes from. What goes on with something has a larger rate of
+// its own, and at once one more for each call: who floods us with new requests can
+// still hang up.
 func (g *Gateway) pace(from *peer.Peer, p *transport.Packet) error {
 	if !p.Msg.IsRequest() {
 		return nil // as many as we asked for
 	}
 	listener := p.Conn.Info().Listener
 	most := int(g.snapshot.Load().inlet(listener).limits.MessagesPerPeer)
-	wait := from.State.Requests.Take(p.At, most, burstOfPeer*most)
+	var wait time.Duration
+	if state := from.State; goesOn(p.Msg) {
+		most *= rateWithin
+		calls := state.In.Calls() + state.Out.Calls()
+		wait = state.Within.Take(p.At, most, burstOfPeer*most+int(calls))
+	} else {
+		wait = state.Requests.Take(p.At, most, burstOfPeer*most)
+	}
 	if wait == 0 {
 		return nil
 	}
 	g.limited.count(passed{listener, limitMessagesPerPeer}, "peer", from.Name, "source", p.Source)
-	if m := p.Msg.Method(); m == sip.ACK || m == sip.CANCEL {
-		return nil
-	}
 	return errPace
+}
+
+// goesOn says whether a request belongs to something that is there already, as far
+// as it says so itself: to a dialog, or to the request that it cancels.
+func goesOn(m *sip.Message) bool {
+	if method := m.Method(); method == sip.ACK || method == sip.CANCEL {
+		return true
+	}
+	to, err := m.To()
+	return err == nil && to.Tag() != nil
 }
 
 // flood says whether somebody who is no peer sends too much: what is more gets no

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
@@ -117,6 +118,8 @@ func restartOnly(running, cfg *config.Config) []string {
 		{"data", running.Data, cfg.Data},
 		{"cdr", onOff(running.CDR), onOff(cfg.CDR)},
 		{"cdr_keep", running.CDRKeep.String(), cfg.CDRKeep.String()},
+		{"limits: waiting", strconv.Itoa(int(running.Limits.Waiting)), strconv.Itoa(int(cfg.Limits.Waiting))},
+		{"limits: transactions", strconv.Itoa(int(running.Limits.Transactions)), strconv.Itoa(int(cfg.Limits.Transactions))},
 	} {
 		if k.was != k.now {
 			notes = append(notes, fmt.Sprintf("%s is still %s: that changes only with a restart", k.key, k.was))

@@ -20,7 +20,8 @@ type State struct {
 
 	Subscriptions atomic.Int64 // that the peer has made, and that go on
 	Notifying     atomic.Int64 // subscriptions of others that the peer serves
-	Requests      guard.Bucket // that it may send
+	Requests      guard.Bucket // that it may send and that begin something
+	Within        guard.Bucket // that it may send within dialogs, ACK and CANCEL
 
 	LargeOverTCP LargeOverTCP
 

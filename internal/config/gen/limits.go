@@ -14,7 +14,8 @@ const limitsHead = `<!-- Made by go generate from internal/config. Do not edit. 
 What somebody sends to the gateway can make it hold no more than these limits allow. Passing one is refused, dropped or
 ends the connection, and is counted under its reason: ` + "`sallyport status`" + ` shows the counts, the metric
 ` + "`sallyport_limits_passed_total{listener, reason}`" + ` has them, and the log says each at most once a minute. What each key means is in
-[config.md](config.md). A reload changes them for the next connections and messages, and closes nothing.
+[config.md](config.md). A reload changes them for the next connections and messages, and closes nothing;
+only ` + "`waiting` and `transactions`" + ` need a restart, which the reload says.
 
 ## Of each listener
 
