@@ -141,9 +141,10 @@ func (g *Gateway) way(p *transport.Packet, from *peer.Peer, method sip.Method, l
 		return w, &sip.StatusError{Code: 416}
 	}
 	w.secure = uri.Is("sips")
+	var room [64]byte // most users are shorter, and cost one allocation then
 	w.Decision = g.snapshot.Load().routes.Decide(route.Facts{
 		From: from, Method: method, SIPS: w.secure,
-		User: string(sip.AppendUnescape(nil, uri.User)),
+		User: string(sip.AppendUnescape(room[:0], uri.User)),
 	})
 	if w.secure && !p.Conn.Transport().Secure() {
 		// Its dialog would have to go on over that hop.

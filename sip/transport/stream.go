@@ -332,8 +332,9 @@ type streamIn struct {
 	framer sip.Framer
 	msg    *sip.Message // to load the next message into
 	batch  []Packet
-	crlf   bool // the last thing was a single CRLF
-	ping   bool // a pong is pending
+	lent   *[]Packet // from batches, where batch goes back to
+	crlf   bool      // the last thing was a single CRLF
+	ping   bool      // a pong is pending
 	watch  watch
 
 	spoke   bool          // a whole message has come, or a keep-alive of a known peer

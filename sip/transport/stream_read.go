@@ -205,7 +205,8 @@ func (s *stream) packet(now time.Time, err error) {
 	s.e.stats.BytesIn.Add(uint64(len(m.Bytes())))
 	s.e.hooks.tap(s.c, false, s.c.info.Remote, now, m.Bytes())
 	if in.batch == nil {
-		in.batch = *batches.Get().(*[]Packet)
+		in.lent = batches.Get().(*[]Packet)
+		in.batch = *in.lent
 	}
 	in.batch = append(in.batch, Packet{Msg: m, Conn: s.c, Source: s.c.info.Remote, At: now, Err: err})
 }
@@ -217,9 +218,9 @@ func (s *stream) deliver() {
 	}
 	s.e.hooks.Deliver(b)
 	clear(b)
-	b = b[:0]
-	batches.Put(&b)
-	s.in.batch = nil
+	*s.in.lent = b[:0]
+	batches.Put(s.in.lent)
+	s.in.batch, s.in.lent = nil, nil
 }
 
 // awaitAnswers returns what is closed when as many messages have been written as

@@ -1,7 +1,6 @@
 package ua
 
 import (
-	"bytes"
 	"net/netip"
 
 	"github.com/sallyport-sip/sallyport/sip"
@@ -172,7 +171,7 @@ func (s *Shard) begin(tx *ServerTx, t *transaction.Server, m *sip.Message, sourc
 	head := b.Echo(m, source)
 	tx.to = len(head)
 	head = append(head, m.First(sip.HdrTo)...)
-	tx.head = bytes.Clone(head) // no longer than it has to be: it is kept as long as a phone rings
+	tx.head = append(s.headBuffer(len(head)), head...)
 	if s.scratch = head; cap(head) > maxScratch {
 		s.scratch = nil
 	}
@@ -182,6 +181,29 @@ func (s *Shard) begin(tx *ServerTx, t *transaction.Server, m *sip.Message, sourc
 
 // maxScratch bounds what a shard keeps for the next request's headers.
 const maxScratch = 8 << 10
+
+// maxHeads and maxHead bound what a shard keeps of the heads of transactions that
+// have answered, for the next ones: how many, and how long.
+const maxHeads, maxHead = 64, 2 << 10
+
+// headBuffer returns room for n bytes, and for little more when it is new: a head
+// is kept as long as a phone rings.
+func (s *Shard) headBuffer(n int) []byte {
+	if last := len(s.heads) - 1; last >= 0 && cap(s.heads[last]) >= n {
+		b := s.heads[last]
+		s.heads = s.heads[:last]
+		return b
+	}
+	return make([]byte, 0, n)
+}
+
+// dropHead lets go of what responses repeat: the transaction has answered.
+func (s *Shard) dropHead(tx *ServerTx) {
+	if cap(tx.head) > 0 && cap(tx.head) <= maxHead && len(s.heads) < maxHeads {
+		s.heads = append(s.heads, tx.head[:0])
+	}
+	tx.head, tx.to = nil, 0
+}
 
 // Response begins a response in b: its status line and the headers that it
 // repeats, with toTag when the request's To has none. The caller adds further
@@ -209,7 +231,7 @@ func (s *Shard) Respond(tx *ServerTx, code int, b []byte) bool {
 		return false
 	}
 	if code >= 200 {
-		tx.head, tx.to = nil, 0
+		s.dropHead(tx)
 	}
 	return true
 }
@@ -244,7 +266,8 @@ func (s *Shard) SendServer(t *transaction.Server, b []byte) {
 // ServerDone ends a server transaction; it makes the shard a transaction.User.
 func (s *Shard) ServerDone(t *transaction.Server, err error) {
 	tx := t.Owner.(*ServerTx)
-	tx.tx, tx.head, tx.to = nil, nil, 0
+	tx.tx = nil
+	s.dropHead(tx)
 	if tx.User != nil {
 		tx.User.ServerDone(s, tx, err)
 	}

@@ -45,6 +45,7 @@ type Shard struct {
 
 	hosts   map[netip.Addr]string // source addresses as text
 	scratch []byte                // for the headers that responses repeat
+	heads   [][]byte              // see headBuffer
 
 	touched   []*transport.Conn             // to be flushed
 	unwritten int                           // mails handled since the last flush
