@@ -42,7 +42,13 @@ func TestStrayAnswerIsEnded(t *testing.T) {
 		r.acme.Dial(r.listener(r.set.targets))
 		ok := r.acme.Response(invite, 200, siptest.Body("application/sdp", answer))
 		r.acme.Send(ok)
-		ack := r.acme.WantRequest(sip.ACK)
+		// The CANCEL is owed since the server went: it may leave before the 2xx is read.
+		ack := r.acme.Next()
+		cancelled := ack.Method() == sip.CANCEL
+		if cancelled {
+			r.acme.Reply(ack, 481)
+			ack = r.acme.Next()
+		}
 		r.header(ack, sip.HdrCSeq, "1 ACK")
 		bye := r.acme.WantRequest(sip.BYE)
 		r.header(bye, sip.HdrCSeq, "2 BYE")
@@ -52,8 +58,9 @@ func TestStrayAnswerIsEnded(t *testing.T) {
 		r.acme.Send(ok)
 		r.acme.WantRequest(sip.ACK)
 		r.acme.Reply(bye, 200)
-		cancel := r.acme.WantRequest(sip.CANCEL) // which had been owed
-		r.acme.Reply(cancel, 481)
+		if !cancelled {
+			r.acme.Reply(r.acme.WantRequest(sip.CANCEL), 481)
+		}
 		r.acme.WantSilence(2 * lifetime)
 		r.acme.Send(ok)
 		r.acme.WantSilence(time.Second)
