@@ -29,6 +29,7 @@ type Network interface {
 type Server struct {
 	t    testing.TB
 	addr netip.AddrPort
+	tcp  net.Listener
 
 	mu      sync.Mutex // guards what follows
 	records []dns.RR
@@ -53,6 +54,7 @@ func Start(t testing.TB, n Network, addr netip.AddrPort, records ...string) *Ser
 	}
 	s.Add(records...)
 	s.serve(&dns.Server{PacketConn: pc, Net: "udp"})
+	s.tcp = l
 	s.serve(&dns.Server{Listener: l, Net: "tcp"})
 	return s
 }
@@ -113,6 +115,9 @@ func (s *Server) Slow(d time.Duration) {
 	s.Handle(func(dns.ResponseWriter, *dns.Msg) bool { time.Sleep(d); return false })
 }
 
+// CloseTCP makes it refuse connections.
+func (s *Server) CloseTCP() { _ = s.tcp.Close() }
+
 // Code makes it answer with a code and nothing else.
 func (s *Server) Code(rcode int) {
 	s.Handle(func(w dns.ResponseWriter, ask *dns.Msg) bool {
@@ -159,7 +164,7 @@ func (s *Server) Answer(ask *dns.Msg) *dns.Msg {
 	m := new(dns.Msg).SetReply(ask)
 	m.RecursionAvailable = true
 	q := ask.Question[0]
-	name, exists := q.Name, false
+	name, exists, found := q.Name, false, false
 	for range 20 {
 		alias := ""
 		for _, rr := range s.records {
@@ -170,6 +175,7 @@ func (s *Server) Answer(ask *dns.Msg) *dns.Msg {
 			exists = true
 			if h.Rrtype == q.Qtype || h.Rrtype == dns.TypeCNAME {
 				m.Answer = append(m.Answer, dns.Copy(rr))
+				found = found || h.Rrtype == q.Qtype
 			}
 			if c, ok := rr.(*dns.CNAME); ok {
 				alias = c.Target
@@ -183,7 +189,7 @@ func (s *Server) Answer(ask *dns.Msg) *dns.Msg {
 	if !exists {
 		m.Rcode = dns.RcodeNameError
 	}
-	if s.soa != nil && (len(m.Answer) == 0 || !exists) {
+	if s.soa != nil && !found {
 		m.Ns = append(m.Ns, dns.Copy(s.soa))
 	}
 	return m

@@ -84,7 +84,9 @@ func parse(b []byte, ask *dns.Msg, udp bool) (*dns.Msg, error) {
 	if m.Id != ask.Id || !m.Response || m.Opcode != dns.OpcodeQuery {
 		return nil, errOther
 	}
-	short := len(m.Question) == 0 && m.Rcode != dns.RcodeSuccess // some do so where they do not understand
+	// Some leave the question out where they do not understand it. Who only guessed
+	// the identifier could claim so that there are no records, hence not with NXDOMAIN.
+	short := len(m.Question) == 0 && m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError
 	if !short {
 		if len(m.Question) != 1 {
 			return nil, errOther
@@ -119,7 +121,8 @@ func read(m *dns.Msg, q question) (answer, error) {
 	if lame(m) {
 		return answer{}, errors.New("it refers to other servers, and does not ask them")
 	}
-	a, at, ttl := answer{}, q.name, maxTTL
+	a, at, ttl, bad := answer{}, q.name, maxTTL, 0
+	been := map[string]bool{at: true}
 	for range maxAliases {
 		alias := ""
 		for _, rr := range m.Answer {
@@ -129,7 +132,10 @@ func read(m *dns.Msg, q question) (answer, error) {
 			}
 			if c, ok := rr.(*dns.CNAME); ok {
 				alias = plain(c.Target)
-			} else if h.Rrtype != q.kind || !a.record(rr) {
+			} else if h.Rrtype != q.kind {
+				continue
+			} else if !a.record(rr) {
+				bad++
 				continue
 			}
 			ttl = min(ttl, time.Duration(h.Ttl)*time.Second)
@@ -137,7 +143,13 @@ func read(m *dns.Msg, q question) (answer, error) {
 		if !a.empty() || alias == "" {
 			break
 		}
-		at = alias
+		if been[alias] {
+			return answer{}, fmt.Errorf("its aliases of %s are a loop", q.name)
+		}
+		at, been[alias] = alias, true
+	}
+	if bad > 0 && a.empty() { // "there are none" would lead elsewhere, which the domain did not say
+		return answer{}, fmt.Errorf("none of the %v records can be used", q)
 	}
 	if !a.empty() {
 		a.bound()
@@ -200,7 +212,7 @@ func (a *answer) record(rr dns.RR) bool {
 	case *dns.NAPTR:
 		n := naptr{rr.Order, rr.Preference, rr.Flags, rr.Service, rr.Regexp != "", plain(rr.Replacement)}
 		if n.replacement != "." && checkName(n.replacement) != nil {
-			return false
+			return true // it is for something else than SIP
 		}
 		a.naptrs = append(a.naptrs, n)
 	default:
@@ -214,7 +226,7 @@ func (a *answer) add(addr netip.Addr) bool {
 	if addr.IsUnspecified() || addr.IsMulticast() || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return false
 	}
-	if !slices.Contains(a.addrs, addr) {
+	if len(a.addrs) < maxRecords && !slices.Contains(a.addrs, addr) {
 		a.addrs = append(a.addrs, addr)
 	}
 	return true
@@ -224,7 +236,6 @@ func (a *answer) add(addr netip.Addr) bool {
 func (a *answer) bound() {
 	slices.SortStableFunc(a.srvs, func(x, y srv) int { return cmp.Compare(x.priority, y.priority) })
 	slices.SortStableFunc(a.naptrs, func(x, y naptr) int { return cmp.Compare(x.order, y.order) })
-	a.addrs = a.addrs[:min(len(a.addrs), maxRecords)]
 	a.srvs = a.srvs[:min(len(a.srvs), maxRecords)]
 	a.naptrs = a.naptrs[:min(len(a.naptrs), maxRecords)]
 }

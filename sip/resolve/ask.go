@@ -41,8 +41,10 @@ func (r *Resolver) askServers(ctx context.Context, q question) (answer, error) {
 	timeout, attempts = cmp.Or(timeout, 2*time.Second), cmp.Or(attempts, 2)
 	var failed error
 	for range attempts {
-		for _, server := range r.health.order(servers) {
-			a, err := r.askServer(ctx, server, q, timeout)
+		for i, server := range r.health.order(servers) {
+			had := share(ctx, timeout, len(servers)-i)
+			began := time.Now()
+			a, err := r.askServer(ctx, server, q, had)
 			if err == nil {
 				r.health.note(server, false)
 				return a, nil
@@ -50,11 +52,22 @@ func (r *Resolver) askServers(ctx context.Context, q question) (answer, error) {
 			if ctx.Err() != nil {
 				return answer{}, cmp.Or(context.Cause(ctx), failed)
 			}
-			r.health.note(server, true)
+			if had == timeout || time.Since(began) < had { // else it may have been the haste
+				r.health.note(server, true)
+			}
 			failed = fmt.Errorf("name server %s: %w", server, err)
 		}
 	}
 	return answer{}, cmp.Or(failed, errors.New("there is no name server"))
+}
+
+// share is how long one server may take, of n that are to have their turn before
+// ctx ends: one that is dead must not take the time of those that are not.
+func share(ctx context.Context, timeout time.Duration, n int) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return min(timeout, time.Until(end)/time.Duration(n))
+	}
+	return timeout
 }
 
 // askServer asks one server: over UDP, and over TCP when the answer is too long

@@ -31,13 +31,24 @@ type found struct {
 func (r *Resolver) addresses(ctx context.Context, host string, family Family) (addrs []netip.Addr, late uint16, err error) {
 	kinds := kindsOf(family)
 	if len(kinds) == 1 {
-		a, err := r.lookup(ctx, question{host, kinds[0]}, false)
+		a, err := r.lookup(ctx, question{host, kinds[0]}, asUsual)
 		return a.addrs, 0, err
 	}
-	results, late := r.bothFamilies(ctx, host, kinds)
+	results, ok := r.knownAddresses(host, family) // without a goroutine
+	if !ok {
+		results = r.bothFamilies(ctx, host, kinds)
+	}
+	return r.together(results)
+}
+
+// together makes one list of what is known of each family.
+func (r *Resolver) together(results []found) (addrs []netip.Addr, late uint16, err error) {
 	for _, f := range results {
 		addrs = append(addrs, f.addrs...)
-		if f.err != nil && f.kind != late {
+		switch {
+		case errors.Is(f.err, errGrace):
+			late = f.kind
+		case f.err != nil:
 			err = f.err
 		}
 	}
@@ -47,18 +58,22 @@ func (r *Resolver) addresses(ctx context.Context, host string, family Family) (a
 	return r.interleave(addrs), late, err
 }
 
-// bothFamilies asks for both at once. It waits for the second for a moment only
-// when the first has brought addresses.
-func (r *Resolver) bothFamilies(ctx context.Context, host string, kinds []uint16) (all []found, late uint16) {
+// knownAddresses returns what the cache has of a host, if that is enough.
+func (r *Resolver) knownAddresses(host string, family Family) (all []found, ok bool) {
+	kinds := kindsOf(family)
 	for _, kind := range kinds {
-		if a, err, ok := r.known(question{host, kind}); ok {
-			all = append(all, found{kind, a.addrs, err})
+		a, err, ok := r.known(question{host, kind})
+		if !ok || errors.Is(err, errGrace) && len(kinds) == 1 {
+			return nil, false
 		}
+		all = append(all, found{kind, a.addrs, err})
 	}
-	if len(all) == len(kinds) {
-		return all, 0 // without a goroutine
-	}
-	all = all[:0]
+	return all, true
+}
+
+// bothFamilies asks for both at once. It waits for the second for a moment only
+// when the first has brought addresses; the error of the second is errGrace then.
+func (r *Resolver) bothFamilies(ctx context.Context, host string, kinds []uint16) (all []found) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var asking sync.WaitGroup
@@ -66,7 +81,7 @@ func (r *Resolver) bothFamilies(ctx context.Context, host string, kinds []uint16
 	results := make(chan found, len(kinds))
 	for _, kind := range kinds {
 		asking.Go(func() {
-			a, err := r.lookup(ctx, question{host, kind}, false)
+			a, err := r.lookup(ctx, question{host, kind}, hasty)
 			results <- found{kind, a.addrs, err}
 		})
 	}
@@ -80,14 +95,10 @@ func (r *Resolver) bothFamilies(ctx context.Context, host string, kinds []uint16
 	}
 	select {
 	case second := <-results:
-		return append(all, second), 0
+		return append(all, second)
 	case <-enough:
 		cancel(errGrace)
-		second := <-results
-		if len(second.addrs) == 0 {
-			late = second.kind
-		}
-		return append(all, second), late
+		return append(all, <-results)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -41,11 +42,10 @@ type cache struct {
 // entry is what is known of a question.
 type entry struct {
 	question
-	answer  answer
-	until   time.Time // answer is right until then
-	stale   time.Time // and may serve until then when no server answers
-	err     error     // instead of answer: nobody answered
-	failing bool      // the answer is out of date and serves all the same
+	answer answer
+	until  time.Time // answer is right until then
+	stale  time.Time // and may serve until then when no server answers
+	err    error     // instead of answer: nobody answered
 }
 
 // get returns what is known and still right.
@@ -104,11 +104,24 @@ type flight struct {
 	left bool // who asked has left before the end: somebody else has to
 }
 
+// belief says which errors of earlier questions are taken for an answer.
+type belief uint8
+
+const (
+	asUsual belief = iota // that nobody answers
+	hasty                 // that it took too long for one who had another family, too
+	anew                  // none
+)
+
+func (b belief) takes(err error) bool {
+	return err == nil || b == hasty || b == asUsual && !errors.Is(err, errGrace)
+}
+
 // lookup answers a question from the cache, from one that is under way, or from
-// the servers. again says not to believe that nobody answers.
-func (r *Resolver) lookup(ctx context.Context, q question, again bool) (answer, error) {
+// the servers.
+func (r *Resolver) lookup(ctx context.Context, q question, b belief) (answer, error) {
 	for {
-		if a, err, ok := r.known(q); ok && (err == nil || !again) {
+		if a, err, ok := r.known(q); ok && b.takes(err) {
 			return a, err
 		}
 		r.flights.mu.Lock()
@@ -129,7 +142,7 @@ func (r *Resolver) lookup(ctx context.Context, q question, again bool) (answer, 
 		case <-ctx.Done():
 			return answer{}, context.Cause(ctx)
 		}
-		if !f.left {
+		if !f.left && (b == hasty || !errors.Is(f.err, errGrace)) {
 			return f.a, f.err
 		}
 	}
@@ -137,8 +150,9 @@ func (r *Resolver) lookup(ctx context.Context, q question, again bool) (answer, 
 
 // fly asks, keeps what comes of it, and tells those who wait.
 func (r *Resolver) fly(ctx context.Context, q question, f *flight) {
-	old, _ := r.cache.get(q, time.Now())
-	serves := old != nil && old.err == nil && time.Now().Before(old.stale)
+	began := time.Now()
+	old, _ := r.cache.get(q, began)
+	serves := old != nil && old.err == nil && began.Before(old.stale)
 	asking, cancel := ctx, context.CancelFunc(func() {})
 	if serves {
 		asking, cancel = context.WithTimeoutCause(ctx, staleAfter, errSlow)
@@ -147,11 +161,13 @@ func (r *Resolver) fly(ctx context.Context, q question, f *flight) {
 	switch now := time.Now(); {
 	case f.err == nil:
 		r.keep(&entry{question: q, answer: f.a, until: now.Add(f.a.ttl), stale: now.Add(f.a.ttl + staleTTL)})
+	case ctx.Err() != nil && !ours(context.Cause(ctx)), hurried(ctx, began) && !serves:
+		f.left = true // it was not the servers' fault
+	case hurried(ctx, began):
+		f.a, f.err = old.answer, nil
 	case serves:
 		f.a, f.err = old.answer, nil
-		r.keep(&entry{question: q, answer: old.answer, until: now.Add(staleAgain), stale: old.stale, failing: true})
-	case ctx.Err() != nil && !ours(context.Cause(ctx)):
-		f.left = true // it was not the servers' fault
+		r.keep(&entry{question: q, answer: old.answer, until: now.Add(staleAgain), stale: old.stale})
 	default:
 		r.keep(&entry{question: q, err: f.err, until: now.Add(failureTTL)})
 	}
@@ -165,6 +181,12 @@ func (r *Resolver) fly(ctx context.Context, q question, f *flight) {
 // ours says whether a question was ended because it took too long, not because
 // its caller left.
 func ours(cause error) bool { return cause == errSlow || cause == errGrace }
+
+// hurried says whether a question had too little time left of its request's limit
+// to say anything about the servers.
+func hurried(ctx context.Context, began time.Time) bool {
+	return context.Cause(ctx) == errSlow && time.Since(began) < staleAfter
+}
 
 func (r *Resolver) keep(e *entry) { r.cache.put(e, cmp.Or(r.CacheSize, 4096)) }
 

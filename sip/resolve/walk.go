@@ -28,7 +28,8 @@ type Walk struct {
 	protocol protocol
 	hosts    []place // not looked up yet
 	found    []Target
-	late     []lateFamily // asked again when all else has failed
+	seen     map[netip.AddrPort]bool // that were in found
+	late     []lateFamily            // asked again when all else has failed
 	given    int
 	asked    int // hosts
 	spent    time.Duration
@@ -174,7 +175,7 @@ func (w *Walk) transports(ctx context.Context, accepted []protocol) ([]chosen, e
 	}
 	var choices []chosen
 	for _, p := range accepted {
-		if p.srv != "" {
+		if p.srv != "" && checkName(p.srv+w.query.Host) == nil { // a name as long cannot be in the DNS
 			choices = append(choices, chosen{p, p.srv + w.query.Host})
 		}
 	}
@@ -250,18 +251,30 @@ func (w *Walk) findLate(ctx context.Context) error {
 	if w.cached {
 		return errWaits
 	}
-	w.timed(ctx, func(ctx context.Context) { a, err = w.r.lookup(ctx, question{at.host, at.kind}, true) })
+	w.timed(ctx, func(ctx context.Context) { a, err = w.r.lookup(ctx, question{at.host, at.kind}, anew) })
 	if err != nil && ctx.Err() != nil {
 		return err
+	}
+	if err != nil && w.err == nil {
+		w.err = err
 	}
 	w.late = w.late[1:]
 	w.take(at.place, a.addrs)
 	return nil
 }
 
+// take adds the addresses of a host, but for those that another host has had.
 func (w *Walk) take(at place, addrs []netip.Addr) {
 	for _, a := range addrs {
-		w.found = append(w.found, Target{Transport: w.protocol.name, Addr: netip.AddrPortFrom(a, at.port), Host: at.host, Name: w.query.Name})
+		to := netip.AddrPortFrom(a, at.port)
+		if w.seen[to] {
+			continue
+		}
+		if w.seen == nil {
+			w.seen = make(map[netip.AddrPort]bool)
+		}
+		w.seen[to] = true
+		w.found = append(w.found, Target{Transport: w.protocol.name, Addr: to, Host: at.host, Name: w.query.Name})
 	}
 }
 
@@ -274,11 +287,11 @@ func (w *Walk) addresses(ctx context.Context, host string) (addrs []netip.Addr, 
 		return w.r.interleave(addrs), 0, nil
 	}
 	if w.cached {
-		for _, kind := range kindsOf(w.query.Family) {
-			if _, _, ok := w.r.known(question{host, kind}); !ok {
-				return nil, 0, errWaits
-			}
+		results, ok := w.r.knownAddresses(host, w.query.Family)
+		if !ok {
+			return nil, 0, errWaits
 		}
+		return w.r.together(results)
 	}
 	w.timed(ctx, func(ctx context.Context) { addrs, late, err = w.r.addresses(ctx, host, w.query.Family) })
 	return addrs, late, err
@@ -297,7 +310,7 @@ func (w *Walk) lookup(ctx context.Context, q question) (a answer, err error) {
 		}
 		return a, err
 	}
-	w.timed(ctx, func(ctx context.Context) { a, err = w.r.lookup(ctx, q, false) })
+	w.timed(ctx, func(ctx context.Context) { a, err = w.r.lookup(ctx, q, asUsual) })
 	return a, err
 }
 
