@@ -60,6 +60,7 @@ type Gateway struct {
 	relay     *relay.Engine
 	recorder  *recorder.Recorder
 	strangers *guard.Strangers
+	answerers answerers
 	alarms    *alarms
 	upkeeps   upkeeps
 	limited   *excesses
@@ -216,6 +217,9 @@ func (g *Gateway) admit(p *transport.Packet) error {
 	}
 	if was := g.snapshot.Load().wasPeer(p); was != nil {
 		return g.pace(was, p)
+	}
+	if g.answerers.answers(p) {
+		return nil
 	}
 	if g.flood(p) {
 		return errStranger

@@ -127,6 +127,9 @@ func (w *walk) dial(to resolve.Target, picked error) (ua.Flow, error) {
 
 func (w *walk) config(to resolve.Target) transport.DialConfig {
 	t, _ := transport.ParseTransport(to.Transport)
+	if t == transport.UDP {
+		w.g.answerers.note(to.Addr, w.now)
+	}
 	return w.g.dialConfig(w.p, t, to.Addr)
 }
 

@@ -42,6 +42,11 @@ func (t tokens) branch(shard int) []byte {
 	return t.appendHex(b, 8)
 }
 
+// OwnBranch says whether a branch is written as a Server's own are.
+func OwnBranch(branch []byte) bool {
+	return branchShard(branch) >= 0 && len(branch) == len(branchPrefix)+2+16
+}
+
 // branchShard returns the shard that drew the branch, or -1.
 func branchShard(branch []byte) int {
 	if len(branch) < len(branchPrefix)+2 || string(branch[:len(branchPrefix)]) != branchPrefix {
