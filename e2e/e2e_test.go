@@ -2,8 +2,8 @@
 // interop the binary also meets real programs: SIPp, stunnel, baresip, Kamailio, openssl and tshark
 // (interop_*_test.go).
 //
-// TestMain builds the binary once. Nothing here imports the product's packages; calls_test.go and target_test.go have peers of
-// the library's.
+// TestMain builds the binary once. Nothing here imports the product's packages, but for attacks_test.go, which asks them what
+// memory the limits allow; calls_test.go and target_test.go have peers of the library's.
 package e2e
 
 import (

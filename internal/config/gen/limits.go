@@ -41,7 +41,8 @@ What lies in between is not in the sum: the program itself and its recorder (som
 of peers bound, and what waits on connections of peers that do not read, each at most ` + "`pending`" + ` bytes before it counts as
 ` + "`limits.pending`" + `. Nobody but a configured peer makes transactions or lets answers wait. The tests
 ` + "`TestBadConnectionsAreCheap`, `TestRestingTLSConnectionIsSmall` and `TestTransactionsAreSmall`" + ` measure the bytes of each, and
-` + "`TestHostile`" + ` the memory of the built binary under a thousand bad connections.
+` + "`TestHostile`" + ` the memory of the built binary under a thousand bad connections; ` + "`TestAttacks`" + ` holds it to the sum of limits
+of its own and 40 MiB under one attack after the other, while an established peer gets every answer.
 `
 
 // renderLimits returns the page of limits.
