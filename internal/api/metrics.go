@@ -3,8 +3,10 @@ package api
 import (
 	"net/http"
 
+	"github.com/sallyport-sip/sallyport/internal/gateway"
 	"github.com/sallyport-sip/sallyport/internal/metrics"
 	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/sip/transport"
 )
 
 // newMetrics returns the page that Prometheus reads.
@@ -23,17 +25,36 @@ func (s *Server) sample() metrics.Sample {
 	for _, c := range g.Relayed() {
 		m.Relayed[metrics.Relayed{Method: c.Method, Outcome: c.Outcome}] = c.N
 	}
-	conns := make(map[string]int)
+	conns, aliased := make(map[string]int), make(map[string]int)
 	for c := range g.Conns() {
 		conns[c.Identity().Peer]++
+		if serves(c) != "" {
+			aliased[c.Identity().Peer]++
+		}
 	}
+	below := g.TransportStats()
+	m.KeepAlives, m.Pings, m.NotSIP = below.KeepAlives.Load(), below.Pings.Load(), below.NotSIP.Load()
+	m.ConnectionsDead = make(map[string]uint64)
+	for sign, n := range g.Deaths() {
+		m.ConnectionsDead[string(sign)] = n
+	}
+	kept := g.Kept()
 	m.ConnectionsUnknown = conns[""]
 	opened := g.ConnsOpened()
 	for _, p := range g.Peers() {
-		m.Peers = append(m.Peers, metrics.Peer{
+		one := metrics.Peer{
 			Name: p.Name, Up: p.State.Up(), In: numbers(&p.State.In), Out: numbers(&p.State.Out),
-			Connections: conns[p.Name], ConnectionsOpened: opened[p.Name],
-		})
+			Connections: conns[p.Name], ConnectionsOpened: opened[p.Name], Aliased: aliased[p.Name],
+		}
+		if k, ok := kept[p.Name]; ok {
+			up := k.State == gateway.KeptUp
+			one.Kept = &up
+		}
+		if p.Transport == transport.UDP {
+			l := &p.State.LargeOverTCP
+			one.Large = &metrics.Large{Taken: l.Taken.Load(), Refused: l.Refused.Load(), Spared: l.Spared.Load()}
+		}
+		m.Peers = append(m.Peers, one)
 	}
 	for kind, n := range g.Recorder().Refusals() {
 		m.ConnectionsRefused[metrics.Refusal{Peer: kind.Peer, Reason: string(kind.Code)}] = n

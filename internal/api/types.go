@@ -58,6 +58,20 @@ type Connections struct {
 	Inbound  int `json:"inbound"` // made to us
 	Unknown  int `json:"unknown"` // from nobody we know
 	Outgoing int `json:"outgoing"`
+	Aliased  int `json:"aliased"` // made to us, and serve our requests too
+
+	// What follows counts since the start.
+	KeepAlivesReceived uint64 `json:"keep_alives_received"` // CRLFs between messages
+	KeepAlivesSent     uint64 `json:"keep_alives_sent"`
+	NotSIP             uint64 `json:"not_sip"` // datagrams that are none, such as STUN
+	Dead               Dead   `json:"dead"`
+}
+
+// Dead counts connections that were found dead, by the sign.
+type Dead struct {
+	NoPong         uint64 `json:"no_pong"`
+	Unacknowledged uint64 `json:"unacknowledged"`
+	Silent         uint64 `json:"silent"`
 }
 
 // Limit is one that was passed.
@@ -88,8 +102,26 @@ type Peer struct {
 	Up          bool   `json:"up"`   // it is believed to answer
 	Down        *Down  `json:"down"` // why not; null when it is up
 	Connections int    `json:"connections"`
-	In          Load   `json:"in"`  // calls from the peer
-	Out         Load   `json:"out"` // calls to it
+	Kept        *Kept  `json:"kept"`           // how the connection does that is to be kept up; null: none is
+	Large       *Large `json:"large_requests"` // null unless the peer is on UDP
+	In          Load   `json:"in"`             // calls from the peer
+	Out         Load   `json:"out"`            // calls to it
+}
+
+// Kept is how a connection does that is to be kept up.
+type Kept struct {
+	State    string `json:"state"` // "up", "dialling", "waiting"
+	Since    Time   `json:"since"` // when it came up, or went
+	Next     *Time  `json:"next"`  // when it is dialled again; null unless it waits
+	Failures int    `json:"failures"`
+	Cause    string `json:"cause"` // of the last failure or end; empty: there was none
+}
+
+// Large is the requests to a peer that were too large for UDP.
+type Large struct {
+	TCP     uint64 `json:"tcp"`     // left by TCP
+	Refused uint64 `json:"refused"` // by UDP, after TCP was tried
+	Untried uint64 `json:"untried"` // by UDP, because TCP had failed before
 }
 
 // Down is why a peer is not asked.
@@ -145,6 +177,7 @@ type Connection struct {
 	Names     []string `json:"names"` // verified in its certificate
 	Opened    Time     `json:"opened"`
 	Retired   bool     `json:"retired"` // it only serves the calls it has
+	Alias     string   `json:"alias"`   // the place of the peer's that our requests reach by it; empty: none
 	TLS       *TLS     `json:"tls"`     // null without
 }
 

@@ -31,8 +31,15 @@ func (s *Server) Status() Status {
 	for _, p := range g.Limited() {
 		st.Limits = append(st.Limits, Limit{p.Listener, string(p.Limit), p.Times})
 	}
+	below, dead := g.TransportStats(), g.Deaths()
+	st.Connections.KeepAlivesReceived, st.Connections.KeepAlivesSent, st.Connections.NotSIP =
+		below.KeepAlives.Load(), below.Pings.Load(), below.NotSIP.Load()
+	st.Connections.Dead = Dead{dead[transport.DeathNoPong], dead[transport.DeathUnacknowledged], dead[transport.DeathSilent]}
 	for c := range g.Conns() {
 		st.Connections.Open++
+		if serves(c) != "" {
+			st.Connections.Aliased++
+		}
 		switch {
 		case !c.Info().Inbound:
 			st.Connections.Outgoing++
@@ -70,7 +77,7 @@ func (s *Server) peers() []Peer {
 	for c := range s.gateway.Conns() {
 		conns[c.Identity().Peer]++
 	}
-	list := []Peer{}
+	list, kept := []Peer{}, s.gateway.Kept()
 	for _, p := range s.gateway.Peers() {
 		one := Peer{
 			Name: p.Name, URI: p.URI.String(), Transport: p.Transport.String(), Up: p.State.Up(), Connections: conns[p.Name],
@@ -79,6 +86,17 @@ func (s *Server) peers() []Peer {
 		}
 		if d := p.State.Down(); d != nil {
 			one.Up, one.Down = false, &Down{d.Since.UTC(), d.Until.UTC(), d.Why}
+		}
+		if k, ok := kept[p.Name]; ok {
+			one.Kept = &Kept{State: string(k.State), Since: k.Since.UTC(), Failures: k.Failures, Cause: k.Cause}
+			if !k.Next.IsZero() {
+				next := k.Next.UTC()
+				one.Kept.Next = &next
+			}
+		}
+		if p.Transport == transport.UDP {
+			l := &p.State.LargeOverTCP
+			one.Large = &Large{l.Taken.Load(), l.Refused.Load(), l.Spared.Load()}
 		}
 		list = append(list, one)
 	}
@@ -117,12 +135,21 @@ func (s *Server) connection(c *transport.Conn) Connection {
 	one := Connection{
 		ID: info.ID, Transport: info.Transport.String(), Inbound: info.Inbound, Listener: info.Listener,
 		Local: info.Local.String(), Remote: info.Remote.String(), Peer: id.Peer, Names: append([]string{}, id.Names...),
-		Opened: c.Opened().UTC(), Retired: c.Retired(),
+		Opened: c.Opened().UTC(), Retired: c.Retired(), Alias: serves(c),
 	}
 	if t := s.gateway.TLS(c); t != nil {
 		one.TLS = &TLS{t.Version, t.Suite, t.Group, t.Mutual, t.Resumed, c.HandshakeTime().Microseconds()}
 	}
 	return one
+}
+
+// serves is the place that a connection of a peer's stands for, empty when it is not
+// used for our requests (RFC 5923).
+func serves(c *transport.Conn) string {
+	if to := c.Alias().Remote; to.IsValid() {
+		return to.String()
+	}
+	return ""
 }
 
 // reload is POST /api/v1/reload: 200 when the configuration was taken, 422 when

@@ -63,7 +63,13 @@ func (p statusPage) draw(s *api.Status) string {
 	if n := s.Connections.Unknown; n > 0 {
 		conns += fmt.Sprintf(", %d from nobody we know", n)
 	}
+	if n := s.Connections.Aliased; n > 0 {
+		conns += fmt.Sprintf("; %d of theirs serve our requests too", n)
+	}
 	p.row("connections", conns, "")
+	if d := s.Connections.Dead; d != (api.Dead{}) {
+		p.row("", fmt.Sprintf("found dead: %d without a pong, %d unacknowledged, %d silent", d.NoPong, d.Unacknowledged, d.Silent), yellow)
+	}
 	p.peers(s.Peers)
 	for i, l := range s.Limits {
 		at := "connections of ours"
@@ -119,6 +125,11 @@ func (p statusPage) peers(peers []api.Peer) {
 			state = p.paint(red, fmt.Sprintf("%-5s", "down"))
 		}
 		fmt.Fprintf(p, "%-*s  %s  %9s  %9s  %11d\n", name, p.cut(one.Name, name), state, load(one.In), load(one.Out), one.Connections)
+		if text := kept(one.Kept); text != "" {
+			for _, line := range wrapWords(p.plain(text), p.width-4) {
+				fmt.Fprintf(p, "    %s\n", line)
+			}
+		}
 		if d := one.Down; d != nil {
 			for _, line := range wrapWords(p.plain(fmt.Sprintf("since %s, not asked until %s: %s", clock(d.Since), d.Until.UTC().Format(time.TimeOnly), d.Why)), p.width-4) {
 				fmt.Fprintf(p, "    %s\n", line)
@@ -126,6 +137,17 @@ func (p statusPage) peers(peers []api.Peer) {
 		}
 	}
 	fmt.Fprintln(p)
+}
+
+// kept says how a connection does that is to be kept up; "" when it is up.
+func kept(k *api.Kept) string {
+	switch {
+	case k == nil || k.State == "up":
+		return ""
+	case k.Next == nil:
+		return fmt.Sprintf("connection is being made, after %s: %s", count(k.Failures, "failure"), k.Cause)
+	}
+	return fmt.Sprintf("no connection since %s, dialled again at %s: %s", clock(k.Since), k.Next.UTC().Format(time.TimeOnly), k.Cause)
 }
 
 // load is the calls of one direction, with the limit when there is one.

@@ -35,7 +35,8 @@ func (g *Gateway) closed(c *transport.Conn, why transport.CloseReason) {
 	if why.CutShort() && !why.Local {
 		level = slog.LevelWarn
 	}
-	g.lost(c.Identity().Peer)
+	g.dead(why.Dead)
+	g.lost(c.Identity().Peer, c, why.Text)
 	g.connection(level, "connection closed", c.Info(), c.Identity().Peer, slog.String("cause", why.Text))
 }
 

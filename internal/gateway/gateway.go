@@ -63,6 +63,7 @@ type Gateway struct {
 	answerers answerers
 	alarms    *alarms
 	upkeeps   upkeeps
+	deaths    map[transport.Death]*atomic.Uint64 // by sign; never changed
 	limited   *excesses
 	strange   strangeLines
 	opening   chan struct{} // closed when every listener is open
@@ -98,6 +99,9 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	g := &Gateway{
 		log: o.Log, options: o, recorder: rec, strangers: guard.NewStrangers(), alarms: newAlarms(o.Log), limited: newExcesses(o.Log),
 		opening: make(chan struct{}),
+	}
+	g.deaths = map[transport.Death]*atomic.Uint64{
+		transport.DeathNoPong: new(atomic.Uint64), transport.DeathUnacknowledged: new(atomic.Uint64), transport.DeathSilent: new(atomic.Uint64),
 	}
 	g.upkeeps.all, g.upkeeps.slots = make(map[string]*upkeep), make(chan struct{}, dialsAtOnce)
 	g.stopping, g.stop = context.WithCancel(context.Background())

@@ -38,6 +38,9 @@ type upkeeps struct {
 type upkeep struct {
 	peer string
 	wake chan struct{} // something has changed: a connection ended, or the configuration did
+
+	kept Kept            // guarded by upkeeps.mu
+	conn *transport.Conn // that is up, or was last; guarded by upkeeps.mu
 }
 
 // keepUp starts the upkeeps that the configuration in force wants and lets the
@@ -64,11 +67,14 @@ func wantsUpkeep(p *peer.Peer) bool {
 	return p.Connection.Connect == config.ConnectAlways
 }
 
-// lost tells the upkeep of a peer that a connection has ended.
-func (g *Gateway) lost(peer string) {
+// lost tells the upkeep of a peer that a connection has ended, and why.
+func (g *Gateway) lost(peer string, c *transport.Conn, why string) {
 	g.upkeeps.mu.Lock()
 	defer g.upkeeps.mu.Unlock()
 	if k := g.upkeeps.all[peer]; k != nil {
+		if k.conn == c {
+			k.kept.Cause = why
+		}
 		k.nudge()
 	}
 }
@@ -86,22 +92,27 @@ func (g *Gateway) keepOne(k *upkeep) {
 	var failures int
 	since := time.Now() // when the connection came up, or went
 	for {
+		snap := g.snapshot.Load()
 		p := g.keeps(k)
 		if p == nil {
 			return
 		}
 		if p.Transport == transport.UDP {
 			g.remind(p)
-			if !g.pause(share(p.Connection.UDPKeepAlive.Duration, 80), nil) {
+			if open, _ := g.pause(k, snap, share(p.Connection.UDPKeepAlive.Duration, 80)); !open {
 				return
 			}
 			continue
 		}
+		g.tell(k, func(now *Kept) {
+			now.State, now.Since, now.Next, now.Failures = KeptDialling, since, time.Time{}, failures
+		})
 		flow, err := g.dialInTurn(p)
 		if err == nil {
 			g.alarms.clear("connection to " + p.Name)
 			since = time.Now()
-			if !g.whileUp(k, flow.Conn) {
+			g.tell(k, func(now *Kept) { now.State, now.Since, k.conn = KeptUp, since, flow.Conn })
+			if !g.whileUp(k, flow.Conn, snap) {
 				return
 			}
 			if lasted := time.Since(since); lasted >= stable {
@@ -120,8 +131,18 @@ func (g *Gateway) keepOne(k *upkeep) {
 		if err != nil {
 			g.log.Info("peer is dialled again", "peer", p.Name, "after", wait.Round(time.Millisecond), "failures", failures, "cause", err)
 		}
-		if !g.pause(wait, nil) {
+		g.tell(k, func(now *Kept) {
+			now.State, now.Since, now.Next, now.Failures = KeptWaiting, since, time.Now().Add(wait), failures
+			if err != nil {
+				now.Cause = err.Error()
+			}
+		})
+		open, changed := g.pause(k, snap, wait)
+		if !open {
 			return
+		}
+		if changed {
+			failures = 0 // whatever they were about may be repaired
 		}
 	}
 }
@@ -149,10 +170,10 @@ func (g *Gateway) dialInTurn(p *peer.Peer) (ua.Flow, error) {
 	return g.dial(p)
 }
 
-// whileUp waits until a connection ends or the configuration changes. False means
+// whileUp waits until a connection ends or the configuration is not snap any more,
+// under which it was dialled. False means
 // that the gateway closes.
-func (g *Gateway) whileUp(k *upkeep, c *transport.Conn) bool {
-	snap := g.snapshot.Load()
+func (g *Gateway) whileUp(k *upkeep, c *transport.Conn, snap *snapshot) bool {
 	for c.Alive() && g.snapshot.Load() == snap {
 		select {
 		case <-k.wake:
@@ -163,18 +184,21 @@ func (g *Gateway) whileUp(k *upkeep, c *transport.Conn) bool {
 	return true
 }
 
-// pause waits. False means that the gateway closes.
-func (g *Gateway) pause(d time.Duration, wake <-chan struct{}) bool {
+// pause waits, but no longer than until the configuration is not snap any more. open
+// is false when the gateway closes.
+func (g *Gateway) pause(k *upkeep, snap *snapshot, d time.Duration) (open, changed bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-wake:
-		return true
-	case <-g.stopping.Done():
-		return false
+	for g.snapshot.Load() == snap {
+		select {
+		case <-t.C:
+			return true, false
+		case <-k.wake: // perhaps by the end of some connection, which changes nothing
+		case <-g.stopping.Done():
+			return false, false
+		}
 	}
+	return true, true
 }
 
 // backOff is how long to wait before a connection is dialled again. RFC 5626 §4.5:

@@ -30,6 +30,9 @@ type Sample struct {
 	ConnectionsUnknown int                // live streams from nobody we know
 	ConnectionsRefused map[Refusal]uint64 // that did not come up
 
+	KeepAlives, Pings, NotSIP uint64            // what passed between messages
+	ConnectionsDead           map[string]uint64 // found dead, by the sign
+
 	LimitsPassed map[Passed]uint64
 
 	Records *Records // nil: calls are not recorded
@@ -47,7 +50,14 @@ type Peer struct {
 	In, Out           Load
 	Connections       int    // live streams
 	ConnectionsOpened uint64 // in both directions
+	Aliased           int    // live streams of the peer's that serve our requests too
+	Kept              *bool  // the connection that is to be kept up is; nil: none is
+	Large             *Large // nil unless the peer is on UDP
 }
+
+// Large is requests too large for UDP: those that left by TCP, those for which it
+// was tried in vain, and those for which it was not tried.
+type Large struct{ Taken, Refused, Spared uint64 }
 
 // Load is the calls of a peer in one direction.
 type Load struct {
@@ -102,6 +112,13 @@ var (
 	descConns     = desc("connections", "Live TCP and TLS connections; peer is empty for nobody we know.", "peer")
 	descOpened    = desc("connections_opened_total", "Connections that came up, in both directions.", "peer")
 	descRefused   = desc("connections_refused_total", "Connections that did not come up, by reason; peer is empty for those made to us.", "peer", "reason")
+	descAliased   = desc("connections_aliased", "Live connections that the peer made and that serve our requests too (RFC 5923).", "peer")
+	descKept      = desc("peer_kept_connected", "1 when the connection is up that is to be kept up.", "peer")
+	descLarge     = desc("peer_large_requests_total", "Requests too large for UDP; way tcp, or by UDP all the same: TCP was refused, or untried because it was refused before.", "peer", "way")
+	descDead      = desc("connections_dead_total", "Connections that were found dead, by the sign.", "sign")
+	descAlive     = desc("keep_alives_received_total", "CRLFs between messages, and datagrams of nothing else, that were sent to us.")
+	descPings     = desc("keep_alives_sent_total", "Pings on connections, and keep-alives to peers on UDP.")
+	descNotSIP    = desc("datagrams_not_sip_total", "Datagrams that are no SIP, such as STUN.")
 	descPassed    = desc("limits_passed_total", "What was refused, dropped or ended because a limit was passed; listener is empty for connections that we made.", "listener", "reason")
 	descWaiting   = desc("records_waiting_bytes", "Size of the records of calls that wait to be written; more than a few MB means that the disk lags.")
 	descFailing   = desc("records_failing", "1 while the disk takes no records.")
@@ -139,6 +156,12 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for r, n := range s.ConnectionsRefused {
 		p.counter(descRefused, n, r.Peer, r.Reason)
 	}
+	for sign, n := range s.ConnectionsDead {
+		p.counter(descDead, n, sign)
+	}
+	p.counter(descAlive, s.KeepAlives)
+	p.counter(descPings, s.Pings)
+	p.counter(descNotSIP, s.NotSIP)
 	for l, n := range s.LimitsPassed {
 		p.counter(descPassed, n, l.Listener, l.Reason)
 	}
@@ -170,6 +193,15 @@ func (p page) peer(one *Peer) {
 	p.gauge(descPeerUp, truth(one.Up), one.Name)
 	p.gauge(descConns, float64(one.Connections), one.Name)
 	p.counter(descOpened, one.ConnectionsOpened, one.Name)
+	p.gauge(descAliased, float64(one.Aliased), one.Name)
+	if one.Kept != nil {
+		p.gauge(descKept, truth(*one.Kept), one.Name)
+	}
+	if l := one.Large; l != nil {
+		p.counter(descLarge, l.Taken, one.Name, "tcp")
+		p.counter(descLarge, l.Refused, one.Name, "refused")
+		p.counter(descLarge, l.Spared, one.Name, "untried")
+	}
 	for _, way := range []struct {
 		name string
 		load *Load

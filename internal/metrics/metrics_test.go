@@ -32,10 +32,11 @@ func full() Sample {
 		Version: "v1", Started: time.Unix(1000, 0), Draining: true, Calls: 3,
 		Subscriptions: 4, Relayed: map[Relayed]uint64{{"MESSAGE", "delivered"}: 6},
 		Peers: []Peer{{
-			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9,
+			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9, Aliased: 1, Kept: new(bool), Large: &Large{3, 2, 1},
 			In: Load{Calls: 1, Began: 10, Answered: 7, Failed: 2, Limited: 4}, Out: Load{Calls: 2, Began: 20, Answered: 16, Failed: 3},
 		}},
 		ConnectionsUnknown: 1, LimitsPassed: map[Passed]uint64{{"outside", "headers"}: 3}, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca"}: 5},
+		KeepAlives: 11, Pings: 12, NotSIP: 13, ConnectionsDead: map[string]uint64{"no_pong": 14},
 		Records: &Records{Waiting: 100, Lost: 1, Failing: true}, Alarms: []string{"records"},
 		ConfigurationLoaded: time.UnixMilli(2500), Reloads: 2, ReloadsRefused: 1,
 	}
@@ -50,9 +51,14 @@ sallyport_configuration_reloads_total{result="refused"} 1
 sallyport_configuration_reloads_total{result="taken"} 2
 sallyport_connections{peer=""} 1
 sallyport_connections{peer="ac\"me"} 2
+sallyport_connections_aliased{peer="ac\"me"} 1
+sallyport_connections_dead_total{sign="no_pong"} 14
 sallyport_connections_opened_total{peer="ac\"me"} 9
 sallyport_connections_refused_total{peer="",reason="unknown_ca"} 5
+sallyport_datagrams_not_sip_total 13
 sallyport_draining 1
+sallyport_keep_alives_received_total 11
+sallyport_keep_alives_sent_total 12
 sallyport_limits_passed_total{listener="outside",reason="headers"} 3
 sallyport_peer_calls{direction="in",peer="ac\"me"} 1
 sallyport_peer_calls{direction="out",peer="ac\"me"} 2
@@ -64,6 +70,10 @@ sallyport_peer_calls_failed_total{direction="in",peer="ac\"me"} 2
 sallyport_peer_calls_failed_total{direction="out",peer="ac\"me"} 3
 sallyport_peer_calls_limited_total{direction="in",peer="ac\"me"} 4
 sallyport_peer_calls_limited_total{direction="out",peer="ac\"me"} 0
+sallyport_peer_kept_connected{peer="ac\"me"} 0
+sallyport_peer_large_requests_total{peer="ac\"me",way="refused"} 2
+sallyport_peer_large_requests_total{peer="ac\"me",way="tcp"} 3
+sallyport_peer_large_requests_total{peer="ac\"me",way="untried"} 1
 sallyport_peer_up{peer="ac\"me"} 1
 sallyport_records_failing 1
 sallyport_records_lost_total 1
