@@ -65,7 +65,7 @@ func (n *answer) unacknowledged(s *ua.Shard) {
 	n.call.record(callflow.TimedOut, n.near.leg, 0, "no ACK to the 2xx")
 	n.settled(s)
 	n.acknowledge(s, nil)
-	n.call.endFor(s, nil, 408, "no ACK came from "+n.near.leg.peer.Name)
+	n.call.endFor(s, nil, 408, "no ACK came from "+n.near.leg.Peer.Name)
 }
 
 // acknowledged deals with the ACK to a 2xx.
@@ -169,7 +169,7 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	var b sip.Builder
 	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(f.joined.dialog.ID.LocalTag), roomFor(m))
 	c.in.dialogHeaders(&b, u.invite)
-	cross.Headers(&b, m, c.in.place)
+	cross.Headers(&b, m, c.in.Place)
 	n.ok = b.Finish(m.Body())
 	f.joined.responded(sip.INVITE, m)
 	u.hold(s, n, m)

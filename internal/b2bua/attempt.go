@@ -75,9 +75,9 @@ func (a *attempt) send(s *ua.Shard, flow ua.Flow) {
 		c.record(callflow.Noted, a.leg, 0, "the next address: "+a.name())
 	}
 	a.branch = s.NewBranch()
-	a.keep = a.leg.place.Keep
+	a.keep = a.leg.Place.Keep
 	a.bytes = a.invite(u.invite)
-	a.leg.place.Keep = false // it is asked by what begins a dialog only (RFC 6223 §4.2)
+	a.leg.Place.Keep = false // it is asked by what begins a dialog only (RFC 6223 §4.2)
 	a.request(s, flow)
 }
 
@@ -247,13 +247,13 @@ func (a *attempt) cutOff(s *ua.Shard, err error) {
 // reconnect sends the INVITE once more, on a new connection.
 func (a *attempt) reconnect(s *ua.Shard) {
 	a.again = true
-	a.setup.call.engine.ways.Return(s, a.to, a.leg.flow, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
+	a.setup.call.engine.ways.Return(s, a.to, a.leg.Flow, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
 		switch {
 		case a.quit || a.setup.final || a.leg.winner != nil: // cancelled meanwhile, and the CANCEL finds its own way, or answered
 		case err != nil:
 			a.unreachable(s, err)
 		default:
-			a.leg.flow = flow
+			a.leg.Flow = flow
 			a.leg.hop.on(a.setup.call.calls, flow)
 			a.request(s, flow)
 		}

@@ -16,10 +16,10 @@ package b2bua
 
 import (
 	"log/slog"
-	"net/netip"
 	"sync/atomic"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -29,29 +29,10 @@ import (
 
 // Ways are what an Engine needs of its surroundings.
 type Ways interface {
-	// Connect finds or dials a connection to a peer, under the peer's policy.
-	// done is called in the shard, perhaps before Connect returns.
-	Connect(s *ua.Shard, p *peer.Peer, done peer.Connected)
-	// Return does the same for what went on at a flow whose connection has gone:
-	// it tries the same address first, by the same transport.
-	Return(s *ua.Shard, p *peer.Peer, was ua.Flow, done peer.Connected)
-	// Fit gives the connection and the bytes by which a request to a peer leaves,
-	// which flow and b would be if it were not too large for UDP. done is called in the
-	// shard, perhaps before Fit returns.
-	Fit(s *ua.Shard, p *peer.Peer, flow ua.Flow, b []byte, done func(*ua.Shard, ua.Flow, []byte))
-	// Unfit tells that a connection of Fit's was lost before any response came.
-	Unfit(s *ua.Shard, p *peer.Peer, cause error)
+	cross.Ways
 	// From says whether a packet came from a peer, as the peer was configured
 	// when the call began.
 	From(p *peer.Peer, packet *transport.Packet) bool
-	// Owns says whether the peer is recognised at an address on UDP, so that
-	// its requests may be sent there.
-	Owns(p *peer.Peer, addr netip.AddrPort, listener string) bool
-	// Place returns our address towards a peer. c is the connection that its
-	// leg lives on.
-	Place(p *peer.Peer, c *transport.Conn) peer.Place
-	// PlaceOn does the same for a connection that is still to be made.
-	PlaceOn(p *peer.Peer, t transport.Transport) peer.Place
 	// Record keeps an event of a call for its flow.
 	Record(kind callflow.Kind, call callflow.Call, reason string)
 
@@ -137,7 +118,7 @@ func (e *Engine) find(s *ua.Shard, p *transport.Packet) *fork {
 		return nil
 	}
 	if !l.is(p) {
-		e.log.Warn("request in a dialog of another peer refused", "call", l.call.Number, "peer", l.peer.Name, "source", p.Source)
+		e.log.Warn("request in a dialog of another peer refused", "call", l.call.Number, "peer", l.Peer.Name, "source", p.Source)
 		return nil
 	}
 	return f

@@ -35,9 +35,12 @@ func newCaller(s *ua.Shard, c *Call, inv Invite) (*Leg, error) {
 		return nil, &sip.StatusError{Code: 481, Err: errors.New("it is to replace or join a dialog, and the gateway knows none that it may")}
 	}
 	l := &Leg{
-		call: c, peer: inv.From, secure: inv.Secure,
-		place:    c.engine.ways.Place(inv.From, p.Conn),
-		flow:     ua.Flow{Conn: p.Conn, Addr: p.Source},
+		Hop: cross.Hop{
+			Peer: inv.From, Secure: inv.Secure,
+			Place: c.engine.ways.Place(inv.From, p.Conn),
+			Flow:  ua.Flow{Conn: p.Conn, Addr: p.Source},
+		},
+		call:     c,
 		callID:   string(p.Msg.CallID()),
 		localTag: string(s.NewTag()),
 	}
@@ -54,18 +57,20 @@ func newCaller(s *ua.Shard, c *Call, inv Invite) (*Leg, error) {
 // display name and has our host; nothing else of the caller's side shows.
 func (c *Call) newTarget(s *ua.Shard, to *peer.Peer, flow ua.Flow, secure bool) *Leg {
 	l := &Leg{
-		call: c, peer: to, out: true, flow: flow,
-		secure: to.Scheme(secure) == "sips",
-		place:  c.engine.ways.Place(to, flow.Conn),
+		Hop: cross.Hop{
+			Peer: to, Secure: to.Scheme(secure) == "sips",
+			Place: c.engine.ways.Place(to, flow.Conn), Flow: flow,
+		},
+		call: c, out: true,
 		callID: string(s.NewCallID()), localTag: string(s.NewTag()),
 	}
 	ruri, _ := sip.ParseURI(c.setup.invite.RequestURI())
 	l.uac = &dialog.UAC{
 		CallID: l.callID, LocalTag: l.localTag, Seq: inviteCSeq,
-		RequestURI: cross.Target(to, l.secure, ruri.User),
-		Local:      cross.From(c.setup.invite, l.place, l.secure),
-		Remote:     dialog.Party{URI: cross.URI(l.secure, ruri.User, cross.Host(to.URI.Host))},
-		Secure:     l.secure,
+		RequestURI: cross.Target(to, l.Secure, ruri.User),
+		Local:      cross.From(c.setup.invite, l.Place, l.Secure),
+		Remote:     dialog.Party{URI: cross.URI(l.Secure, ruri.User, cross.Host(to.URI.Host))},
+		Secure:     l.Secure,
 	}
 	cseq, _ := c.setup.invite.CSeq()
 	l.round = round{cseq.Seq, inviteCSeq}
@@ -93,11 +98,11 @@ func (a *attempt) invite(m *sip.Message) []byte {
 	l := a.leg
 	b := newBuilder(len(m.Bytes()) + 512)
 	b.Request(sip.INVITE, []byte(l.uac.RequestURI))
-	l.place.Via(&b, a.branch)
+	l.Place.Via(&b, a.branch)
 	b.HeaderInt("Max-Forwards", int64(a.setup.hops))
 	l.identify(&b)
-	l.place.Contact(&b, l.secure)
-	cross.Headers(&b, m, l.place)
+	l.Place.Contact(&b, l.Secure)
+	cross.Headers(&b, m, l.Place)
 	return b.Finish(m.Body())
 }
 
@@ -114,7 +119,7 @@ type draft struct {
 // branch.
 func (f *fork) request(s *ua.Shard, d draft) (b, branch []byte) {
 	l := f.leg
-	l.settle()
+	l.Settle(l.call.engine.ways)
 	size := 768 + len(d.fields)
 	if d.across != nil {
 		size += len(d.across.Bytes())
@@ -122,17 +127,17 @@ func (f *fork) request(s *ua.Shard, d draft) (b, branch []byte) {
 	w := newBuilder(size)
 	f.dialog.Start(&w, d.method)
 	branch = s.NewBranch()
-	l.place.Via(&w, branch)
+	l.Place.Via(&w, branch)
 	w.HeaderInt("Max-Forwards", int64(hopsOf(d.across)))
 	f.dialog.Headers(&w, d.method, d.seq)
 	if dialog.Refreshes(d.method) {
-		l.place.Contact(&w, l.secure)
+		l.Place.Contact(&w, l.Secure)
 	}
 	w.Raw(d.fields)
 	if d.across == nil {
 		return w.Finish(nil), branch
 	}
-	cross.Headers(&w, d.across, l.place, d.but)
+	cross.Headers(&w, d.across, l.Place, d.but)
 	return w.Finish(d.across.Body()), branch
 }
 
@@ -156,7 +161,7 @@ func (l *Leg) dialogHeaders(b *sip.Builder, req *sip.Message) {
 			b.HeaderBytes("Record-Route", f.Value)
 		}
 	}
-	l.place.Contact(b, l.secure)
+	l.Place.Contact(b, l.Secure)
 }
 
 // counterpart returns the dialog on the caller's leg that a target's new dialog

@@ -53,13 +53,13 @@ func (e *Engine) newCall(s *ua.Shard) *Call {
 // record keeps an event of one of the call's legs.
 func (c *Call) record(kind callflow.Kind, l *Leg, code int, reason string) {
 	ev := callflow.Call{
-		Number: c.Number, Direction: callflow.In, CallID: l.callID, Peer: l.peer.Name, Code: code,
+		Number: c.Number, Direction: callflow.In, CallID: l.callID, Peer: l.Peer.Name, Code: code,
 	}
 	if l.out {
 		ev.Direction = callflow.Out
 	}
-	if l.flow.Conn != nil {
-		ev.Connection = l.flow.Conn.ID()
+	if l.Flow.Conn != nil {
+		ev.Connection = l.Flow.Conn.ID()
 	}
 	c.engine.ways.Record(kind, ev, reason)
 }
@@ -70,7 +70,7 @@ func (c *Call) request(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packe
 		s.Reply(tx, err)
 		return
 	}
-	f.leg.follow(s, p)
+	f.leg.Follow(s, p)
 	switch {
 	case p.Msg.Method() == sip.BYE:
 		c.bye(s, f, tx, p.Msg)
@@ -142,7 +142,7 @@ func (c *Call) shed() {
 // over: T4, where datagrams overtake one another (RFC 3261 §17.1.2.2).
 func (c *Call) late() time.Duration {
 	for _, l := range [...]*Leg{c.in, c.out} {
-		if l != nil && l.flow.Conn != nil && !l.flow.Conn.Transport().Reliable() {
+		if l != nil && l.Flow.Conn != nil && !l.Flow.Conn.Transport().Reliable() {
 			return c.calls.shard.Server().Timers.T4
 		}
 	}

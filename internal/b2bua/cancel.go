@@ -15,7 +15,7 @@ func (u *setup) MayCancel(_ *ua.Shard, _ *ua.ServerTx, p *transport.Packet) bool
 
 // is says whether a packet comes from the leg's peer.
 func (l *Leg) is(p *transport.Packet) bool {
-	return l.call.engine.ways.From(l.peer, p)
+	return l.call.engine.ways.From(l.Peer, p)
 }
 
 // Cancelled makes the setup a ua.ServerUser: the caller gives up.

@@ -142,7 +142,7 @@ func (x *exchange) fit(s *ua.Shard, flow ua.Flow) {
 		}
 	}
 	if peer.TooLarge(flow, x.bytes) {
-		x.call.engine.ways.Fit(s, x.far.leg.peer, flow, x.bytes, leave)
+		x.call.engine.ways.Fit(s, x.far.leg.Peer, flow, x.bytes, leave)
 		return
 	}
 	leave(s, flow, x.bytes)
@@ -194,7 +194,7 @@ func (x *exchange) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 		if code == 481 {
 			left = x.far // who does not know the dialog needs no BYE
 		}
-		x.call.endFor(s, left, code, fmt.Sprintf("%s answered %d to %s", x.far.leg.peer.Name, code, x.method))
+		x.call.endFor(s, left, code, fmt.Sprintf("%s answered %d to %s", x.far.leg.Peer.Name, code, x.method))
 	}
 }
 
@@ -243,9 +243,9 @@ func (x *exchange) pass(s *ua.Shard, m *sip.Message) {
 	var b sip.Builder
 	x.server.Response(&b, code, reason, nil, roomFor(m))
 	if dialog.Refreshes(x.method) && code < 300 {
-		l.place.Contact(&b, l.secure)
+		l.Place.Contact(&b, l.Secure)
 	}
-	cross.Headers(&b, m, l.place)
+	cross.Headers(&b, m, l.Place)
 	out := b.Finish(m.Body())
 	if x.method == sip.INVITE && code >= 200 && code < 300 {
 		x.close()
@@ -319,9 +319,9 @@ func (x *exchange) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
 	if err == nil || x.final {
 		return
 	}
-	if x.again < resends && lost(tx, err) {
+	if x.again < cross.Resends && cross.Lost(tx, err) {
 		x.again++
-		if to := x.far.leg.peer; to.Transport == transport.UDP && tx.Flow().Conn.Transport() == transport.TCP && !x.rang {
+		if to := x.far.leg.Peer; to.Transport == transport.UDP && tx.Flow().Conn.Transport() == transport.TCP && !x.rang {
 			x.call.engine.ways.Unfit(s, to, err)
 		}
 		x.send(s)
@@ -335,6 +335,6 @@ func (x *exchange) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
 	x.fail(s, code)
 	x.call.notified(s, x, code, nil)
 	if x.fatal(code) {
-		x.call.endFor(s, nil, code, fmt.Sprintf("%s did not answer %s", x.far.leg.peer.Name, x.method))
+		x.call.endFor(s, nil, code, fmt.Sprintf("%s did not answer %s", x.far.leg.Peer.Name, x.method))
 	}
 }

@@ -68,8 +68,8 @@ func (h *hop) response(now time.Time, code int) {
 func (c *Call) began(s *ua.Shard, inv Invite) {
 	m := inv.Packet.Msg
 	c.facts = &facts{id: c.engine.ways.NewID(), began: inv.Packet.At, route: inv.Route, caller: callerOf(m), called: calledOf(m)}
-	c.in.hop = &hop{peer: c.in.peer.Name, callID: c.in.callID, sent: inv.Packet.At}
-	c.in.hop.on(c.calls, c.in.flow)
+	c.in.hop = &hop{peer: c.in.Peer.Name, callID: c.in.callID, sent: inv.Packet.At}
+	c.in.hop.on(c.calls, c.in.Flow)
 	c.in.hop.response(s.Now(), 100) // which the transaction has sent
 	c.put()
 }

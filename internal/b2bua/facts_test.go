@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/store"
 )
@@ -49,8 +50,8 @@ func recorded() *Call {
 	k := &link{id: 7, transport: "tls", remote: "192.0.2.1:5061", tls: &store.TLS{Version: "1.3", Identity: []string{"acme.example"}}}
 	now := time.Now()
 	c := &Call{Number: 1, engine: e, calls: e.shards[0]}
-	c.in = &Leg{call: c, peer: new(peer.Peer), hop: &hop{peer: "office", callID: "a", link: k, sent: now, code: 200, to100: 1, to200: time.Second}}
-	c.out = &Leg{call: c, peer: new(peer.Peer), hop: &hop{peer: "backup", callID: "c", link: k, sent: now, code: 200, to200: time.Second}}
+	c.in = &Leg{Hop: cross.Hop{Peer: new(peer.Peer)}, call: c, hop: &hop{peer: "office", callID: "a", link: k, sent: now, code: 200, to100: 1, to200: time.Second}}
+	c.out = &Leg{Hop: cross.Hop{Peer: new(peer.Peer)}, call: c, hop: &hop{peer: "backup", callID: "c", link: k, sent: now, code: 200, to200: time.Second}}
 	c.facts = &facts{
 		id: "1", began: now, answered: now, caller: "+1", called: "+2", route: "route 1",
 		given: []hop{{peer: "acme", callID: "b", sent: now, code: 503, text: "answered 503"}},

@@ -147,7 +147,7 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 	l.hop.text = reason
 	c.facts.given = append(c.facts.given, *l.hop)
 	c.record(callflow.TargetFailed, l, cause.Code, reason)
-	c.engine.log.Warn("target failed", "call", c.Number, "peer", l.peer.Name, "address", a.at, "status", cause.Code, "cause", reason)
+	c.engine.log.Warn("target failed", "call", c.Number, "peer", l.Peer.Name, "address", a.at, "status", cause.Code, "cause", reason)
 	l.forget()
 	for _, f := range l.forks {
 		if f.joined != nil {
@@ -159,7 +159,7 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 		u.attempt.begin(s, a.next)
 		return
 	}
-	c.unload(l.peer)
+	c.unload(l.Peer)
 	u.tryNext(s)
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
@@ -59,9 +60,9 @@ func (w *farewell) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 // ClientDone makes the farewell a ua.ClientUser.
 func (w *farewell) ClientDone(s *ua.Shard, tx *ua.ClientTx, err error) {
 	switch {
-	case w.over || !lost(tx, err):
+	case w.over || !cross.Lost(tx, err):
 		w.done()
-	case w.again < resends:
+	case w.again < cross.Resends:
 		w.again++
 		w.send(s)
 	default:
@@ -88,13 +89,13 @@ func (w *farewell) done() {
 // stops the gateway does not wait for a peer that is down.
 func (w *farewell) unsent(s *ua.Shard, err error) {
 	c := w.call
-	if w.until.IsZero() && !errors.Is(err, errPlain) {
+	if w.until.IsZero() && !errors.Is(err, cross.ErrPlain) {
 		lasts := 64 * s.Server().Timers.T1
 		w.until = s.Now().Add(lasts)
 		c.waiting--
 		c.owed++
 		c.record(callflow.Noted, w.leg, 0, fmt.Sprintf("%s not sent yet, it is tried again for %v: %v", w.method, lasts, err))
-		c.engine.log.Warn(string(w.method)+" not sent yet: it is tried again", "call", c.Number, "peer", w.leg.peer.Name, "for", lasts, "cause", err)
+		c.engine.log.Warn(string(w.method)+" not sent yet: it is tried again", "call", c.Number, "peer", w.leg.Peer.Name, "for", lasts, "cause", err)
 		c.finish()
 	}
 	if !s.Now().Before(w.until) || !c.calls.owe(s, w) {
@@ -106,7 +107,7 @@ func (w *farewell) unsent(s *ua.Shard, err error) {
 func (w *farewell) giveUp(err error) {
 	c := w.call
 	c.record(callflow.TargetFailed, w.leg, 503, fmt.Sprintf("%s not sent: %v", w.method, err))
-	c.engine.log.Warn(string(w.method)+" not sent: the call ends at our side only", "call", c.Number, "peer", w.leg.peer.Name, "cause", err)
+	c.engine.log.Warn(string(w.method)+" not sent: the call ends at our side only", "call", c.Number, "peer", w.leg.Peer.Name, "cause", err)
 	w.done()
 }
 
@@ -162,13 +163,13 @@ func (c *calls) owe(s *ua.Shard, w *farewell) bool {
 		return false
 	}
 	c.owed++
-	o := c.owing[w.leg.peer]
+	o := c.owing[w.leg.Peer]
 	if o == nil {
-		o = &owing{calls: c, peer: w.leg.peer, interval: s.Server().Timers.T1}
+		o = &owing{calls: c, peer: w.leg.Peer, interval: s.Server().Timers.T1}
 		o.next = s.Now().Add(o.interval)
 		o.timer.Owner = o
 		o.timer.Fire = func(owner any, _ time.Time) { owner.(*owing).look() }
-		c.owing[w.leg.peer] = o
+		c.owing[w.leg.Peer] = o
 	}
 	o.all = append(o.all, w)
 	o.wait(s)

@@ -32,8 +32,8 @@ func (u *setup) hold(s *ua.Shard, n *answer, m *sip.Message) {
 func (u *setup) connect(s *ua.Shard, n *answer) {
 	c := u.call
 	c.state = answered
-	c.in.peer.State.In.Answered()
-	c.out.peer.State.Out.Answered()
+	c.in.Peer.State.In.Answered()
+	c.out.Peer.State.Out.Answered()
 	n.near.dialog.Confirm()
 	c.in.winner = n.near
 	for _, lost := range c.in.forks {

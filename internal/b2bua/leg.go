@@ -2,27 +2,18 @@ package b2bua
 
 import (
 	"errors"
-	"net/netip"
-	"strings"
 
-	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
-	"github.com/sallyport-sip/sallyport/sip/transaction"
-	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
 // Leg is one INVITE usage with a peer, and its dialogs. Owned by the shard.
 type Leg struct {
-	call   *Call
-	peer   *peer.Peer
-	out    bool // we called the peer
-	secure bool // sips:
-	place  peer.Place
-	flow   ua.Flow // the connection that the dialogs live on
-
-	waiting []func(*ua.Shard, ua.Flow, error) // for the connection that is being made
+	cross.Hop
+	call *Call
+	out  bool // we called the peer
 
 	callID   string
 	localTag string // of the first dialog; a leg out has no other
@@ -141,143 +132,12 @@ func (f *fork) received(m *sip.Message) *sip.StatusError {
 	return nil
 }
 
-// reach gives the flow for the next request in a dialog of the leg: the
-// connection that the dialog lives on, or when that has gone a new one to the
-// address where it was, or another one of the peer's, under its names and policy. What waits for a new
-// one leaves in order. A connection by which the peer itself has come back will
-// do as well: it proved the same names.
+// reach gives the flow for the next request in a dialog of the leg; f is nil for what
+// belongs to no dialog yet.
 func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) {
-	old := l.flow.Conn
-	if !old.Alive() && !l.tied(f) {
-		if conn := s.Server().Instead(old); conn != nil && old.Info().Inbound && conn.Info().Inbound {
-			// Who connects to us, and has come back, may be out of our reach otherwise.
-			l.flow = ua.Flow{Conn: conn}
-		}
+	var d *dialog.Dialog
+	if f != nil {
+		d = f.dialog
 	}
-	if l.flow.Conn.Alive() {
-		l.release(s, l.flow, nil)
-		flow := l.flow
-		if f != nil && !flow.Conn.Transport().Reliable() {
-			flow.Addr = l.address(f)
-		}
-		done(s, flow, nil)
-		return
-	}
-	if l.secure && !l.peer.Secure() {
-		done(s, ua.Flow{}, errPlain)
-		return
-	}
-	if l.tied(f) {
-		done(s, ua.Flow{}, errBrowser)
-		return
-	}
-	if l.waiting = append(l.waiting, done); len(l.waiting) > 1 {
-		return
-	}
-	l.call.engine.ways.Return(s, l.peer, l.flow, peer.AnyAddress(func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
-		if err != nil {
-			if conn := s.Server().Instead(old); conn != nil {
-				flow, err = ua.Flow{Conn: conn}, nil
-			}
-		}
-		if len(l.waiting) == 0 {
-			return // the peer was faster
-		}
-		if err == nil {
-			l.flow = flow
-		}
-		l.release(s, flow, err)
-	}))
-}
-
-// tied says whether the other side of a dialog is on one WebSocket and nowhere
-// else: its Contact has a host under .invalid, because a browser does not know its
-// own (RFC 7118 §B.1). Another connection of the peer's may be that of another
-// browser; only a request by which it comes back itself moves the leg.
-func (l *Leg) tied(f *fork) bool {
-	if !l.flow.Conn.Transport().WebSocket() {
-		return false
-	}
-	if f == nil {
-		return l.peer.URI.Unreachable()
-	}
-	uri, err := sip.ParseURI([]byte(f.dialog.NextHop()))
-	host := strings.ToLower(string(uri.HostName()))
-	return err == nil && (host == "invalid" || strings.HasSuffix(host, ".invalid"))
-}
-
-var errBrowser = errors.New("its WebSocket has gone, and nobody can connect to a browser (RFC 7118 §B.1)")
-
-// release lets what waits for a connection go on, in the order in which it came.
-func (l *Leg) release(s *ua.Shard, flow ua.Flow, err error) {
-	all := l.waiting
-	l.waiting = nil
-	for _, done := range all {
-		done(s, flow, err)
-	}
-}
-
-// follow moves the leg to the connection of a request in its dialog when its own
-// has gone: the peer has come back, and what waited for a connection to it need not
-// wait any more. From TLS it does not move to anything less.
-func (l *Leg) follow(s *ua.Shard, p *transport.Packet) {
-	if !l.flow.Conn.Alive() && (p.Conn.Transport().Secure() || !l.flow.Conn.Transport().Secure()) {
-		l.flow = ua.Flow{Conn: p.Conn, Addr: p.Source}
-		l.release(s, l.flow, nil)
-	}
-}
-
-// resends is how often a request is sent again because its connection has gone.
-// More than once: who loses one connection to a peer may lose the next one found
-// at the same moment.
-const resends = 3
-
-// lost says whether a request failed because its connection has gone, so that it
-// is worth to be sent again, as it is, on a new one: if it did arrive, that is a
-// retransmission.
-func lost(tx *ua.ClientTx, err error) bool {
-	return errors.Is(err, transaction.ErrTransport) && !tx.Flow().Conn.Alive()
-}
-
-// settle moves the leg to where a new connection will be made, before a request
-// is written, when its own has gone.
-func (l *Leg) settle() {
-	if !l.flow.Conn.Alive() {
-		l.place = l.call.engine.ways.PlaceOn(l.peer, l.again())
-	}
-}
-
-// again is the transport of that connection.
-func (l *Leg) again() transport.Transport {
-	if l.flow.Conn.Info().Inbound {
-		return l.peer.Transport
-	}
-	return l.flow.Conn.Transport()
-}
-
-// errPlain keeps a sips: dialog from going on over a hop that is not TLS
-// (RFC 3261 §26.2.2).
-var errPlain = errors.New("its TLS connection has gone, and the peer's uri is not a TLS one")
-
-// address is where a request in a dialog goes on UDP: to the next hop that the
-// dialog names when that is an address of the peer's, else to where the peer's
-// messages came from.
-func (l *Leg) address(f *fork) netip.AddrPort {
-	uri, err := sip.ParseURI([]byte(f.dialog.NextHop()))
-	if err != nil {
-		return l.flow.Addr
-	}
-	addr, err := netip.ParseAddr(string(uri.HostName()))
-	if err != nil {
-		return l.flow.Addr
-	}
-	port := uri.Port
-	if port == 0 {
-		port = 5060
-	}
-	to := netip.AddrPortFrom(addr.Unmap(), port)
-	if !l.call.engine.ways.Owns(l.peer, to, l.flow.Conn.Info().Listener) {
-		return l.flow.Addr
-	}
-	return to
+	l.Reach(s, l.call.engine.ways, d, done)
 }

@@ -19,10 +19,10 @@ func (u *setup) admit(s *ua.Shard, p *peer.Peer) bool {
 		u.call.facts.loaded = p
 		return true
 	case peer.TooMany:
-		u.cause = cross.Above(p, u.call.in.place, "no target has room for another call",
+		u.cause = cross.Above(p, u.call.in.Place, "no target has room for another call",
 			fmt.Errorf("peer %s: its limit calls_out, %d, is reached", p.Name, lim.CallsOut))
 	case peer.TooFast:
-		u.cause = cross.Above(p, u.call.in.place, "no target takes more calls in this second",
+		u.cause = cross.Above(p, u.call.in.Place, "no target takes more calls in this second",
 			fmt.Errorf("peer %s: its limit rate_out, %d a second, is reached", p.Name, lim.RateOut))
 	}
 	return false
@@ -53,7 +53,7 @@ func (c *Call) unload(p *peer.Peer) {
 // leave takes the call off the load of both peers.
 func (c *Call) leave() {
 	answered := !c.facts.answered.IsZero()
-	c.in.peer.State.In.Done(answered)
+	c.in.Peer.State.In.Done(answered)
 	if c.facts.loaded != nil {
 		c.facts.loaded.State.Out.Done(answered)
 		c.facts.loaded = nil

@@ -132,17 +132,17 @@ func (u *setup) ServerDone(s *ua.Shard, _ *ua.ServerTx, err error) {
 func (u *setup) reject(s *ua.Shard, a *attempt, m *sip.Message) {
 	code, reason := m.StatusCode(), string(m.Reason())
 	if code == 401 || code == 407 {
-		u.call.record(callflow.Noted, a.leg, code, fmt.Sprintf("%s asked for credentials with %d, and none are configured", a.leg.peer.Name, code))
+		u.call.record(callflow.Noted, a.leg, code, fmt.Sprintf("%s asked for credentials with %d, and none are configured", a.leg.Peer.Name, code))
 		code, reason = 403, ""
 	}
-	u.call.ended(a.leg, code, reasonOf(m), fmt.Sprintf("%s answered %d %s", a.leg.peer.Name, m.StatusCode(), m.Reason()))
+	u.call.ended(a.leg, code, reasonOf(m), fmt.Sprintf("%s answered %d %s", a.leg.Peer.Name, m.StatusCode(), m.Reason()))
 	var b sip.Builder
 	u.server.Response(&b, code, reason, u.tagFor(a, m), roomFor(m))
 	if code == 503 {
 		// Its Retry-After is about the target: a caller would hold it against us.
-		cross.Headers(&b, m, u.call.in.place, sip.HdrRetryAfter)
+		cross.Headers(&b, m, u.call.in.Place, sip.HdrRetryAfter)
 	} else {
-		cross.Headers(&b, m, u.call.in.place)
+		cross.Headers(&b, m, u.call.in.Place)
 	}
 	u.finally(s, code, b.Finish(m.Body()))
 }
@@ -170,7 +170,7 @@ func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
 	var b sip.Builder
 	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(tag), roomFor(m))
 	u.call.in.dialogHeaders(&b, u.invite)
-	cross.Headers(&b, m, u.call.in.place)
+	cross.Headers(&b, m, u.call.in.Place)
 	s.Respond(u.server, m.StatusCode(), b.Finish(m.Body()))
 	u.call.in.hop.response(s.Now(), m.StatusCode())
 }

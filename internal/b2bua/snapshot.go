@@ -32,10 +32,10 @@ type LegInfo struct {
 }
 
 func (l *Leg) info() LegInfo {
-	if l == nil || l.flow.Conn == nil {
+	if l == nil || l.Flow.Conn == nil {
 		return LegInfo{}
 	}
-	k := l.call.calls.link(l.flow)
+	k := l.call.calls.link(l.Flow)
 	return LegInfo{Connection: k.id, Transport: k.transport, Remote: k.remote, CallID: l.callID}
 }
 
@@ -68,13 +68,13 @@ func Snapshot(calls []*Call) []CallInfo {
 func (c *Call) info() CallInfo {
 	info := CallInfo{
 		Number: c.Number, ID: c.facts.id, State: "trying", Since: c.facts.began, Caller: c.facts.caller, Called: c.facts.called,
-		From: c.in.peer.Name, Route: c.facts.route, In: c.in.info(), Out: c.out.info(),
+		From: c.in.Peer.Name, Route: c.facts.route, In: c.in.info(), Out: c.out.info(),
 	}
 	if c.state == answered {
 		info.State, info.Answered = "answered", c.facts.answered
 	}
 	if c.out != nil {
-		info.To = c.out.peer.Name
+		info.To = c.out.Peer.Name
 	}
 	return info
 }

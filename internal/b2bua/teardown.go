@@ -39,7 +39,7 @@ func (c *Call) bye(s *ua.Shard, f *fork, tx *ua.ServerTx, m *sip.Message) {
 	case again:
 	case c.state == answered:
 		if f == c.in.winner || f == c.out.winner {
-			c.hangUp(s, f, partingOf(m), "BYE from "+f.leg.peer.Name)
+			c.hangUp(s, f, partingOf(m), "BYE from "+f.leg.Peer.Name)
 		}
 	case c.setup.holds(f):
 		c.setup.leave(s, f, m)

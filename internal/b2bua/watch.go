@@ -46,10 +46,10 @@ func (c *Call) watch(s *ua.Shard) {
 	w := new(watched)
 	c.watched = w
 	for i, l := range [...]*Leg{c.in, c.out} {
-		if longest := l.peer.Limits.LongestCall.Duration; longest > 0 && (w.ends == 0 || longest < w.ends) {
+		if longest := l.Peer.Limits.LongestCall.Duration; longest > 0 && (w.ends == 0 || longest < w.ends) {
 			w.ends = longest
 		}
-		if every := l.peer.KeepAlive; every > 0 {
+		if every := l.Peer.KeepAlive; every > 0 {
 			// Calls that began together are not asked together.
 			w.asked[i] = asked{every: every, next: every/2 + rand.N(every/2+1)}
 		}
@@ -148,7 +148,7 @@ func (q *question) over(s *ua.Shard, code int, err error) {
 	if c.state != answered {
 		return
 	}
-	name := f.leg.peer.Name
+	name := f.leg.Peer.Name
 	switch {
 	case code == 481:
 		c.endFor(s, f, 481, name+" does not know the call any more") // so it needs no BYE

@@ -3,6 +3,7 @@ package cross
 import (
 	"errors"
 	"net/netip"
+	"strings"
 
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -20,12 +21,20 @@ type Ways interface {
 	// Return does the same for what went on at a flow whose connection has gone:
 	// it tries the same address first, by the same transport.
 	Return(s *ua.Shard, p *peer.Peer, was ua.Flow, done peer.Connected)
+	// Fit gives the connection and the bytes by which a request to a peer leaves,
+	// which flow and b would be if it were not too large for UDP. done is called in the
+	// shard, perhaps before Fit returns.
+	Fit(s *ua.Shard, p *peer.Peer, flow ua.Flow, b []byte, done func(*ua.Shard, ua.Flow, []byte))
+	// Unfit tells that a connection of Fit's was lost before any response came.
+	Unfit(s *ua.Shard, p *peer.Peer, cause error)
 	// Owns says whether the peer is recognised at an address on UDP, so that
 	// its requests may be sent there.
 	Owns(p *peer.Peer, addr netip.AddrPort, listener string) bool
 	// Place returns our address towards a peer. c is the connection that its
 	// leg lives on.
 	Place(p *peer.Peer, c *transport.Conn) peer.Place
+	// PlaceOn does the same for a connection that is still to be made.
+	PlaceOn(p *peer.Peer, t transport.Transport) peer.Place
 }
 
 // Hop is what the dialogs of one leg live on: a connection with its peer, which
@@ -41,12 +50,13 @@ type Hop struct {
 
 // Reach gives the flow for the next request in a dialog of the hop: the
 // connection that the dialog lives on, or when that has gone a new one to the
-// address where it was, or another one of the peer's, under its names and policy. What waits for a new
-// one leaves in order. A connection by which the peer itself has come back will
-// do as well: it proved the same names. d may be nil.
+// address where it was, or another one of the peer's, under its names and policy.
+// What waits for a new one leaves in order. A connection by which the peer itself has
+// come back will do as well: it proved the same names. d is nil for what belongs to no
+// dialog yet.
 func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shard, ua.Flow, error)) {
 	old := h.Flow.Conn
-	if !old.Alive() {
+	if !old.Alive() && !h.tied(d) {
 		if conn := s.Server().Instead(old); conn != nil && old.Info().Inbound && conn.Info().Inbound {
 			// Who connects to us, and has come back, may be out of our reach otherwise.
 			h.Flow = ua.Flow{Conn: conn}
@@ -62,7 +72,11 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 		return
 	}
 	if h.Secure && !h.Peer.Secure() {
-		done(s, ua.Flow{}, errPlain)
+		done(s, ua.Flow{}, ErrPlain)
+		return
+	}
+	if h.tied(d) {
+		done(s, ua.Flow{}, errBrowser)
 		return
 	}
 	if h.waiting = append(h.waiting, done); len(h.waiting) > 1 {
@@ -83,6 +97,24 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 		h.release(s, flow, err)
 	}))
 }
+
+// tied says whether the other side of a dialog is on one WebSocket and nowhere
+// else: its Contact has a host under .invalid, because a browser does not know its
+// own (RFC 7118 §B.1). Another connection of the peer's may be that of another
+// browser; only a request by which it comes back itself moves the hop.
+func (h *Hop) tied(d *dialog.Dialog) bool {
+	if !h.Flow.Conn.Transport().WebSocket() {
+		return false
+	}
+	if d == nil {
+		return h.Peer.URI.Unreachable()
+	}
+	uri, err := sip.ParseURI([]byte(d.NextHop()))
+	host := strings.ToLower(string(uri.HostName()))
+	return err == nil && (host == "invalid" || strings.HasSuffix(host, ".invalid"))
+}
+
+var errBrowser = errors.New("its WebSocket has gone, and nobody can connect to a browser (RFC 7118 §B.1)")
 
 // release lets what waits for a connection go on, in the order in which it came.
 func (h *Hop) release(s *ua.Shard, flow ua.Flow, err error) {
@@ -107,13 +139,21 @@ func (h *Hop) Follow(s *ua.Shard, p *transport.Packet) {
 // is written, when its own has gone.
 func (h *Hop) Settle(ways Ways) {
 	if !h.Flow.Conn.Alive() {
-		h.Place = ways.Place(h.Peer, nil)
+		h.Place = ways.PlaceOn(h.Peer, h.again())
 	}
 }
 
-// errPlain keeps a sips: dialog from going on over a hop that is not TLS
+// again is the transport of that connection.
+func (h *Hop) again() transport.Transport {
+	if h.Flow.Conn.Info().Inbound {
+		return h.Peer.Transport
+	}
+	return h.Flow.Conn.Transport()
+}
+
+// ErrPlain keeps a sips: dialog from going on over a hop that is not TLS
 // (RFC 3261 §26.2.2).
-var errPlain = errors.New("its TLS connection has gone, and the peer's uri is not a TLS one")
+var ErrPlain = errors.New("its TLS connection has gone, and the peer's uri is not a TLS one")
 
 // address is where a request in a dialog goes on UDP: to the next hop that the
 // dialog names when that is an address of the peer's, else to where the peer's
