@@ -21,7 +21,7 @@ type Limits struct {
 	RateOut Count `yaml:"rate_out" form:"number"`
 
 	// How many subscriptions, by SUBSCRIBE, the peer may have at once. All peers
-	// together have 100000.
+	// together have 100000, and one without this limit half of them at most.
 	Subscriptions Count `yaml:"subscriptions" form:"number"`
 
 	// What a call above a limit is refused with: 503, after which many senders

@@ -36,23 +36,25 @@ func NoSubscription(m *sip.Message) bool {
 	return false
 }
 
-// Event is the event of a message, with its id if it has one.
+// Event is the event of a message, with its id if it has one. Both are compared byte
+// by byte, and nothing else is (RFC 6665 §8.2.1).
 func Event(m *sip.Message) string {
-	parts := strings.Split(strings.ToLower(string(m.First(sip.HdrEvent))), ";")
+	parts := strings.Split(string(m.First(sip.HdrEvent)), ";")
 	event := strings.TrimSpace(parts[0])
 	for _, p := range parts[1:] {
-		if name, value, _ := strings.Cut(p, "="); strings.TrimSpace(name) == "id" {
+		if name, value, _ := strings.Cut(p, "="); strings.EqualFold(strings.TrimSpace(name), "id") {
 			return event + ";" + strings.TrimSpace(value)
 		}
 	}
 	return event
 }
 
-// ReferID reads the id of a REFER's subscription, 0 when there is none.
+// ReferID reads the id of a REFER's subscription, 0 when there is none. ok is false
+// for what is none of a REFER's.
 func ReferID(event string) (id uint32, ok bool) {
-	name, value, _ := strings.Cut(event, ";")
-	n, _ := strconv.ParseUint(value, 10, 32)
-	return uint32(n), name == "refer"
+	name, value, has := strings.Cut(event, ";")
+	n, err := strconv.ParseUint(value, 10, 32)
+	return uint32(n), name == "refer" && (err == nil || !has)
 }
 
 // ReferEvent is the Event header line of a message in a REFER's subscription with
@@ -74,6 +76,15 @@ func ReferEvent(m *sip.Message, to uint32) []byte {
 		out = append(out, part...)
 	}
 	return append(out, "\r\n"...)
+}
+
+// Lasting is for how long a SUBSCRIBE asks, or its 2xx grants: an hour where it does not
+// say, which it has to (RFC 6665 §4.2.1.1).
+func Lasting(m *sip.Message) time.Duration {
+	if span, ok := Expires(m); ok {
+		return span
+	}
+	return time.Hour
 }
 
 // Expires reads an Expires header, and whether there is one that can be read.

@@ -245,7 +245,7 @@ func TestWhoMaySpeakInASubscription(t *testing.T) {
 		r.acme.Send(r.acme.InDialog(sip.SUBSCRIBE, about()...))
 		r.acme.Want(481)
 		r.office.Send(r.office.InDialog(sip.SUBSCRIBE, siptest.Set("Event", "dialog")))
-		r.office.Want(489)
+		r.office.Want(403) // RFC 6665 §4.5.2
 		r.office.Send(r.office.InDialog(sip.NOTIFY, about(state("active"))...))
 		r.office.Want(481)
 		r.office.Send(r.office.InDialog(sip.INFO))

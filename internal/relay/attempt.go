@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
@@ -10,6 +11,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
+	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
@@ -23,8 +25,11 @@ const firstCSeq = 1
 type attempt struct {
 	request *request
 	to      *peer.Peer
+	at      netip.AddrPort // of its addresses; not valid while connecting
 	leg     *leg
 	next    peer.Next // to the target's next address; nil: none is left
+	before  *failure  // at its last address; nil at the first
+	until   time.Time // this address is down until then; zero: it is not
 	branch  []byte
 	bytes   []byte
 	flow    ua.Flow      // that the request left on
@@ -34,17 +39,19 @@ type attempt struct {
 	timer   transaction.Timer
 	heard   bool // a provisional response came
 	again   bool // the request was sent once more, on a new connection
+	silent  bool // nothing was heard of the target in time
 	quit    bool // nobody waits for this attempt any more, unless it brings a 2xx
 }
 
-// begin reaches for the target.
-func (a *attempt) begin(s *ua.Shard) {
-	a.prepare(s)
-	a.request.engine.ways.Connect(s, a.to, a.connected)
+// failure is what was wrong with an address of a target.
+type failure struct {
+	until time.Time // the target is down until then if no other address is better; zero: it is well
+	why   string
 }
 
-// prepare makes the leg and sets the time within which something has to be heard.
-func (a *attempt) prepare(s *ua.Shard) {
+// begin reaches for the target, and sets the time within which something has to be
+// heard. connect leads to it: to its first address, or to the next.
+func (a *attempt) begin(s *ua.Shard, connect peer.Next) {
 	r := a.request
 	a.began = s.Now()
 	a.leg = &leg{
@@ -53,7 +60,8 @@ func (a *attempt) prepare(s *ua.Shard) {
 	}
 	a.timer.Owner = a
 	a.timer.Fire = func(owner any, _ time.Time) { owner.(*attempt).expire(s) }
-	s.Schedule(&a.timer, r.patience(a.to))
+	s.Schedule(&a.timer, a.to.ResponseTimeout)
+	connect(s, a.connected)
 }
 
 // connected is a peer.Connected.
@@ -61,16 +69,21 @@ func (a *attempt) connected(s *ua.Shard, flow ua.Flow, next peer.Next, err error
 	if a.quit {
 		return
 	}
-	a.next = next
-	if err != nil {
+	a.at, a.next = flow.Addr, next
+	switch {
+	case err != nil && a.before != nil && errors.Is(err, resolve.ErrEnd):
+		a.exhausted(s)
+		return
+	case err != nil:
 		a.unreachable(s, err)
 		return
 	}
 	r := a.request
 	a.leg.Flow = flow
 	a.leg.Place = r.engine.ways.Place(a.to, flow.Conn)
+	a.leg.Place.Keep = false // nobody here would hear the promise, which only calls ask for (RFC 6223 §4.2)
 	r.home.legs[a.leg.tag] = a.leg
-	r.engine.record(callflow.LegCreated, a.leg, 0, fmt.Sprintf("target %d of %d: %s", r.asked, len(r.targets), a.to.Name))
+	r.engine.record(callflow.LegCreated, a.leg, 0, fmt.Sprintf("target %d of %d: %s", r.asked, len(r.targets), a.name()))
 	a.branch = s.NewBranch()
 	a.bytes = a.build()
 	if r.sub != nil && r.sub.state != terminated {
@@ -92,6 +105,14 @@ func (a *attempt) send(s *ua.Shard, flow ua.Flow) {
 		return
 	}
 	leave(s, flow, a.bytes)
+}
+
+// name is the target, with the address where a name has led to it.
+func (a *attempt) name() string {
+	if !a.to.Named || !a.at.IsValid() {
+		return a.to.Name
+	}
+	return fmt.Sprintf("%s at %v", a.to.Name, a.at)
 }
 
 // build writes the request to the target.
@@ -133,10 +154,10 @@ func (a *attempt) expire(s *ua.Shard) {
 		return
 	}
 	if a.tx == nil {
-		a.unreachable(s, fmt.Errorf("no connection within %v", a.request.patience(a.to)))
+		a.unreachable(s, fmt.Errorf("no connection within %v", a.to.ResponseTimeout))
 		return
 	}
-	a.unanswered(s, fmt.Errorf("no response within %v", a.request.patience(a.to)))
+	a.unanswered(s, fmt.Errorf("no response within %v", a.to.ResponseTimeout))
 }
 
 // giveUp ends the waiting for the attempt. What its transaction may still bring is
@@ -163,10 +184,10 @@ func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 	switch {
 	case code < 200:
 		a.heard = true
-	case r.final, a.quit && (code >= 300 || r.sub != nil):
+	case r.final, a.quit && (r.sub != nil || code >= 300 && r.attempt != nil):
 		// Late. Of a subscription that a given-up target made, the first NOTIFY gets
 		// a 481, which ends it there.
-	case passesOn(code) && (a.next != nil || r.left()):
+	case !a.quit && passesOn(code) && (a.next != nil || r.left()):
 		a.busy(s, m)
 		a.lost(s, &sip.StatusError{Code: code, Reason: string(m.Reason()), Err: fmt.Errorf("answered %d %s", code, m.Reason())})
 	default:
@@ -210,25 +231,31 @@ func (a *attempt) cutOff(s *ua.Shard, err error) {
 		a.unreachable(s, fmt.Errorf("peer %s ended TLS before it had sent anything, %s: most likely it refused our certificate", a.to.Name, how))
 	case !a.again && conn.Transport().Reliable() && conn.Opened().Before(a.began):
 		a.again = true
-		a.request.engine.ways.Connect(s, a.to, func(s *ua.Shard, flow ua.Flow, next peer.Next, err error) {
-			switch {
-			case a.quit:
-			case err != nil:
-				a.next = next
-				a.unreachable(s, err)
-			default:
-				a.leg.Flow = flow
-				a.send(s, flow)
-			}
-		})
+		a.reconnect(s)
 	default:
 		a.unreachable(s, err)
 	}
 }
 
+// reconnect sends the request once more, on a new connection to where it was sent.
+func (a *attempt) reconnect(s *ua.Shard) {
+	a.request.engine.ways.Return(s, a.to, a.leg.Flow, func(s *ua.Shard, flow ua.Flow, _ peer.Next, err error) {
+		switch {
+		case a.quit:
+		case err != nil:
+			a.unreachable(s, err)
+		default:
+			a.leg.Flow = flow
+			a.send(s, flow)
+		}
+	})
+}
+
 // unreachable gives up a target that took no request.
 func (a *attempt) unreachable(s *ua.Shard, err error) {
-	if !cross.Ours(err) && a.next == nil {
+	if cross.Ours(err) {
+		a.next = nil
+	} else {
 		a.down(s, s.Now().Add(a.to.DownFor), err.Error())
 	}
 	a.lost(s, &sip.StatusError{Code: 503, Err: err})
@@ -238,26 +265,36 @@ func (a *attempt) unreachable(s *ua.Shard, err error) {
 // be down for that: it may have had no answer itself, and then may not say so
 // (RFC 4320 §4.2).
 func (a *attempt) unanswered(s *ua.Shard, err error) {
-	a.request.silent = true
+	a.silent = true
 	a.lost(s, &sip.StatusError{Code: 408, Err: err})
 }
 
 // lost goes on to the target's next address, or to the next target.
 func (a *attempt) lost(s *ua.Shard, cause *sip.StatusError) {
-	r := a.request
-	if cause.Code != 408 {
-		r.silent = false
+	r, reason := a.request, cause.Err.Error()
+	r.cause, r.silent = cause, a.silent
+	if r.sub != nil {
+		r.sub.leave(a.leg)
 	}
+	a.giveUp(s)
+	r.engine.record(callflow.TargetFailed, a.leg, cause.Code, reason)
+	r.engine.log.Warn("target failed", "method", r.method, "flow", r.number, "peer", a.to.Name, "address", a.at, "status", cause.Code, "cause", reason)
 	if a.next == nil {
-		r.lost(s, a, cause)
+		r.tryNext(s)
 		return
 	}
-	next := a.next
+	r.attempt = &attempt{request: r, to: a.to, before: &failure{until: a.until, why: reason}}
+	r.attempt.begin(s, a.next)
+}
+
+// exhausted goes on to the next target when a name turned out to have no further
+// address.
+func (a *attempt) exhausted(s *ua.Shard) {
 	a.giveUp(s)
-	r.engine.record(callflow.TargetFailed, a.leg, cause.Code, cause.Err.Error())
-	r.attempt = &attempt{request: r, to: a.to}
-	r.attempt.prepare(s)
-	next(s, r.attempt.connected)
+	if f := a.before; !f.until.IsZero() && a.to.State.Failed(a.began, s.Now(), f.until, f.why) {
+		a.news("is down", f.why)
+	}
+	a.request.tryNext(s)
 }
 
 // busy takes note of a 503: the target is not asked for as long as it says
@@ -274,16 +311,27 @@ func (a *attempt) busy(s *ua.Shard, m *sip.Message) {
 	a.down(s, s.Now().Add(span), why)
 }
 
-// down notes that the target is not to be asked for a time.
+// down notes that the target is not to be asked for a time, or where it has
+// further addresses that it is not to be asked at this one.
 func (a *attempt) down(s *ua.Shard, until time.Time, why string) {
-	if a.to.State.Failed(a.began, s.Now(), until, why) {
+	a.until = until
+	if a.to.Named && a.to.State.FailedAt(a.at, s.Now(), until) && a.next != nil {
+		a.news(fmt.Sprintf("is down at %v", a.at), why)
+	}
+	if a.next == nil && a.to.State.Failed(a.began, s.Now(), until, why) {
 		a.news("is down", why)
 	}
 }
 
 // judge notes that the target is well: it answered, and not with a 503.
 func (a *attempt) judge(s *ua.Shard, code int) {
-	if code > 100 && code != 503 && a.to.State.Answered(a.began, s.Now()) {
+	if code <= 100 || code == 503 {
+		return
+	}
+	if a.to.State.AnsweredAt(a.at) && a.to.State.Up() {
+		a.news(fmt.Sprintf("is up again at %v", a.at), fmt.Sprintf("it answered %d", code))
+	}
+	if a.to.State.Answered(a.began, s.Now()) {
 		a.news("is up again", fmt.Sprintf("it answered %d", code))
 	}
 }

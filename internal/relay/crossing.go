@@ -29,7 +29,7 @@ type exchange struct {
 	target        string // where the sender moves to when the request is accepted
 
 	last  bool          // of a NOTIFY: the subscription ends with it
-	span  time.Duration // of a NOTIFY: how long the subscription lasts
+	span  time.Duration // of a NOTIFY: how long the subscription lasts; of a SUBSCRIBE: how long it shall
 	final bool          // the sender has a final response, or never will
 }
 
@@ -46,8 +46,11 @@ func (b *subscription) cross(s *ua.Shard, l *leg, tx *ua.ServerTx, m *sip.Messag
 	}
 	x := &exchange{sub: b, from: l, to: to, method: tx.Method(), server: tx}
 	x.target, _ = dialog.Target(m)
-	if x.method == sip.NOTIFY {
+	switch x.method {
+	case sip.NOTIFY:
 		x.last, x.span = cross.Notice(m)
+	case sip.SUBSCRIBE:
+		x.span = cross.Lasting(m)
 	}
 	tx.User = x
 	b.passing++
@@ -70,7 +73,10 @@ func (b *subscription) refusal(from, to *leg, m *sip.Message) *sip.StatusError {
 			return &sip.StatusError{Code: 481}
 		}
 		if !b.matches(m, b.nearID) {
-			return &sip.StatusError{Code: 489} // one more in the same dialog, which RFC 6665 §4.5.2 advises against
+			// "If a notifier receives a SUBSCRIBE request for a new subscription on an
+			// existing dialog, it MAY ... respond to the SUBSCRIBE request with a 403
+			// (Forbidden) response." (RFC 6665 §4.5.2)
+			return &sip.StatusError{Code: 403, Err: errors.New("one more subscription in the same dialog")}
 		}
 	case sip.NOTIFY:
 		if from != b.far || !b.matches(m, firstCSeq) {
@@ -178,7 +184,10 @@ func (x *exchange) done(s *ua.Shard, code int, m *sip.Message) {
 		if x.target != "" {
 			x.from.dialog.Target = x.target
 		}
-		x.to.dialog.Refresh(m) // that of the 2xx; one that is no target is as good as none
+		// That of the 2xx; one that is no target, or too long, is as good as none.
+		if target, _ := dialog.Target(m); target != "" && text(x.to.dialog)-len(x.to.dialog.Target)+len(target) <= maxText {
+			x.to.dialog.Target = target
+		}
 	}
 	switch {
 	case x.final:
@@ -204,6 +213,7 @@ func (x *exchange) settle(s *ua.Shard, code int, m *sip.Message) {
 	case x.method == sip.NOTIFY && code < 300:
 		b.notified(s, x.span)
 	case x.method == sip.SUBSCRIBE && code < 300:
+		b.asked = x.span
 		b.renewed(s, m)
 	case x.method == sip.SUBSCRIBE && code == 408:
 		// "... the original subscription is still considered valid for the duration of
@@ -222,6 +232,8 @@ func (x *exchange) pass(s *ua.Shard, m *sip.Message) {
 	switch {
 	case code < 300:
 		outcome = Delivered
+	case code < 400: // not followed, and no reason to end the subscription either
+		code, reason = 500, ""
 	case code == 401 || code == 407:
 		code, reason = 403, ""
 	case code == 408:

@@ -37,12 +37,6 @@ import (
 // Ways are what an Engine needs of its surroundings.
 type Ways interface {
 	cross.Ways
-	// Fit gives the connection and the bytes by which a request to a peer leaves,
-	// which flow and b would be if it were not too large for UDP. done is called in the
-	// shard, perhaps before Fit returns.
-	Fit(s *ua.Shard, p *peer.Peer, flow ua.Flow, b []byte, done func(*ua.Shard, ua.Flow, []byte))
-	// Unfit tells that a connection of Fit's was lost before any response came.
-	Unfit(s *ua.Shard, p *peer.Peer, cause error)
 	// From says whether a packet came from a peer, as the peer was configured
 	// when the subscription began.
 	From(p *peer.Peer, packet *transport.Packet) bool

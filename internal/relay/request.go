@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/cross"
@@ -119,7 +118,7 @@ func (r *request) try(s *ua.Shard, to *peer.Peer) {
 	}
 	r.asked++
 	r.attempt = &attempt{request: r, to: to}
-	r.attempt.begin(s)
+	r.attempt.begin(s, func(s *ua.Shard, done peer.Connected) { r.engine.ways.Connect(s, to, done) })
 }
 
 // pick chooses the next target, nil when there is none, and says which ones it
@@ -140,6 +139,7 @@ func (r *request) pick(s *ua.Shard) (to *peer.Peer, passed string) {
 		case !r.admit(s, p):
 			over(p, r.cause.Err.Error())
 		case !p.State.Ask(now, p.DownFor):
+			p.State.Out.Undo(p.Limits.RateOut)
 			r.spared = append(r.spared, p)
 			over(p, "it is down, and tried just now")
 		default:
@@ -170,27 +170,20 @@ func (r *request) admit(s *ua.Shard, p *peer.Peer) bool {
 // left says whether there is a target that was not asked yet.
 func (r *request) left() bool { return r.next < len(r.targets) || len(r.spared) > 0 }
 
-// lost gives a target up and goes on to the next.
-func (r *request) lost(s *ua.Shard, a *attempt, cause *sip.StatusError) {
-	r.cause = cause
-	a.giveUp(s)
-	reason := cause.Err.Error()
-	r.engine.record(callflow.TargetFailed, a.leg, cause.Code, reason)
-	r.engine.log.Warn("target failed", "method", r.method, "flow", r.number, "peer", a.to.Name, "status", cause.Code, "cause", reason)
-	r.tryNext(s)
-}
-
 // fail answers the sender after the last target has failed. "An element that can
 // not respond before the transaction expires will not send a final response at
-// all" (RFC 4320 §4.2): what the last one was silent to gets none.
+// all" (RFC 4320 §4.2): what the last one was silent to gets none from us; what still
+// comes of it until then crosses.
 func (r *request) fail(s *ua.Shard) {
 	if r.cause == nil {
 		r.cause = &sip.StatusError{Code: 480, Err: errors.New("no target is left")}
 	}
 	if r.silent {
-		r.engine.record(callflow.Noted, r.in, 0, "nobody answered in time, so there is no answer (RFC 4320 §4.2)")
-		r.over(s, Unanswered)
+		r.engine.record(callflow.Noted, r.in, 0, "nobody answered in time, so there is no answer of ours (RFC 4320 §4.2)")
 		return
+	}
+	if r.cause.Code == 408 {
+		r.cause = &sip.StatusError{Code: 504, Err: r.cause.Err} // as in pass
 	}
 	r.refuse(s, r.cause, Unreachable)
 }
@@ -310,6 +303,3 @@ func (r *request) ServerDone(s *ua.Shard, _ *ua.ServerTx, err error) {
 	r.engine.record(callflow.TimedOut, r.in, 0, fmt.Sprintf("no answer in %v: the sender waits no longer", 64*s.Server().Timers.T1))
 	r.over(s, Unanswered)
 }
-
-// patience is for how long a target may be silent while there is another.
-func (r *request) patience(p *peer.Peer) time.Duration { return p.ResponseTimeout }

@@ -45,10 +45,11 @@ type subscription struct {
 	request *request // the SUBSCRIBE while it is under way, then nil
 
 	named  string // the Event header of the subscriber
-	event  string // its package and id, in lower case
+	event  string // its package and id
 	refer  bool   // a REFER made it: its id is the CSeq number, another one on each leg
 	nearID uint32
 
+	asked   time.Duration // for how long the subscriber wants it
 	state   state
 	lasts   time.Time // until then by the word of the notifier; zero: it has not said
 	timer   transaction.Timer
@@ -66,11 +67,29 @@ const (
 
 // How many subscriptions there may be, and how many requests at once inside one:
 // subscriptions are the only thing that is relayed and stays. One takes 1.2 KB besides
-// the text of its dialogs.
+// the text of its two dialogs. A peer without a limit of its own may not have all of
+// them.
 const (
 	maxSubscriptions = 100_000
+	maxOfOnePeer     = maxSubscriptions / 2
 	maxPassing       = 16
+	maxText          = 4 << 10 // bytes of a dialog: its identity, its target and its route set
 )
+
+// text is how many bytes of what the other side has written a dialog keeps.
+func text(d *dialog.Dialog) int {
+	n := len(d.ID.CallID) + len(d.ID.RemoteTag) + len(d.Target)
+	for _, p := range [...]dialog.Party{d.Local, d.Remote} {
+		n += len(p.Display) + len(p.URI)
+	}
+	for _, r := range d.Routes {
+		n += len(r)
+	}
+	return n
+}
+
+// errText refuses a message that makes a dialog larger.
+var errText = &sip.StatusError{Code: 513, Err: errors.New("its Contact, its Record-Route and what else a dialog keeps are more than 4 KB")}
 
 // subscribes says whether a request makes a subscription.
 func subscribes(method sip.Method) bool { return method == sip.SUBSCRIBE || method == sip.REFER }
@@ -78,11 +97,18 @@ func subscribes(method sip.Method) bool { return method == sip.SUBSCRIBE || meth
 // subscribe makes the subscription of a request.
 func (r *request) subscribe(s *ua.Shard, tls bool) *sip.StatusError {
 	e, p := r.engine, r.in.Peer
-	if n := p.State.Subscriptions.Add(1); p.Limits.Subscriptions > 0 && n > int64(p.Limits.Subscriptions) {
+	most := int64(p.Limits.Subscriptions)
+	if most == 0 {
+		most = maxOfOnePeer
+	}
+	if p.State.Subscriptions.Add(1) > most {
 		p.State.Subscriptions.Add(-1)
-		return above(r.in.Place, "too many subscriptions", fmt.Errorf("peer %s: its limit subscriptions, %d, is reached", p.Name, p.Limits.Subscriptions))
+		return above(r.in.Place, "too many subscriptions", fmt.Errorf("peer %s: its limit subscriptions, %d, is reached", p.Name, most))
 	}
 	d, err := dialog.NewUAS(r.msg, r.in.tag, tls)
+	if err == nil && text(d)+len(r.msg.First(sip.HdrEvent)) > maxText {
+		err = errText
+	}
 	if err == nil && e.subscriptions.Add(1) > maxSubscriptions {
 		e.subscriptions.Add(-1)
 		err = above(r.in.Place, "too many subscriptions", errors.New("the gateway holds as many subscriptions as it can"))
@@ -95,10 +121,10 @@ func (r *request) subscribe(s *ua.Shard, tls bool) *sip.StatusError {
 	cseq, _ := r.msg.CSeq()
 	b := &subscription{
 		engine: e, home: r.home, number: r.number, near: r.in, request: r,
-		named: string(r.msg.First(sip.HdrEvent)), event: cross.Event(r.msg), nearID: cseq.Seq,
+		named: string(r.msg.First(sip.HdrEvent)), event: cross.Event(r.msg), nearID: cseq.Seq, asked: cross.Lasting(r.msg),
 	}
-	if r.method == sip.REFER {
-		b.refer, b.named, b.event = true, "refer", "refer"
+	if r.method == sip.REFER { // its Expires is its own
+		b.refer, b.named, b.event, b.asked = true, "refer", "refer", time.Hour
 	}
 	r.in.dialog, r.in.sub, r.sub = d, b, b
 	r.home.legs[r.in.tag] = r.in
@@ -111,13 +137,17 @@ func (r *request) subscribe(s *ua.Shard, tls bool) *sip.StatusError {
 
 // toward joins the leg of a target that is asked now.
 func (b *subscription) toward(s *ua.Shard, l *leg) {
-	if b.far != nil {
-		b.far.sub = nil // given up: what it says gets 481
-		b.far.Peer.State.Notifying.Add(-1)
-	}
 	l.Peer.State.Notifying.Add(1)
 	b.far, l.sub = l, b
 	b.wait(s)
+}
+
+// leave lets go of the leg of a target that was given up: what it says gets 481.
+func (b *subscription) leave(l *leg) {
+	if b.far == l && b.state != terminated {
+		b.far, l.sub = nil, nil
+		l.Peer.State.Notifying.Add(-1)
+	}
 }
 
 // wait sets the timer. A subscriber waits for the first NOTIFY for 64*T1
@@ -137,22 +167,30 @@ func (b *subscription) accepted(s *ua.Shard, m *sip.Message) error {
 	b.request = nil
 	if b.far.dialog == nil {
 		d, _, err := b.far.uac.Response(m)
+		if err == nil && text(d) > maxText {
+			err = errText
+		}
 		if err != nil {
 			return err
 		}
 		b.far.dialog = d
 	}
 	b.near.dialog.Confirm()
-	b.renewed(s, m)
+	if to, err := m.To(); err == nil && string(to.Tag()) == b.far.dialog.ID.RemoteTag {
+		b.renewed(s, m)
+	} // else it is of another notifier than the one whose NOTIFY came first
 	return nil
 }
 
 // renewed takes from a 2xx for how long the subscription lasts now. One that was
-// taken back waits for its last NOTIFY.
+// taken back waits for its last NOTIFY. A 2xx that does not say grants what was asked
+// for.
 func (b *subscription) renewed(s *ua.Shard, m *sip.Message) {
-	if span, ok := cross.Expires(m); ok {
-		b.lasts = s.Now().Add(span)
+	span, ok := cross.Expires(m)
+	if !ok {
+		span = b.asked
 	}
+	b.lasts = s.Now().Add(span)
 	b.wait(s)
 }
 
@@ -259,6 +297,9 @@ func (b *subscription) receive(l *leg, p *transport.Packet) *sip.StatusError {
 		return &sip.StatusError{Code: 400, Err: err}
 	case l.dialog == nil && m.Method() == sip.NOTIFY && b.matches(m, firstCSeq):
 		d, err := dialog.NewUAS(m, l.tag, p.Conn.Transport().Secure())
+		if err == nil && text(d) > maxText {
+			err = errText
+		}
 		if err != nil {
 			status, _ := errors.AsType[*sip.StatusError](err)
 			return status
@@ -280,9 +321,10 @@ func (b *subscription) receive(l *leg, p *transport.Packet) *sip.StatusError {
 		status, _ := errors.AsType[*sip.StatusError](err)
 		return status
 	}
-	if _, err := dialog.Target(m); err != nil {
-		status, _ := errors.AsType[*sip.StatusError](err)
-		return status
+	target, err := dialog.Target(m)
+	if err == nil && text(l.dialog)-len(l.dialog.Target)+len(target) > maxText {
+		err = errText
 	}
-	return nil
+	status, _ := errors.AsType[*sip.StatusError](err)
+	return status
 }
