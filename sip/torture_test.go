@@ -40,12 +40,13 @@ var tortures = []struct {
 		return lines(plain(uri(m).User), uri(m).Host, plain(target(to(m)).User), plain(target(from(m)).User), plain(c.User), c.Params, plain(value))
 	}, "sips:user@example.com|example.net|user|I have spaces|caller|;%6C%72;n%61me=v%61lue%25%34%31|value%41"},
 	{"rfc4475/escnull.dat", fault{}, func(m *Message) string {
-		out := lines(fmt.Sprintf("%q", plain(target(to(m)).User)))
+		var out strings.Builder
+		out.WriteString(lines(fmt.Sprintf("%q", plain(target(to(m)).User))))
 		for v := range m.Values(HdrContact) {
 			a, _ := ParseAddress(v)
-			out += fmt.Sprintf("|%q", plain(target(a).User))
+			out.WriteString(fmt.Sprintf("|%q", plain(target(a).User)))
 		}
-		return out
+		return out.String()
 	}, `"null-\x00-null"|"\x00"|"\x00\x00"`},
 	{"rfc4475/esc02.dat", fault{}, func(m *Message) string {
 		return lines(m.Method(), m.Method() == REGISTER, cseq(m), to(m).Display, branches(m), count(m, HdrContact), other(m, "C%6Fntact"))
@@ -127,13 +128,13 @@ var tortures = []struct {
 		return lines(len(m.Body()), bytes.Contains(m.Body(), []byte("c=IN IP6 2001:db8::20\r\n")))
 	}, "251|true"},
 	{"rfc5118/wire/mult-ip-in-header.sip", fault{}, func(m *Message) string {
-		out := ""
+		var out strings.Builder
 		for v := range m.Values(HdrVia) {
 			var one Via
 			one.parse(v)
-			out += lines(one.Transport, one.Host, one.Port, one.Received()) + " "
+			out.WriteString(lines(one.Transport, one.Host, one.Port, one.Received()) + " ")
 		}
-		return out
+		return out.String()
 	}, "UDP|[2001:db8::9:1]|6050| UDP|192.0.2.1|0| TCP|[2001:db8::9:255]|0|192.0.2.200 "},
 	{"rfc5118/wire/mult-ip-in-sdp.sip", fault{}, func(m *Message) string { return lines(len(m.Body()), bytes.Count(m.Body(), []byte("\r\nc=IN IP"))) }, "189|2"},
 	{"rfc5118/wire/ipv4-mapped-ipv6.sip", fault{}, func(m *Message) string {

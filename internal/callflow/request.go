@@ -82,16 +82,17 @@ func (j *judgement) requestSentence() string {
 				return fmt.Sprintf("%s refused: %s answered %d %s on hop %s", a.method, j.name(l), l.ask.code, l.ask.reason, l.Name)
 			}
 		}
-		s := fmt.Sprintf("%s refused: %s answered %d %s on hop %s", a.method, j.party(j.first, a.codeOut), a.code, a.reason, j.first.Name)
+		var s strings.Builder
+		s.WriteString(fmt.Sprintf("%s refused: %s answered %d %s on hop %s", a.method, j.party(j.first, a.codeOut), a.code, a.reason, j.first.Name))
 		for _, l := range j.others {
 			if c := j.cause(l); c != "" {
-				s += "; " + c
+				s.WriteString("; " + c)
 			}
 		}
 		if len(j.others) == 0 {
-			s += j.why()
+			s.WriteString(j.why())
 		}
-		return s
+		return s.String()
 	case StateSubscribed:
 		return fmt.Sprintf("%s accepted%s, %s so far", a.method, j.by(), notifies(a.notified))
 	case StateEnded:

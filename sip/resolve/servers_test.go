@@ -393,11 +393,12 @@ func TestLateAnswers(t *testing.T) {
 // All look-ups of one walk have one limit together; what there was no time to ask
 // is not taken for something that nobody answers.
 func TestLimitOfAWalk(t *testing.T) {
-	zone := oneHost
+	var zone strings.Builder
+	zone.WriteString(oneHost)
 	for i := range 20 {
-		zone += fmt.Sprintf("_sip._udp.many.example. 60 IN SRV %d 0 5060 host%d.example.\nhost%d.example. 60 IN A 192.0.2.%d\n", i, i, i, i+1)
+		zone.WriteString(fmt.Sprintf("_sip._udp.many.example. 60 IN SRV %d 0 5060 host%d.example.\nhost%d.example. 60 IN A 192.0.2.%d\n", i, i, i, i+1))
 	}
-	run(t, zone, func(r *rig) {
+	run(t, zone.String(), func(r *rig) {
 		q := Query{Host: "many.example", Transport: "udp", Family: IPv4}
 		for _, s := range []*testdns.Server{r.first, r.second} {
 			s.Handle(func(_ dns.ResponseWriter, ask *dns.Msg) bool { return ask.Question[0].Qtype == dns.TypeA })
