@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -160,7 +161,10 @@ func TestLargeInviteGoesByTCP(t *testing.T) {
 func TestLargeRequestGoesByUDPWithoutTCP(t *testing.T) {
 	for _, dark := range []bool{false, true} {
 		bubble(t, func(t *testing.T, network *memnet.Network) {
-			srv := start(t, network, &ua.Server{})
+			var dials atomic.Int32
+			unstarted := &ua.Server{}
+			unstarted.Refusing = func(transport.ConnInfo, error) { dials.Add(1) }
+			srv := start(t, network, unstarted)
 			udp, _ := bothWays(t, network, false)
 			took := time.Duration(0)
 			if dark {
@@ -181,6 +185,9 @@ func TestLargeRequestGoesByUDPWithoutTCP(t *testing.T) {
 					t.Error(err)
 				}
 				took = 0
+			}
+			if n := dials.Load(); n != 1 {
+				t.Errorf("TCP was tried %d times, want once", n)
 			}
 			time.Sleep(10 * time.Minute)
 			tcp := siptest.New(t, siptest.Config{Name: "bobtcp", Transport: transport.TCP, Network: network, Addr: besideUDP})
