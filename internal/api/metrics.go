@@ -25,6 +25,10 @@ func (s *Server) sample() metrics.Sample {
 	for _, c := range g.Relayed() {
 		m.Relayed[metrics.Relayed{Method: c.Method, Outcome: c.Outcome}] = c.N
 	}
+	m.Lookups = make(map[string]uint64)
+	for outcome, n := range g.Lookups() {
+		m.Lookups[outcome.String()] = n
+	}
 	conns, aliased := make(map[string]int), make(map[string]int)
 	for c := range g.Conns() {
 		conns[c.Identity().Peer]++

@@ -76,7 +76,7 @@ func (g *Gateway) resolverOf(cfg *config.Config, before *snapshot) *resolve.Reso
 			return r
 		}
 	}
-	return &resolve.Resolver{Servers: servers, Timeout: d.Timeout.Duration, Attempts: int(d.Attempts), Dial: g.options.DialDNS}
+	return &resolve.Resolver{Servers: servers, Timeout: d.Timeout.Duration, Attempts: int(d.Attempts), Dial: g.options.DialDNS, Counts: &g.lookups}
 }
 
 // checkPlaces finds peers to which we could not say where we are reached: Via

@@ -29,6 +29,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
@@ -61,6 +62,7 @@ type Gateway struct {
 	recorder  *recorder.Recorder
 	strangers *guard.Strangers
 	answerers answerers
+	lookups   resolve.Counts
 	alarms    *alarms
 	upkeeps   upkeeps
 	deaths    map[transport.Death]*atomic.Uint64 // by sign; never changed

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/testdns"
 	"github.com/sallyport-sip/sallyport/sip"
+	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/siptest"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
@@ -234,6 +235,43 @@ func TestNextAddressOnSilence(t *testing.T) {
 			r.Errorf("the next call waited for %v", took)
 		}
 	})
+}
+
+// An address that takes no connections gives way after half of response_timeout,
+// and the look-ups are counted.
+func TestNextAddressWhenTheConnectionIsNotAccepted(t *testing.T) {
+	for _, tr := range []transport.Transport{transport.TCP, transport.TLS} {
+		set, extra := setting{shards: 1, routes: "{from: [office], to: [acme]}"}, ""
+		if set.targets = tr; tr == transport.TCP {
+			extra = ", accept_from: []"
+		}
+		names(t, set, "sip:carrier.example;transport="+tr.String(), extra, func(r *named) {
+			r.net.Darken(addrPort(acmeAddr).Addr())
+			at := time.Now()
+			r.invite()
+			invite := r.acme2.WantRequest(sip.INVITE)
+			if took := invite.At.Sub(at); took != 4*time.Second {
+				r.Errorf("the second address was asked after %v, want 4s", took)
+			}
+			r.acme2.Reply(invite, 200, siptest.Body("application/sdp", answer))
+			r.office.Send(r.office.Ack(r.office.Want(200)))
+			r.acme2.WantRequest(sip.ACK)
+			r.hangUp(r.office, r.acme2)
+			r.remotes("acme 192.0.2.20:5081", "acme 192.0.2.21:5091")
+			if out := r.last().Out; !strings.Contains(out[0].Text, "no connection within 4s") {
+				r.Errorf("the record says %+v", out)
+			}
+			if n := r.Lookups(); n[resolve.Answered] == 0 || n[resolve.Failed] != 0 {
+				r.Errorf("look-ups: %v", n)
+			}
+			before := r.Lookups()
+			r.invite()
+			r.takes(r.acme2)
+			if n := r.Lookups(); n[resolve.Cached] == before[resolve.Cached] || n[resolve.Answered] != before[resolve.Answered] {
+				r.Errorf("look-ups: %v, before %v", n, before)
+			}
+		})
+	}
 }
 
 // A peer whose name nobody knows, or whose name server does not answer, is one

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/relay"
+	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
@@ -59,6 +60,9 @@ func (g *Gateway) Relayed() []relay.Count { return g.relay.Counts() }
 
 // Subscriptions returns how many subscriptions go on.
 func (g *Gateway) Subscriptions() int { return g.relay.Subscriptions() }
+
+// Lookups returns how many look-ups of names there were, by what became of them.
+func (g *Gateway) Lookups() map[resolve.Outcome]uint64 { return g.lookups.All() }
 
 // Advertised returns what a listener tells others to reach it at.
 func (g *Gateway) Advertised(listener string) string {

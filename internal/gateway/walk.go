@@ -118,6 +118,9 @@ func (w *walk) dial(to resolve.Target, picked error) (ua.Flow, error) {
 		ctx = limited
 	}
 	c, err := w.g.server.Endpoint().Dial(ctx, w.config(to))
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
 	if err != nil {
 		return flow, fmt.Errorf("peer %s: %w", w.p.Name, err)
 	}

@@ -27,6 +27,8 @@ type Sample struct {
 	Subscriptions int                // that go on
 	Relayed       map[Relayed]uint64 // requests outside of calls
 
+	Lookups map[string]uint64 // of names, by what became of them
+
 	ConnectionsUnknown int                // live streams from nobody we know
 	ConnectionsRefused map[Refusal]uint64 // that did not come up
 
@@ -109,6 +111,7 @@ var (
 	descLimited   = desc("peer_calls_limited_total", "Calls refused, or passed on to another target, for a limit of the peer.", "peer", "direction")
 	descSubs      = desc("subscriptions", "Subscriptions that go on.")
 	descRelayed   = desc("relayed_requests_total", "Requests outside of calls, by what became of them.", "method", "outcome")
+	descLookups   = desc("dns_lookups_total", "Look-ups of one type of record of one name, by what became of them; cached ones asked nobody.", "outcome")
 	descConns     = desc("connections", "Live TCP and TLS connections; peer is empty for nobody we know.", "peer")
 	descOpened    = desc("connections_opened_total", "Connections that came up, in both directions.", "peer")
 	descRefused   = desc("connections_refused_total", "Connections that did not come up, by reason; peer is empty for those made to us.", "peer", "reason")
@@ -151,6 +154,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	p.gauge(descSubs, float64(s.Subscriptions))
 	for r, n := range s.Relayed {
 		p.counter(descRelayed, n, r.Method, r.Outcome)
+	}
+	for outcome, n := range s.Lookups {
+		p.counter(descLookups, n, outcome)
 	}
 	p.gauge(descConns, float64(s.ConnectionsUnknown), "")
 	for r, n := range s.ConnectionsRefused {

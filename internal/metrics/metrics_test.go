@@ -30,7 +30,7 @@ func lines(t *testing.T, s Sample) string {
 func full() Sample {
 	return Sample{
 		Version: "v1", Started: time.Unix(1000, 0), Draining: true, Calls: 3,
-		Subscriptions: 4, Relayed: map[Relayed]uint64{{"MESSAGE", "delivered"}: 6},
+		Lookups: map[string]uint64{"cached": 8}, Subscriptions: 4, Relayed: map[Relayed]uint64{{"MESSAGE", "delivered"}: 6},
 		Peers: []Peer{{
 			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9, Aliased: 1, Kept: new(bool), Large: &Large{3, 2, 1},
 			In: Load{Calls: 1, Began: 10, Answered: 7, Failed: 2, Limited: 4}, Out: Load{Calls: 2, Began: 20, Answered: 16, Failed: 3},
@@ -56,6 +56,7 @@ sallyport_connections_dead_total{sign="no_pong"} 14
 sallyport_connections_opened_total{peer="ac\"me"} 9
 sallyport_connections_refused_total{peer="",reason="unknown_ca"} 5
 sallyport_datagrams_not_sip_total 13
+sallyport_dns_lookups_total{outcome="cached"} 8
 sallyport_draining 1
 sallyport_keep_alives_received_total 11
 sallyport_keep_alives_sent_total 12

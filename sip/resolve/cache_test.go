@@ -377,3 +377,36 @@ func TestServersOfTheSystem(t *testing.T) {
 		r.asked("A host.example")
 	})
 }
+
+func TestCounts(t *testing.T) {
+	run(t, oneHost, func(r *rig) {
+		var counts Counts
+		r.Counts = &counts
+		want := func(want map[Outcome]uint64) {
+			t.Helper()
+			for o, n := range counts.All() {
+				if n != want[o] {
+					t.Errorf("%v: %d, want %d", o, n, want[o])
+				}
+			}
+		}
+		r.first.Slow(time.Millisecond)
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() { r.want(hostQuery, hostTarget) })
+		}
+		all.Wait()
+		want(map[Outcome]uint64{Answered: 1, Shared: 2})
+		r.want(hostQuery, hostTarget)
+		r.Walk(hostQuery).Known()
+		want(map[Outcome]uint64{Answered: 1, Shared: 2, Cached: 2})
+		r.all(Query{Host: "gone.example", Port: 1})
+		want(map[Outcome]uint64{Answered: 1, Shared: 2, Cached: 2, Empty: 2})
+		r.first.Silent()
+		r.second.Silent()
+		time.Sleep(time.Minute)
+		r.want(hostQuery, hostTarget)
+		r.all(Query{Host: "other.example", Port: 1, Family: IPv4})
+		want(map[Outcome]uint64{Answered: 1, Shared: 2, Cached: 2, Empty: 2, Stale: 1, Failed: 1})
+	})
+}

@@ -68,6 +68,9 @@ func (r *Resolver) knownAddresses(host string, family Family) (all []found, ok b
 		}
 		all = append(all, found{kind, a.addrs, err})
 	}
+	for range kinds {
+		r.count(Cached)
+	}
 	return all, true
 }
 

@@ -122,6 +122,7 @@ func (b belief) takes(err error) bool {
 func (r *Resolver) lookup(ctx context.Context, q question, b belief) (answer, error) {
 	for {
 		if a, err, ok := r.known(q); ok && b.takes(err) {
+			r.count(Cached)
 			return a, err
 		}
 		r.flights.mu.Lock()
@@ -143,6 +144,7 @@ func (r *Resolver) lookup(ctx context.Context, q question, b belief) (answer, er
 			return answer{}, context.Cause(ctx)
 		}
 		if !f.left && (b == hasty || !errors.Is(f.err, errGrace)) {
+			r.count(Shared)
 			return f.a, f.err
 		}
 	}
@@ -158,20 +160,25 @@ func (r *Resolver) fly(ctx context.Context, q question, f *flight) {
 		asking, cancel = context.WithTimeoutCause(ctx, staleAfter, errSlow)
 	}
 	f.a, f.err = r.ask(asking, q)
+	outcome := Failed
 	switch now := time.Now(); {
 	case f.err == nil:
+		if outcome = Answered; f.a.empty() {
+			outcome = Empty
+		}
 		r.keep(&entry{question: q, answer: f.a, until: now.Add(f.a.ttl), stale: now.Add(f.a.ttl + staleTTL)})
 	case ctx.Err() != nil && !ours(context.Cause(ctx)), hurried(ctx, began) && !serves:
 		f.left = true // it was not the servers' fault
 	case hurried(ctx, began):
-		f.a, f.err = old.answer, nil
+		f.a, f.err, outcome = old.answer, nil, Stale
 	case serves:
-		f.a, f.err = old.answer, nil
+		f.a, f.err, outcome = old.answer, nil, Stale
 		r.keep(&entry{question: q, answer: old.answer, until: now.Add(staleAgain), stale: old.stale})
 	default:
 		r.keep(&entry{question: q, err: f.err, until: now.Add(failureTTL)})
 	}
 	cancel()
+	r.count(outcome)
 	r.flights.mu.Lock()
 	delete(r.flights.by, q)
 	r.flights.mu.Unlock()

@@ -41,6 +41,9 @@ type Resolver struct {
 	// system's routes.
 	Source func(netip.Addr) netip.Addr
 
+	// Counts is where look-ups are counted. nil: nowhere.
+	Counts *Counts
+
 	cache   cache
 	flights flights
 	health  health

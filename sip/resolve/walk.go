@@ -306,8 +306,9 @@ func (w *Walk) lookup(ctx context.Context, q question) (a answer, err error) {
 	if w.cached {
 		a, err, ok := w.r.known(q)
 		if !ok {
-			err = errWaits
+			return a, errWaits
 		}
+		w.r.count(Cached)
 		return a, err
 	}
 	w.timed(ctx, func(ctx context.Context) { a, err = w.r.lookup(ctx, q, asUsual) })
