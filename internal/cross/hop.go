@@ -79,6 +79,10 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 		done(s, ua.Flow{}, errBrowser)
 		return
 	}
+	if len(h.waiting) >= maxWaiting {
+		done(s, ua.Flow{}, errCrowded)
+		return
+	}
 	if h.waiting = append(h.waiting, done); len(h.waiting) > 1 {
 		return
 	}
@@ -97,6 +101,13 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 		h.release(s, flow, err)
 	}))
 }
+
+// maxWaiting is how much may wait for a hop's new connection: all that its dialogs
+// may have under way, and more. A peer that sends the same 2xx over and over asks for
+// as many ACKs.
+const maxWaiting = 256
+
+var errCrowded = errors.New("too much waits for the connection already")
 
 // tied says whether the other side of a dialog is on one WebSocket and nowhere
 // else: its Contact has a host under .invalid, because a browser does not know its
