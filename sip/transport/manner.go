@@ -171,6 +171,7 @@ func (s *stream) keep(m Manner) {
 func (s *stream) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.woken.Add(1)
 	if !s.closing && !s.cut {
 		_ = s.nc.SetReadDeadline(time.Now())
 	}

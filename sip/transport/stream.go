@@ -29,11 +29,12 @@ type stream struct {
 	tls  *tls.Conn  // nil without TLS
 	web  *webSocket // nil when it is none
 
-	ending   atomic.Bool  // closing or cut off: Send fails
-	accepted atomic.Bool  // see Conn.Confirmed
-	active   atomic.Int64 // time of the last write of more than a ping, Unix nanoseconds
-	pinging  atomic.Bool  // the next write is that of a ping
-	heard    atomic.Int64 // time of the last read that gave bytes, likewise
+	ending   atomic.Bool   // closing or cut off: Send fails
+	accepted atomic.Bool   // see Conn.Confirmed
+	active   atomic.Int64  // time of the last write of more than a ping, Unix nanoseconds
+	pinging  atomic.Bool   // the next write is that of a ping
+	heard    atomic.Int64  // time of the last read that gave bytes, likewise
+	woken    atomic.Uint64 // calls of wake, counted with mu held
 	manner   atomic.Pointer[Manner]
 	promise  atomic.Int64 // see Conn.Agree; 0: none
 	in       streamIn

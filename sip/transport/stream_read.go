@@ -315,6 +315,13 @@ func (s *stream) lastSaid() time.Time {
 // arm sets the read deadline. One that is too early is left alone: waking up
 // once in vain costs less than setting it for each message.
 func (s *stream) arm() {
+	for !s.armed(s.woken.Load()) {
+	}
+}
+
+// armed is false when somebody called wake since it had been called so often: then
+// it has set nothing, because what it went by may have changed.
+func (s *stream) armed(woken uint64) bool {
 	var want time.Time
 	first, whole, idle := s.deadlines()
 	for _, t := range [...]time.Time{first, whole, idle, s.due()} {
@@ -324,18 +331,22 @@ func (s *stream) arm() {
 	}
 	in := &s.in
 	if in.by.IsZero() && want.IsZero() {
-		return
+		return true
 	}
 	if in.by.After(time.Now()) && (want.IsZero() || !in.by.After(want)) {
-		return
+		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.woken.Load() != woken {
+		return false
+	}
 	if s.closing || s.cut {
-		return // the deadline is that of the end
+		return true // the deadline is that of the end
 	}
 	in.by = want
 	_ = s.nc.SetReadDeadline(want)
+	return true
 }
 
 // overdue returns the reason when a time has run out.
