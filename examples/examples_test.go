@@ -92,6 +92,9 @@ func TestAnswer(t *testing.T) {
 		case err != nil:
 			t.Errorf("%s: %v", domain, err)
 		default:
+			if again, err := call.Do(ctx, sip.INVITE); err != nil || again.StatusCode() != 200 {
+				t.Errorf("re-INVITE of %s: %v", domain, err)
+			}
 			if err := call.Bye(ctx); err != nil {
 				t.Errorf("%s: %v", domain, err)
 			}

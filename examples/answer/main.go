@@ -31,9 +31,8 @@ func answer(r *ua.Request) {
 	}
 	r.Reply(180)
 	call, err := r.Accept(ua.Body("application/sdp", []byte("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n")))
-	if err != nil {
-		return // the caller has given up
+	if err != nil || r.Call() != nil {
+		return // the caller has given up, or it was a re-INVITE
 	}
-	<-call.Done()
-	log.Print("a call is over: ", call.Err())
+	context.AfterFunc(call.Context(), func() { log.Print("a call is over: ", call.Err()) })
 }

@@ -6,17 +6,25 @@
 //	srv := &ua.Server{Handler: ua.Methods{
 //		sip.INVITE: func(r *ua.Request) {
 //			r.Reply(180)
-//			call, err := r.Accept(ua.Body("application/sdp", answer(r.Msg.Body())))
-//			if err != nil {
-//				return // the caller has given up
+//			call, err := r.Accept(ua.Body("application/sdp", sdp))
+//			if err != nil || r.Call() != nil {
+//				return // the caller has given up, or it was a re-INVITE
 //			}
-//			<-call.Done()
+//			context.AfterFunc(call.Context(), func() { log.Print("over: ", call.Err()) })
 //		},
 //	}}
 //	err := srv.ListenAndServe(ctx, "udp", ":5060")
 //
+// The handler returns when it has answered, and the call lives on. One that stays
+// keeps the call's next requests waiting: a re-INVITE, which holds a call or refreshes
+// its session, would get no answer. SDP and media are the program's: r.Msg.Body()
+// is the offer, the bytes sdp our answer. The library logs nothing; the hooks of Server
+// tell what it refuses, Hooks.Refused the handshakes that failed, with their reason.
+//
 // Over mutual TLS both sides prove a SIP domain by their certificates (RFC 5922),
-// and the handler asks which one the other side has proved:
+// and the handler asks which one the other side has proved. A certificate is for
+// a domain by a URI such as sip:pbx.example among its subjectAltNames, or without
+// any of those by a DNS name.
 //
 //	cfg, err := ua.ServerTLS("cert.pem", "key.pem", "ca.pem")
 //	err = srv.ListenAndServeTLS(ctx, ":5061", cfg)
@@ -44,8 +52,8 @@
 //
 // # Two levels
 //
-// A Handler may block: each request runs in a goroutine, one after the other
-// for each Call-ID, in the order in which they came. Below it stand the shards:
+// A Handler may block, such as on a database: each request runs in a goroutine, one
+// after the other for each Call-ID, in the order in which they came. Below it stand the shards:
 // each [Shard] is one goroutine that owns a part of all transactions, dialogs
 // and timers, without locks; requests go to the shard of their Call-ID,
 // responses to the shard whose number is in our branch. A [ShardHandler] runs

@@ -192,16 +192,19 @@ func ExampleServer_Invite() {
 
 // A callee that rings and answers.
 func ExampleRequest_Accept() {
+	over := make(chan error)
 	callee, addr := serve(ua.Methods{sip.INVITE: func(r *ua.Request) {
 		r.Reply(180)
 		call, err := r.Accept(ua.Body("application/sdp", []byte("v=0\r\n")))
-		if err != nil {
-			return // the caller has given up
+		if err != nil || r.Call() != nil {
+			return // the caller has given up, or it was a re-INVITE
 		}
-		<-call.Done() // the library answers the BYE
-		fmt.Println("hung up:", context.Cause(call.Context()))
+		go func() { // the handler returns, so that re-INVITEs are served
+			<-call.Done() // the library answers the BYE
+			over <- context.Cause(call.Context())
+		}()
 	}})
-	defer callee.Shutdown(context.Background()) // waits for the handler
+	defer callee.Shutdown(context.Background())
 
 	caller, _ := serve(nil)
 	defer caller.Close(context.Background())
@@ -210,16 +213,14 @@ func ExampleRequest_Accept() {
 		log.Fatal(err)
 	}
 	call.Bye(context.Background())
+	fmt.Println("hung up:", <-over)
 	// Output: hung up: the other side hung up
 }
 
 // pickUp rings and answers.
 func pickUp(r *ua.Request) {
 	r.Reply(180)
-	call, err := r.Accept(ua.Body("application/sdp", []byte("v=0\r\n")))
-	if err == nil {
-		<-call.Done()
-	}
+	r.Accept(ua.Body("application/sdp", []byte("v=0\r\n")))
 }
 
 // A refusal is an error with the response in it.

@@ -3,9 +3,11 @@ package ua
 import "github.com/sallyport-sip/sallyport/sip"
 
 // Handler answers requests. ServeSIP runs in a goroutine of its own, one
-// request of a Call-ID after the other in the order in which they came, and
-// may block as long as it likes. A request that it has not answered when it
-// returns gets a 500.
+// request of a Call-ID after the other in the order in which they came. It may
+// block until it has its answer; while it blocks, the next requests of the same
+// Call-ID wait, a re-INVITE above all, so it does not wait for the end of a call
+// that it has accepted. A request that it has not answered when it returns gets a
+// 500.
 //
 // It does not see ACK, CANCEL and BYE, which the library deals with (see
 // Request.Context and Call.Done), nor requests in dialogs that do not exist.
