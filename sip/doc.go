@@ -6,6 +6,9 @@
 // [Message.From] and [Message.CSeq] parse on demand and return small values
 // whose byte slices point into the message.
 //
+// Reading starts at [Parse] for datagrams and at [Framer] for streams; writing
+// at [Builder]. The package has no goroutine, no clock and does no I/O.
+//
 // # Headers
 //
 // Every header of the RFCs that the package follows is read by a method of
@@ -44,9 +47,6 @@
 // A reader that wants none of the liberties asks [Message.CheckAll], or
 // [CheckHeader] for one value: both judge by the grammar of each header's RFC, with
 // digits in the subtags of languages (RFC 5646) as the one exception.
-//
-// Reading starts at [Parse] for datagrams and at [Framer] for streams; writing
-// at [Builder]. The package has no goroutine, no clock and does no I/O.
 package sip
 
 //go:generate go run ./gen -o ../docs/reference/headers.md

@@ -11,7 +11,7 @@
 // [Resolver] is safe for many goroutines and keeps a cache; make one and keep
 // it. [Resolver.Targets] is the way for a loop; [Resolver.Walk] gives the same
 // targets one by one to who tries them from events. Each asks only for what the
-// next target needs. Sip/ua resolves URIs by itself when its Server has a Resolver.
+// next target needs. Package ua does so for requests without an address.
 //
 // # What is asked
 //
