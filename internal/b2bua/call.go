@@ -70,7 +70,7 @@ func (c *Call) request(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packe
 		s.Reply(tx, err)
 		return
 	}
-	f.leg.Follow(s, p)
+	f.leg.follow(s, p)
 	switch {
 	case p.Msg.Method() == sip.BYE:
 		c.bye(s, f, tx, p.Msg)
@@ -113,8 +113,11 @@ func (c *Call) finish() {
 		return
 	}
 	c.calls.shard.Stop(&c.timer)
+	if c.owed > 0 {
+		return // who is owed a BYE may come back with a request in its dialog
+	}
 	c.shed()
-	if c.setup.done() && c.owed == 0 {
+	if c.setup.done() {
 		delete(c.calls.all, c)
 		if c.out != nil {
 			c.out.forget()

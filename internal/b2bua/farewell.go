@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
+	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
@@ -146,6 +147,38 @@ func (o *owing) settle(s *ua.Shard) {
 		o.interval = s.Server().Timers.T1
 		o.next = s.Now().Add(settleEvery)
 		o.wait(s)
+	}
+	for _, w := range some {
+		w.send(s)
+	}
+}
+
+// follow is Follow, and sends what is owed when the leg has moved.
+func (l *Leg) follow(s *ua.Shard, p *transport.Packet) {
+	was := l.Flow.Conn
+	if l.Follow(s, p); l.Flow.Conn != was {
+		l.pay(s)
+	}
+}
+
+// pay sends what is owed to one leg, which has come back by itself.
+func (l *Leg) pay(s *ua.Shard) {
+	o := l.call.calls.owing[l.Peer]
+	if o == nil {
+		return
+	}
+	var some []*farewell
+	o.all = slices.DeleteFunc(o.all, func(w *farewell) bool {
+		if w.leg != l {
+			return false
+		}
+		some = append(some, w)
+		return true
+	})
+	o.calls.owed -= len(some)
+	if len(o.all) == 0 {
+		delete(o.calls.owing, o.peer)
+		s.Stop(&o.timer)
 	}
 	for _, w := range some {
 		w.send(s)

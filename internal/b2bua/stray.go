@@ -70,7 +70,7 @@ func (e *Engine) Stray(s *ua.Shard, p *transport.Packet) bool {
 	case !l.out || cseq.Seq != inviteCSeq:
 		return l.strayInside(s, p.Msg, cseq.Seq)
 	case a != nil:
-		l.Follow(s, p)
+		l.follow(s, p)
 		a.stray(s, p.Msg)
 	case p.Msg.StatusCode() >= 200:
 		l.accepted(s, p.Msg, "")

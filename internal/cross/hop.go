@@ -111,13 +111,13 @@ var errCrowded = errors.New("too much waits for the connection already")
 
 // tied says whether the other side of a dialog is on one WebSocket and nowhere
 // else: its Contact has a host under .invalid, because a browser does not know its
-// own (RFC 7118 §B.1). Another connection of the peer's may be that of another
+// own (RFC 7118 §B.1), or the peer is configured as such. Another connection of the peer's may be that of another
 // browser; only a request by which it comes back itself moves the hop.
 func (h *Hop) tied(d *dialog.Dialog) bool {
-	if !h.Flow.Conn.Transport().WebSocket() {
+	if !h.Flow.Conn.Transport().WebSocket() || !h.Flow.Conn.Info().Inbound {
 		return false
 	}
-	if d == nil {
+	if d == nil || h.Peer.URI.Unreachable() {
 		return h.Peer.URI.Unreachable()
 	}
 	uri, err := sip.ParseURI([]byte(d.NextHop()))

@@ -272,10 +272,14 @@ const minute = time.Minute
 // reach gives the flow for the next request of the dialog: the connection that
 // it lives on, whatever port a Route names; when that has gone another one of
 // the same peer, else a new one: to the target that was called, or what
-// Server.Reconnect makes.
+// Server.Reconnect makes. Who opened a WebSocket has to come back by itself.
 func (c *Call) reach(s *Shard, done func(*Shard, Flow, error)) {
 	if c.flow.Conn.Alive() {
 		done(s, c.ss.srv.nextHop(c.flow, c.dialog.NextHop()), nil)
+		return
+	}
+	if browser(c.flow.Conn) {
+		done(s, Flow{}, transport.ErrClosed)
 		return
 	}
 	if conn := c.ss.srv.Instead(c.flow.Conn); conn != nil {

@@ -257,12 +257,22 @@ func (srv *Server) Instead(old *transport.Conn) *transport.Conn {
 	return nil
 }
 
+// browser says whether nothing but the connection itself leads back to who opened
+// it.
+func browser(c *transport.Conn) bool { return c.Transport().WebSocket() && c.Info().Inbound }
+
 // reroute sends a response whose connection has gone: on another connection of
 // the same peer, or on a new one to the peer's configured address (RFC 3261
 // §18.2.2, but never to a place named in a Via). What came over TLS goes back
-// over TLS or not at all.
+// over TLS or not at all. To a request that came on a WebSocket "responses can only be
+// sent over the existing WebSocket connection" (RFC 7118 §5.3): another one of the peer's
+// may be that of another browser.
 func (srv *Server) reroute(s *Shard, old *transport.Conn, b []byte) {
 	peer, secure := old.Identity().Peer, old.Transport().Secure()
+	if browser(old) {
+		srv.stats.lostResponses.Add(1)
+		return
+	}
 	if c := srv.Instead(old); c != nil && s.transmit(Flow{Conn: c}, b) == nil {
 		return
 	}
