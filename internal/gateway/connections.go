@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip/transport"
@@ -17,6 +18,20 @@ func (g *Gateway) opened(c *transport.Conn) {
 	n, _ := g.opens.LoadOrStore(c.Identity().Peer, new(atomic.Uint64))
 	n.(*atomic.Uint64).Add(1)
 	g.connection(slog.LevelInfo, "connection opened", c.Info(), c.Identity().Peer)
+	g.came(c)
+}
+
+// came lets a peer be called again at once that was away, and can only be reached
+// by the connection that it has opened now. Of any other its own connection says
+// nothing about ours to its address, or about a 503.
+func (g *Gateway) came(c *transport.Conn) {
+	snap := g.snapshot.Load()
+	if snap == nil || !c.Info().Inbound {
+		return
+	}
+	if p := snap.peers.Lookup(c.Identity().Peer); p != nil && p.URI.Unreachable() && p.State.Came(time.Now()) {
+		g.log.Info("peer is up again: it has connected", "peer", p.Name, "connection", c.ID())
+	}
 }
 
 // refusing tells of one that does not.

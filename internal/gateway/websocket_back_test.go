@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/siptest"
+	"github.com/sallyport-sip/sallyport/sip/transport"
 )
 
 // page is one browser with one dialog, which may lose its WebSocket and come back.
@@ -216,5 +219,60 @@ func TestBrowserIsGoneWhenTheAnswerComes(t *testing.T) {
 		}
 		time.Sleep(lifetime)
 		b.hearsNothing()
+	})
+}
+
+// A browser that was called while it was away is called again as soon as it is back,
+// not only when its down_for is over.
+func TestBrowserThatWasAwayIsBack(t *testing.T) {
+	set := web
+	set.file = strings.Replace(web.file, "to: [browser]", "to: [browser, backup]", 1)
+	run(t, set, func(r *rig) {
+		call := func(answers func()) {
+			r.Helper()
+			r.acme.Send(r.acme.Request(sip.INVITE, number))
+			answers()
+			r.acme.Send(r.acme.Ack(r.acme.Want(486)))
+			time.Sleep(time.Second)
+		}
+		byBackup := func() {
+			r.Helper()
+			r.backup.Reply(r.backup.WantRequest(sip.INVITE), 486)
+			r.backup.WantRequest(sip.ACK)
+		}
+		call(byBackup)
+		a := r.page("alice")
+		call(func() {
+			m := a.wants("INVITE")
+			a.says(a.c, string(sip.AppendResponse(nil, m, 486, "Busy Here", []byte("x"), sip.Source{})))
+			a.wants("ACK")
+		})
+		r.backup.WantSilence(time.Second)
+		a.loses()
+	})
+}
+
+// A browser that offers protocols in TLS gets that of HTTP/1.1; who offers only
+// others is refused (RFC 7301 §3.2).
+func TestSecureWebSocketNamesItsProtocol(t *testing.T) {
+	run(t, web, func(r *rig) {
+		for _, tt := range []struct {
+			offer []string
+			want  string
+			fails bool
+		}{{nil, "", false}, {[]string{"h2", "http/1.1"}, "http/1.1", false}, {[]string{"h2"}, "", true}} {
+			nc, err := r.net.Dial(r.Context(), netip.MustParseAddrPort("192.0.2.50:0"), r.listener(transport.WSS))
+			if err != nil {
+				r.Fatal(err)
+			}
+			conf := r.tls("page.example").Clone()
+			conf.ServerName, conf.NextProtos = "gw.example", tt.offer
+			tc := tls.Client(nc, conf)
+			if err = tc.HandshakeContext(r.Context()); (err != nil) != tt.fails || tc.ConnectionState().NegotiatedProtocol != tt.want {
+				r.Errorf("offered %q: got %q, %v", tt.offer, tc.ConnectionState().NegotiatedProtocol, err)
+			}
+			tc.Close()
+		}
+		time.Sleep(time.Minute)
 	})
 }

@@ -118,3 +118,15 @@ func (s *State) Answered(began, now time.Time) (news bool) {
 	s.turned = now
 	return true
 }
+
+// Came notes that the peer has connected by itself, who cannot be reached
+// otherwise. It returns whether the peer was down. What was asked of it before says
+// nothing any more.
+func (s *State) Came(now time.Time) (news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news = s.down.Load() != nil
+	s.down.Store(nil)
+	s.turned = now
+	return news
+}

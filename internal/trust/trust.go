@@ -265,6 +265,9 @@ func (l *loader) peer(in *config.Peer) {
 	}}
 	if in.URI.TLS() {
 		s.config = l.clientConfig(s, in.URI.Host)
+		if in.URI.Transport == config.WSS {
+			s.config.NextProtos = []string{"http/1.1"} // or a server of HTTP may choose its second version
+		}
 	}
 	l.set.peers[in.Name] = s
 }
@@ -293,6 +296,9 @@ func (l *loader) listener(in *config.Listener) {
 		known:   l.known,
 	}}
 	s.config = l.serverConfig(s, in.ClientCertificates)
+	if in.Listen.Transport == config.WSS {
+		s.config.NextProtos = []string{"http/1.1"} // what a WebSocket begins with; who offers only others is refused (RFC 7301 §3.2)
+	}
 	l.set.listeners[in.Name] = s
 }
 
