@@ -58,7 +58,10 @@ func TestTopVia(t *testing.T) {
 		{"no source", "SIP/2.0/UDP a;rport;received=6.6.6.6", "", "SIP/2.0/UDP a;rport;received=6.6.6.6"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := mustParse(t, request("Via: "+c.via))
+			m, err := Parse(request("Via: " + c.via)) // without Check, which refuses the one of two
+			if err != nil {
+				t.Fatal(err)
+			}
 			defer m.Release()
 			var b Builder
 			b.Reset(nil)

@@ -18,6 +18,9 @@ func (m *Message) check() *ParseError {
 	if err := m.readVia(); err != nil {
 		return err
 	}
+	if rule := m.via.Params.onceRule(); rule != "" {
+		return m.broken(HdrVia, rule)
+	}
 	if err := m.readCSeq(); err != nil {
 		return err
 	}
@@ -107,6 +110,9 @@ func (m *Message) star(id HeaderID, a Address) bool {
 func (m *Message) checkAddress(id HeaderID) *ParseError {
 	var a Address
 	if rule := a.parseAll(m.First(id)); rule != "" {
+		return m.broken(id, rule)
+	}
+	if rule := a.Params.onceRule(); rule != "" {
 		return m.broken(id, rule)
 	}
 	if string(a.RawURI) == string(m.RequestURI()) {

@@ -47,6 +47,25 @@ scan:
 	return trim(p[:end]), nil, p[end:]
 }
 
+// onceRule returns the rule that p breaks when a parameter stands in it twice, or
+// "": two readers could go by different ones. What tells names apart is mostly
+// their first letter.
+func (p Params) onceRule() string {
+	seen := uint32(0)
+	for rest := []byte(p); ; {
+		i := bytes.IndexByte(rest, ';') + 1
+		if i == 0 || i == len(rest) {
+			return ""
+		}
+		rest = rest[i:]
+		letter := uint32(1) << (rest[0] & 31) // upper and lower case alike
+		if seen&letter != 0 {
+			return judgeParams(p)
+		}
+		seen |= letter
+	}
+}
+
 // endParams reads parameters and the spaces behind each: a semicolon, a token,
 // and behind an equals sign a token, a host or a quoted string (RFC 3261 §25.1,
 // generic-param). -1 means that one is empty or malformed.

@@ -125,8 +125,8 @@ func FuzzParts(f *testing.F) {
 				v.Boundary()
 			}
 		}
-		if n > 5 || used > len(body) {
-			t.Errorf("%d parts of %d bytes in %d", n, used, len(body))
+		if n > 5 || used > len(m.Body()) {
+			t.Errorf("%d parts of %d bytes in %d", n, used, len(m.Body()))
 		}
 	})
 }
