@@ -8,6 +8,8 @@ type Address struct {
 	Display []byte // as written, quotes included
 	RawURI  []byte // without angle brackets, judged by URI; "*" for a Contact that stands for all
 	Params  Params // header parameters, not the URI's
+
+	alike bool // see endParams
 }
 
 // Tag returns the tag parameter, nil when there is none.
@@ -79,7 +81,7 @@ func (a *Address) parseBare(b []byte, i int) (end int, rule string) {
 }
 
 func (a *Address) params(b []byte, i int) (end int, rule string) {
-	if end = endParams(b, i); end < 0 || end < len(b) && b[end] != ',' {
+	if end, a.alike = endParams(b, i); end < 0 || end < len(b) && b[end] != ',' {
 		return 0, "a parameter is empty or malformed"
 	}
 	a.Params = Params(trimEnd(b[i:end]))

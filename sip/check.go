@@ -18,8 +18,10 @@ func (m *Message) check() *ParseError {
 	if err := m.readVia(); err != nil {
 		return err
 	}
-	if rule := m.via.Params.onceRule(); rule != "" {
-		return m.broken(HdrVia, rule)
+	if m.via.alike {
+		if rule := judgeParams(m.via.Params); rule != "" {
+			return m.broken(HdrVia, rule)
+		}
 	}
 	if err := m.readCSeq(); err != nil {
 		return err
@@ -112,8 +114,10 @@ func (m *Message) checkAddress(id HeaderID) *ParseError {
 	if rule := a.parseAll(m.First(id)); rule != "" {
 		return m.broken(id, rule)
 	}
-	if rule := a.Params.onceRule(); rule != "" {
-		return m.broken(id, rule)
+	if a.alike {
+		if rule := judgeParams(a.Params); rule != "" {
+			return m.broken(id, rule)
+		}
 	}
 	if string(a.RawURI) == string(m.RequestURI()) {
 		return nil

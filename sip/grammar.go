@@ -270,7 +270,7 @@ func AppendQuoted(dst, text []byte) []byte {
 // params reads the parameters at i of a value and judges them.
 func params(b []byte, i int, rules ...paramRule) (p Params, end int, rule string) {
 	start := skipSpace(b, i)
-	if end = endParams(b, start); end < 0 || end < len(b) && b[end] != ',' {
+	if end, _ = endParams(b, start); end < 0 || end < len(b) && b[end] != ',' {
 		return nil, start, "a parameter is empty or malformed"
 	}
 	p = Params(trimEnd(b[start:end]))

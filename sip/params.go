@@ -47,35 +47,21 @@ scan:
 	return trim(p[:end]), nil, p[end:]
 }
 
-// onceRule returns the rule that p breaks when a parameter stands in it twice, or
-// "": two readers could go by different ones. What tells names apart is mostly
-// their first letter.
-func (p Params) onceRule() string {
-	seen := uint32(0)
-	for rest := []byte(p); ; {
-		i := bytes.IndexByte(rest, ';') + 1
-		if i == 0 || i == len(rest) {
-			return ""
-		}
-		rest = rest[i:]
-		letter := uint32(1) << (rest[0] & 31) // upper and lower case alike
-		if seen&letter != 0 {
-			return judgeParams(p)
-		}
-		seen |= letter
-	}
-}
-
 // endParams reads parameters and the spaces behind each: a semicolon, a token,
 // and behind an equals sign a token, a host or a quoted string (RFC 3261 §25.1,
-// generic-param). -1 means that one is empty or malformed.
-func endParams(b []byte, i int) int {
+// generic-param). -1 means that one is empty or malformed. alike says that two names
+// begin with the same letter, so that one parameter may stand twice.
+func endParams(b []byte, i int) (end int, alike bool) {
+	seen := uint32(0)
 	for at(b, i, ';') {
 		i = skipSpace(b, i+1)
 		end := endOf(b, i, classToken)
 		if end == i {
-			return -1
+			return -1, false
 		}
+		letter := uint32(1) << (b[i] & 31) // upper and lower case alike
+		alike = alike || seen&letter != 0
+		seen |= letter
 		if i = skipSpace(b, end); !at(b, i, '=') {
 			continue
 		}
@@ -86,11 +72,11 @@ func endParams(b []byte, i int) int {
 			end = endOf(b, i, classGen)
 		}
 		if end <= i {
-			return -1
+			return -1, false
 		}
 		i = skipSpace(b, end)
 	}
-	return i
+	return i, alike
 }
 
 // cutList cuts the first value off a comma-separated list. Commas inside

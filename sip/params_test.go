@@ -8,7 +8,7 @@ import (
 
 func TestParams(t *testing.T) {
 	p := Params(`;a=1; B = "x;c=no\";" ;flag;empty="";d=[::1];a=2`)
-	if endParams(p, 0) != len(p) {
+	if end, _ := endParams(p, 0); end != len(p) {
 		t.Fatal("refused")
 	}
 	for _, c := range []struct {

@@ -10,6 +10,8 @@ type Via struct {
 	Host      []byte // sent-by host; IPv6 references keep their brackets
 	Port      uint16 // sent-by port, 0: none written
 	Params    Params
+
+	alike bool // see endParams
 }
 
 // Branch returns the transaction's branch, nil when there is none.
@@ -64,7 +66,7 @@ func (v *Via) parse(b []byte) (end int, rule string) {
 		}
 		i = skipSpace(b, i)
 	}
-	if end = endParams(b, i); end < 0 || end < len(b) && b[end] != ',' {
+	if end, v.alike = endParams(b, i); end < 0 || end < len(b) && b[end] != ',' {
 		return i, "a parameter is empty or malformed"
 	}
 	v.Params = Params(trimEnd(b[i:end]))
