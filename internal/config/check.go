@@ -10,6 +10,7 @@ var checks = []func(*Config, *report){
 	checkListeners,
 	checkIdentities,
 	checkTrust,
+	checkPolicies,
 	checkDefaults,
 	checkProfiles,
 	checkPeers,
@@ -32,7 +33,7 @@ func Check(cfg *Config) []Problem {
 
 // named is an element of a section whose keys are names.
 type named interface {
-	Listener | Identity | Trust | Profile | Peer
+	Listener | Identity | Trust | Policy | Profile | Peer
 }
 
 // find returns the element called name, nil when there is none.
@@ -52,6 +53,8 @@ func nameOf[E named](e *E) string {
 	case *Identity:
 		return e.Name
 	case *Trust:
+		return e.Name
+	case *Policy:
 		return e.Name
 	case *Profile:
 		return e.Name

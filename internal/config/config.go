@@ -34,6 +34,10 @@ type Config struct {
 	// by name.
 	Trust []Trust `yaml:"trust" each:"trust"`
 
+	// How we speak TLS, and what we ask of certificates, by name. A listener or
+	// peer that names none has a policy in which every key has its default.
+	Policies []Policy `yaml:"policies" each:"policy"`
+
 	// What listeners and peers use when they do not say it themselves.
 	Defaults Defaults `yaml:"defaults"`
 

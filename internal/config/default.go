@@ -17,6 +17,9 @@ func Default() *Config {
 // it twice changes nothing.
 func (c *Config) Complete() {
 	c.Limits.complete()
+	for i := range c.Policies {
+		c.Policies[i].complete()
+	}
 	for i := range c.Profiles {
 		c.Profiles[i].complete()
 	}
@@ -66,6 +69,9 @@ func (l *Listener) complete(d Defaults) {
 	if l.Identity == "" {
 		l.Identity = d.Identity
 	}
+	if l.Policy == "" {
+		l.Policy = d.Policy
+	}
 	if l.Trust == nil && l.ClientCertificates != CertificateNone {
 		l.Trust = d.Trust
 	}
@@ -95,6 +101,9 @@ func (p *Peer) complete(c *Config) {
 	}
 	if !p.UsesTLS() {
 		return
+	}
+	if p.Policy == "" {
+		p.Policy = c.Defaults.Policy
 	}
 	if p.Trust == nil {
 		p.Trust = c.Defaults.Trust

@@ -9,12 +9,18 @@ type Defaults struct {
 
 	// The trust of TLS listeners and peers that name none.
 	Trust []string `yaml:"trust" form:"list of names of trust sets"`
+
+	// The policy of TLS listeners and peers that name none.
+	Policy string `yaml:"policy" form:"name of a policy"`
 }
 
 func checkDefaults(c *Config, r *report) {
 	d := &c.Defaults
 	if d.Identity != "" {
 		checkName(r, "defaults", "identity", d.At("identity"), d.Identity, c.Identities)
+	}
+	if d.Policy != "" {
+		checkName(r, "defaults", "policy", d.At("policy"), d.Policy, c.Policies)
 	}
 	for i, name := range d.Trust {
 		checkName(r, "defaults", "trust", d.AtItem("trust", i), name, c.Trust)

@@ -3,7 +3,7 @@
 // [Load] and [Parse] turn YAML into a [Config], a tree of plain structs in the
 // order of the file, and report every [Problem] at once, each with its line
 // and column. Start reading at [Config]; each section has its own file
-// (listener.go, identity.go, trust.go, defaults.go, profile.go, peer.go,
+// (listener.go, identity.go, trust.go, policy.go, defaults.go, profile.go, peer.go,
 // route.go, resolver.go, admin.go), which holds the struct, the values that only that
 // section uses, and its check. yaml.go turns bytes into a syntax tree,
 // decode.go the tree into structs.

@@ -36,6 +36,9 @@ type Listener struct {
 	// by the peer's own trust. Only for TLS and WSS. Default: that of `defaults`.
 	Trust []string `yaml:"trust" form:"list of names of trust sets"`
 
+	// How TLS is spoken here. Only for TLS and WSS. Default: that of `defaults`.
+	Policy string `yaml:"policy" form:"name of a policy"`
+
 	// The web pages whose scripts may connect, as the browser names their
 	// origin: `https://phone.example`; `"*"` stands for all. The browser says
 	// which page it is, and no page can lie about it; a page that is not listed
@@ -133,10 +136,11 @@ func checkListener(c *Config, r *report, l *Listener) {
 	}
 	checkIdentityName(c, r, label, l.Place, l.Identity)
 	checkTrustNames(c, r, label, l.Place, l.Trust)
+	checkPolicyName(c, r, label, l.Place, l.Policy)
 }
 
 func checkPlainListener(r *report, l *Listener, label string) {
-	for _, key := range []string{"client_certificates", "identity", "trust"} {
+	for _, key := range []string{"client_certificates", "identity", "trust", "policy"} {
 		if l.Has(key) {
 			r.add(l.At(key), fmt.Sprintf("%s: %q is only for TLS", label, key),
 				fmt.Sprintf("the listener is %s", l.Listen.Transport), "remove the key or listen on tls or wss")

@@ -60,6 +60,10 @@ type Peer struct {
 	// Whose word we take for its certificate. Default: that of `defaults`.
 	Trust []string `yaml:"trust" form:"list of names of trust sets"`
 
+	// How TLS is spoken with it, and what is asked of its certificate. Default:
+	// that of `defaults`.
+	Policy string `yaml:"policy" form:"name of a policy"`
+
 	// The path of the WebSocket's URL that we ask for. Only for a uri over WS or
 	// WSS. Default: `/`.
 	Path string `yaml:"path" form:"path of a URL"`
@@ -149,7 +153,7 @@ func checkPeerTLS(c *Config, r *report, p *Peer, label string) {
 			"the two contradict each other", `write the uri as "sip:…;transport=tls", or choose another profile`)
 	}
 	if !p.UsesTLS() {
-		for _, key := range []string{"identity", "trust"} {
+		for _, key := range []string{"identity", "trust", "policy"} {
 			if p.Has(key) && p.URI.Host != "" && !p.Broken("certificate_names") {
 				r.add(p.At(key), fmt.Sprintf("%s: %q is only for TLS", label, key),
 					fmt.Sprintf("the uri is %s and there are no certificate_names", p.URI.Transport), "remove the key or add ;transport=tls to the uri")
@@ -165,6 +169,7 @@ func checkPeerTLS(c *Config, r *report, p *Peer, label string) {
 		checkIdentityName(c, r, label, p.Place, p.Identity)
 	}
 	checkTrustNames(c, r, label, p.Place, p.Trust)
+	checkPolicyName(c, r, label, p.Place, p.Policy)
 }
 
 func checkPeerPath(r *report, p *Peer, label string) {

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/memnet"
 	"github.com/sallyport-sip/sallyport/internal/testca"
 	"github.com/sallyport-sip/sallyport/internal/trust"
@@ -362,7 +363,7 @@ func TestPolicyWithoutNamesRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := trust.Policy{Who: `peer "acme"`, Anchors: anchors}
+	p := trust.Policy{Who: `peer "acme"`, Anchors: anchors, Rules: new(config.Config).PolicyOf("")}
 	chain := root.Leaf("acme.example").Chain
 	if _, err := p.Verify(chain, trust.Client); err == nil {
 		t.Error("accepted without a name to compare")

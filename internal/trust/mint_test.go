@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/testca"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 )
@@ -243,7 +244,7 @@ func TestIssueBelowAnIntermediate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := trust.Policy{Anchors: anchors, Names: []string{"a.example"}}
+	p := trust.Policy{Anchors: anchors, Names: []string{"a.example"}, Rules: new(config.Config).PolicyOf("")}
 	if _, err := p.Verify(l.Chain, trust.Client); err != nil {
 		t.Error(err)
 	}

@@ -261,6 +261,7 @@ func (l *loader) peer(in *config.Peer) {
 		Who:     fmt.Sprintf("peer %q", in.Name),
 		Anchors: l.trusts(in.Trust),
 		Names:   slices.Clone(in.CertificateNames),
+		Rules:   l.cfg.PolicyOf(in.Policy),
 		known:   l.known,
 	}}
 	if in.URI.TLS() {
@@ -293,6 +294,7 @@ func (l *loader) listener(in *config.Listener) {
 		Who:     fmt.Sprintf("listener %q", in.Name),
 		Anchors: l.trusts(slices.Compact(names)),
 		AnyName: true,
+		Rules:   l.cfg.PolicyOf(in.Policy),
 		known:   l.known,
 	}}
 	s.config = l.serverConfig(s, in.ClientCertificates)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/sip/domaincert"
 )
 
@@ -35,16 +36,13 @@ type Policy struct {
 	Anchors *Anchors
 	// Names are the SIP domains and addresses of which the certificate must be for one (RFC 5922 §7.3). Empty, it
 	// refuses every certificate, unless AnyName says that names are judged later, as a listener's policy does.
-	Names    []string
-	AnyName  bool
-	Match    domaincert.Options
-	MaxDepth int // most intermediates between leaf and anchor; 0 means DefaultDepth
+	Names   []string
+	AnyName bool
+	Match   domaincert.Options
+	Rules   config.Policy // of the configuration; complete
 
 	known []*x509.Certificate // intermediates seen in our own files; never trusted, they only make reasons exact
 }
-
-// DefaultDepth is the longest chain that is accepted when a policy names none, in intermediates.
-const DefaultDepth = 5
 
 // Verified is what is known of a peer whose certificate was accepted. crypto/tls keeps no chains for us, because we
 // verify ourselves; they are kept here.
@@ -101,7 +99,13 @@ func (p *Policy) Verify(certs []*x509.Certificate, as Role) (Verified, error) {
 
 // Fingerprint is equal for policies that accept the same certificates: same anchors, names and rules.
 func (p *Policy) Fingerprint() string {
-	return fingerprint(p.Anchors.sum, strconv.FormatBool(p.AnyName), strings.Join(p.Names, "\x00"), fmt.Sprint(p.Match), strconv.Itoa(p.MaxDepth))
+	return fingerprint(p.Anchors.sum, strconv.FormatBool(p.AnyName), strings.Join(p.Names, "\x00"), fmt.Sprint(p.Match), rulesPrint(p.Rules))
+}
+
+// rulesPrint is equal for rules that say the same, whatever their name and place.
+func rulesPrint(r config.Policy) string {
+	r.Name, r.Place = "", config.Place{}
+	return fmt.Sprintf("%+v", r)
 }
 
 func fingerprint(parts ...string) string {

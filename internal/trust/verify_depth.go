@@ -8,10 +8,7 @@ import (
 
 // depth keeps the chains that are short enough, shortest first.
 func (v *verification) depth() *Refusal {
-	most := v.MaxDepth
-	if most == 0 {
-		most = DefaultDepth
-	}
+	most := int(v.Rules.ChainDepth)
 	slices.SortStableFunc(v.chains, func(a, b []*x509.Certificate) int { return len(a) - len(b) })
 	if n := intermediates(v.chains[0]); n > most {
 		w := v.words(v.certs[0])
