@@ -10,13 +10,14 @@ import (
 )
 
 // Anchors is a set of certificates that are believed without further proof: CAs, and self-signed certificates of single
-// peers. It is immutable.
+// peers. It is immutable, but for what it remembers of chains.
 type Anchors struct {
 	name   string // for remedies: `"partners"` or `"partners", "lab"`
 	certs  []*x509.Certificate
 	system bool
 	pool   *x509.CertPool
 	sum    string
+	built  chainCache
 }
 
 // NewAnchors makes a set of certs, and of the system's CAs when system is true. The name is that of the trust in the

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -35,7 +36,12 @@ func (v *verification) chain() *Refusal {
 	return v.brokenLink(err)
 }
 
+// build returns the chains to an anchor. They are the caller's to sort and cut, the certificates are not to be changed.
 func (v *verification) build(intermediates []*x509.Certificate) ([][]*x509.Certificate, error) {
+	key := chainKey(v.certs[0], intermediates)
+	if chains := v.Anchors.built.get(key, v.now); chains != nil {
+		return chains, nil
+	}
 	opts := x509.VerifyOptions{
 		Roots:         v.Anchors.pool,
 		Intermediates: x509.NewCertPool(),
@@ -45,7 +51,11 @@ func (v *verification) build(intermediates []*x509.Certificate) ([][]*x509.Certi
 	for _, c := range intermediates {
 		opts.Intermediates.AddCert(c)
 	}
-	return v.certs[0].Verify(opts)
+	chains, err := v.certs[0].Verify(opts)
+	if err == nil {
+		v.Anchors.built.put(key, slices.Clone(chains))
+	}
+	return chains, err
 }
 
 // lifetime refuses a certificate that is out of its time.
