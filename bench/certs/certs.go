@@ -1,12 +1,14 @@
 // Package certs makes the certificates of a comparison: one authority, and for each of the element, the caller and the
-// answerer a P-256 certificate from it that serves in both TLS roles. Each names NAME.example as DNS and SIP URI
+// answerer a certificate from it that serves in both TLS roles. Each names NAME.example as DNS and SIP URI
 // name (RFC 5922 §4) and, for elements that look for it, the address 127.0.0.1.
 package certs
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -23,9 +25,21 @@ import (
 // Names are the parties that get a certificate; their files are NAME.pem and NAME-key.pem.
 var Names = []string{"gateway", "caller", "answerer"}
 
-// Write makes ca.pem and the parties' files in dir.
-func Write(dir string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// Write makes ca.pem and the parties' files in dir, with P-256 keys.
+func Write(dir string) error { return WriteKeys(dir, P256) }
+
+// A KeyMaker makes a private key.
+type KeyMaker func() (crypto.Signer, error)
+
+// P256 makes an ECDSA key on that curve.
+func P256() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+// RSA2048 makes an RSA key of 2048 bits.
+func RSA2048() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) }
+
+// WriteKeys is Write with keys of another kind, the authority's too.
+func WriteKeys(dir string, newKey KeyMaker) error {
+	key, err := newKey()
 	if err != nil {
 		return err
 	}
@@ -35,7 +49,7 @@ func Write(dir string) error {
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(30 * 24 * time.Hour),
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, IsCA: true, BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, ca, ca, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
 	if err != nil {
 		return err
 	}
@@ -46,15 +60,15 @@ func Write(dir string) error {
 		return err
 	}
 	for i, name := range Names {
-		if err := issue(dir, name, int64(i+2), ca, key); err != nil {
+		if err := issue(dir, name, int64(i+2), ca, key, newKey); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func issue(dir, name string, serial int64, ca *x509.Certificate, caKey *ecdsa.PrivateKey) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func issue(dir, name string, serial int64, ca *x509.Certificate, caKey crypto.Signer, newKey KeyMaker) error {
+	key, err := newKey()
 	if err != nil {
 		return err
 	}
@@ -66,7 +80,7 @@ func issue(dir, name string, serial int64, ca *x509.Certificate, caKey *ecdsa.Pr
 		DNSNames:    []string{host}, URIs: []*url.URL{{Scheme: "sip", Opaque: host}},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, c, ca, &key.PublicKey, caKey)
+	der, err := x509.CreateCertificate(rand.Reader, c, ca, key.Public(), caKey)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ const usage = `Measures the CPU time a call costs SIP elements, in turn, on loop
   compare -callgen bin/callgen -sallyport bin/sallyport
   compare -callgen bin/callgen -elements kamailio -transports tls -rates 500,2000 -pairs 1
   compare -callgen bin/callgen -gateway bin/gateway -hold 20000 -transports udp,tls
+  compare -callgen bin/callgen -shaker bin/shaker -sallyport bin/sallyport -handshakes -rates 200 -time 10s
   compare -callgen bin/callgen -gateway bin/gateway -profile -transports udp,tls -rates 2000
 
 `
@@ -53,6 +54,8 @@ func main() {
 	switch {
 	case o.hold > 0:
 		course = runHold
+	case o.handshakes:
+		course = runHandshakes
 	case o.profile:
 		course = runProfile
 	}
@@ -79,16 +82,17 @@ type options struct {
 	driverCore  int
 	basePort    int
 
-	hold    int           // calls held at once; 0: calls are ended at once and their CPU time is measured
-	settle  time.Duration // quiet before the memory of held calls is measured
-	profile bool          // only the gateway, and where its CPU time goes
+	hold       int           // calls held at once; 0: calls are ended at once and their CPU time is measured
+	settle     time.Duration // quiet before the memory of held calls is measured
+	handshakes bool          // TLS connections instead of calls
+	profile    bool          // only the gateway, and where its CPU time goes
 
-	callgen, sallyport, kamailio string // programs
-	gateway                      string // sallyport with a door for measurements
-	allocator                    string // Kamailio's, its -x
-	memory                       int    // Kamailio's shared memory in MiB, its -m
-	dir                          string // where files go; empty: a temporary directory, removed at the end
-	asJSON                       bool
+	callgen, shaker, sallyport, kamailio string // programs
+	gateway                              string // sallyport with a door for measurements
+	allocator                            string // Kamailio's, its -x
+	memory                               int    // Kamailio's shared memory in MiB, its -m
+	dir                                  string // where files go; empty: a temporary directory, removed at the end
+	asJSON                               bool
 }
 
 func flags(args []string, out io.Writer) (o options, err error) {
@@ -108,11 +112,13 @@ func flags(args []string, out io.Writer) (o options, err error) {
 	f.IntVar(&o.hold, "hold", 0, "instead: hold so many `calls`, and measure the memory that they take")
 	f.DurationVar(&o.settle, "settle", 40*time.Second, "with -hold: quiet before each measurement; the default outlasts the timers of SIP")
 	f.BoolVar(&o.profile, "profile", false, "instead: profile the gateway under calls, and say where its CPU time goes")
+	f.BoolVar(&o.handshakes, "handshakes", false, "instead: measure mutual TLS handshakes, full and resumed; -rates are connections a second, of which the first counts")
 	f.IntVar(&o.conns, "conns", 1, "connections of the caller")
 	f.IntVar(&o.elementCore, "element-core", 1, "core of the element; -1: any")
 	f.IntVar(&o.driverCore, "driver-core", 0, "core of the driver; -1: any")
 	f.IntVar(&o.basePort, "port", 15060, "first of the ports used: this to 100 above, on 127.0.0.1 to 127.0.0.3")
 	f.StringVar(&o.callgen, "callgen", "callgen", "driver `program`")
+	f.StringVar(&o.shaker, "shaker", "shaker", "driver `program` of -handshakes")
 	f.StringVar(&o.sallyport, "sallyport", "sallyport", "gateway `program`")
 	f.StringVar(&o.gateway, "gateway", "gateway", "`program` of bench/gateway, for -hold and -profile")
 	f.StringVar(&o.kamailio, "kamailio", "kamailio", "proxy `program`")
@@ -147,6 +153,9 @@ func flags(args []string, out io.Writer) (o options, err error) {
 	if o.hold < 0 || o.settle < 0 || o.hold > 0 && o.profile {
 		return o, errors.New("-hold and -settle cannot be below zero, and -hold and -profile are two things")
 	}
+	if o.handshakes && (o.profile || o.hold > 0) {
+		return o, errors.New("-handshakes, -hold and -profile are different things")
+	}
 	if o.profile {
 		o.elements = []string{"sallyport"}
 	}
@@ -161,8 +170,8 @@ func flags(args []string, out io.Writer) (o options, err error) {
 			return o, fmt.Errorf("core %d is not there: this process has %d; give -element-core and -driver-core", core, runtime.NumCPU())
 		}
 	}
-	for _, program := range []*string{&o.callgen, &o.sallyport, &o.kamailio} {
-		if (program == &o.sallyport && !slices.Contains(o.elements, "sallyport")) ||
+	for _, program := range []*string{&o.callgen, &o.shaker, &o.sallyport, &o.kamailio} {
+		if program == &o.shaker && !o.handshakes || (program == &o.sallyport && !slices.Contains(o.elements, "sallyport")) ||
 			(program == &o.kamailio && !slices.Contains(o.elements, "kamailio")) {
 			continue
 		}
