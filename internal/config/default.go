@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -69,6 +70,9 @@ func (l *Listener) complete(d Defaults) {
 	if l.Identity == "" {
 		l.Identity = d.Identity
 	}
+	if l.SNI == "" {
+		l.SNI = SNIAny
+	}
 	if l.Policy == "" {
 		l.Policy = d.Policy
 	}
@@ -109,7 +113,7 @@ func (p *Peer) complete(c *Config) {
 		p.Trust = c.Defaults.Trust
 	}
 	if p.Identity == "" {
-		p.Identity = c.Defaults.Identity
+		p.Identity = cmp.Or(c.Defaults.ClientIdentity, c.Defaults.Identity)
 	}
 	if l := c.ListenerFor(p); p.Identity == "" && l != nil {
 		p.Identity = l.Identity

@@ -34,7 +34,7 @@ func checkIdentities(c *Config, r *report) {
 // checkIdentityName judges a reference. What comes from the defaults is
 // reported there, once.
 func checkIdentityName(c *Config, r *report, label string, at Place, name string) {
-	if name == "" || !at.Has("identity") && name == c.Defaults.Identity {
+	if name == "" || !at.Has("identity") && (name == c.Defaults.Identity || name == c.Defaults.ClientIdentity) {
 		return
 	}
 	checkName(r, label, "identity", at.At("identity"), name, c.Identities)

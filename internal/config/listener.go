@@ -32,6 +32,18 @@ type Listener struct {
 	// `defaults`.
 	Identity string `yaml:"identity" form:"name of an identity"`
 
+	// Further identities, each shown to who asks for one of its names
+	// (`server_name`, RFC 6066 §3): first the one whose certificate has that very
+	// name, then one with a wildcard that covers it. The names are the DNS names
+	// and the hosts of `sip:` URIs in the certificate. Who asks for nothing gets
+	// `identity`. Only for TLS and WSS. Default: none.
+	Identities []string `yaml:"identities" form:"list of names of identities"`
+
+	// What becomes of who asks for a name that none of our identities here has.
+	// `any`: it gets `identity`, and judges for itself. `strict`: it is refused
+	// with alert unrecognized_name. Only for TLS and WSS. Default: `any`.
+	SNI SNI `yaml:"sni" form:"one of any, strict"`
+
 	// Whose certificates let a handshake finish. Which peer it is, is judged
 	// by the peer's own trust. Only for TLS and WSS. Default: that of `defaults`.
 	Trust []string `yaml:"trust" form:"list of names of trust sets"`
@@ -135,12 +147,13 @@ func checkListener(c *Config, r *report, l *Listener) {
 			`name a trust set in "trust", here or in "defaults"`)
 	}
 	checkIdentityName(c, r, label, l.Place, l.Identity)
+	checkFurtherIdentities(c, r, label, l)
 	checkTrustNames(c, r, label, l.Place, l.Trust)
 	checkPolicyName(c, r, label, l.Place, l.Policy)
 }
 
 func checkPlainListener(r *report, l *Listener, label string) {
-	for _, key := range []string{"client_certificates", "identity", "trust", "policy"} {
+	for _, key := range []string{"client_certificates", "identity", "identities", "sni", "trust", "policy"} {
 		if l.Has(key) {
 			r.add(l.At(key), fmt.Sprintf("%s: %q is only for TLS", label, key),
 				fmt.Sprintf("the listener is %s", l.Listen.Transport), "remove the key or listen on tls or wss")

@@ -53,8 +53,9 @@ type Peer struct {
 	// the former, any for the latter.
 	Listener string `yaml:"listener" form:"name of a listener"`
 
-	// The certificate that we show to it. Default: that of `defaults`,
-	// otherwise that of the listener.
+	// The certificate that we show to it when we call it and it asks for one.
+	// Default: `client_identity` of `defaults`, then `identity` there, then that
+	// of the listener.
 	Identity string `yaml:"identity" form:"name of an identity"`
 
 	// Whose word we take for its certificate. Default: that of `defaults`.

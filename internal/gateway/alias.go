@@ -52,7 +52,7 @@ func (g *Gateway) proveAlias(snap *snapshot, c *transport.Conn, p *peer.Peer, po
 		return transport.Key{}, errors.New("it brought no certificate")
 	case p.Transport != info.Transport:
 		return transport.Key{}, fmt.Errorf("the peer's uri is %v", p.Transport)
-	case !sameCertificate(snap.trust.ListenerIdentity(info.Listener), snap.trust.PeerIdentity(p.Name)):
+	case !sameCertificate(snap.trust.ListenerIdentity(info.Listener, st.ServerName), snap.trust.PeerIdentity(p.Name)):
 		return transport.Key{}, errors.New("its listener shows another certificate than the peer gets from us")
 	}
 	if _, err := snap.trust.VerifyPeer(p.Name, st.PeerCertificates, trust.Server); err != nil {

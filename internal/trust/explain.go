@@ -55,6 +55,9 @@ func Explain(err error, we Role, f Facts) []Verdict {
 		return append([]Verdict{gatewayBefore(we, f, a)}, peerRefusal(a, we, f)...)
 	}
 	if code, detail := ownDecision(err, we); code != "" {
+		if code == UnrecognizedName && f.ServerName != "" {
+			detail = ": " + printable(f.ServerName)
+		}
 		return []Verdict{ourRefusal(Refuse(code, detail)), notJudged(byPeer)}
 	}
 	code := connectionEnd(err)
@@ -132,6 +135,7 @@ var ownTexts = []struct {
 	code Code
 }{
 	{"client didn't provide a certificate", NoClientCertificate},
+	{"no certificates configured", UnrecognizedName}, // see shown.certificate
 	{"offered only unsupported versions", NoCommonVersion},
 	{"selected unsupported protocol version", NoCommonVersion},
 	{"no supported versions satisfy", NoCommonVersion},

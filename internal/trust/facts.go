@@ -26,7 +26,11 @@ func NewContext(ctx context.Context, f *Facts) context.Context {
 	return context.WithValue(ctx, factsKey{}, f)
 }
 
+// factsOf returns nil when nobody wants to know.
 func factsOf(ctx context.Context) *Facts {
+	if ctx == nil { // a hello that crypto/tls did not make
+		return nil
+	}
 	f, _ := ctx.Value(factsKey{}).(*Facts)
 	return f
 }

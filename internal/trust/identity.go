@@ -9,18 +9,22 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 )
 
-// Identity is a certificate of ours with its key. It is immutable.
+// Identity is a certificate of ours with its key. All but what is stapled to it is immutable.
 type Identity struct {
 	Name  string
 	Chain []*x509.Certificate // as we show it: leaf first, each signed by the next, without a self-signed root
-	cert  tls.Certificate
+	cert  atomic.Pointer[tls.Certificate]
 	sum   string
 }
+
+// Certificate returns the identity as crypto/tls shows it. It must not be changed: another one is stored in its place.
+func (id *Identity) Certificate() *tls.Certificate { return id.cert.Load() }
 
 // newIdentity puts the chain in order: it begins with the certificate that key belongs to, and goes on with what the
 // file has of its issuers, whatever the order there was.
@@ -33,11 +37,12 @@ func newIdentity(name string, certs []*x509.Certificate, key crypto.Signer) *Ide
 		id.Chain = append(id.Chain, c)
 	}
 	h := sha256.New()
-	id.cert = tls.Certificate{PrivateKey: key, Leaf: id.Chain[0]}
+	cert := &tls.Certificate{PrivateKey: key, Leaf: id.Chain[0]}
 	for _, c := range id.Chain {
-		id.cert.Certificate = append(id.cert.Certificate, c.Raw)
+		cert.Certificate = append(cert.Certificate, c.Raw)
 		h.Write(c.Raw)
 	}
+	id.cert.Store(cert)
 	id.sum = hex.EncodeToString(h.Sum(nil))
 	return id
 }
@@ -149,4 +154,20 @@ func lifetimeFault(c *x509.Certificate, now time.Time) *fault {
 			"wait, or check the clock (" + minute(now) + ")"}
 	}
 	return nil
+}
+
+// chain is nil for no identity.
+func (id *Identity) chain() []*x509.Certificate {
+	if id == nil {
+		return nil
+	}
+	return id.Chain
+}
+
+// digest is empty for no identity, and otherwise equal for the same certificates.
+func (id *Identity) digest() string {
+	if id == nil {
+		return ""
+	}
+	return id.sum
 }

@@ -213,7 +213,7 @@ func TestFilesOfEveryForm(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(tt.want) {
 			t.Errorf("%s: chain %v, want %v", name, got, tt.want)
 		}
-		if set.PeerIdentity("acme") != set.Identity("gateway") || set.ListenerIdentity("outside") != set.Identity("gateway") || set.ListenerIdentity("nobody") != nil {
+		if set.PeerIdentity("acme") != set.Identity("gateway") || set.ListenerIdentity("outside", "") != set.Identity("gateway") || set.ListenerIdentity("nobody", "") != nil {
 			t.Errorf("%s: the identity is not that of the defaults", name)
 		}
 	}

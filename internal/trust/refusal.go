@@ -22,6 +22,7 @@ const (
 	BadIssuer           Code = "bad_issuer"
 	MissingIntermediate Code = "missing_intermediate"
 	NameMismatch        Code = "name_mismatch"
+	UnrecognizedName    Code = "unrecognized_name"
 	NameConstraint      Code = "name_constraint"
 	WrongUsage          Code = "wrong_usage"
 	NoClientCertificate Code = "no_client_certificate"
@@ -68,6 +69,8 @@ var reasons = []wording{
 	{code: NameMismatch, sentence: "{detail}",
 		remedy: "put a name of this certificate into certificate_names of {who}, if that is whom you mean; or give {who} a certificate with the SIP URI or DNS name that is wanted",
 		ours:   "use a certificate that carries the name which was asked for, or correct the host of the peer's uri"},
+	{code: UnrecognizedName, sentence: "no certificate of ours is for the name that was asked for{detail}",
+		remedy: "make the peer ask for a name of ours; or name an identity with that name in identities of the listener; with sni: any the peer would get the listener's identity and judge for itself"},
 	{code: NameConstraint, sentence: "certificate {subject} breaks a name constraint of its CA: {detail}",
 		remedy: "have {who} get a certificate within the constraints; a constraint on URIs cannot hold for sip: URIs, so use a CA without one",
 		ours:   "use a certificate within the constraints of its CA"},

@@ -2,7 +2,6 @@ package trust
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 )
@@ -28,9 +27,7 @@ func (l *loader) base(who string) *tls.Config {
 // our other rules, so it is told to demand a certificate at most, and the policy judges it.
 func (l *loader) serverConfig(s *side, ask config.ClientCertificates) *tls.Config {
 	c := l.base(s.policy.Who)
-	if s.identity != nil {
-		c.Certificates = []tls.Certificate{s.identity.cert}
-	}
+	c.GetCertificate = s.shown.certificate
 	switch ask {
 	case config.CertificateRequired:
 		c.ClientAuth = tls.RequireAnyClientCert
@@ -50,7 +47,6 @@ func (l *loader) serverConfig(s *side, ask config.ClientCertificates) *tls.Confi
 	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if f := factsOf(hello.Context()); f != nil {
 			f.ServerName = hello.ServerName
-			f.Presented = s.identity.chain()
 		}
 		return nil, nil
 	}
@@ -79,15 +75,7 @@ func (l *loader) clientConfig(s *side, host string) *tls.Config {
 		if s.identity == nil {
 			return new(tls.Certificate), nil
 		}
-		return &s.identity.cert, nil
+		return s.identity.Certificate(), nil
 	}
 	return c
-}
-
-// chain is nil for no identity.
-func (id *Identity) chain() []*x509.Certificate {
-	if id == nil {
-		return nil
-	}
-	return id.Chain
 }

@@ -20,6 +20,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -46,7 +47,8 @@ type Set struct {
 // side is one listener, or one peer as we call it and as it calls us.
 type side struct {
 	policy   *Policy
-	identity *Identity // nil: we show no certificate
+	identity *Identity // as client; nil: we show no certificate
+	shown    *shown    // as server; nil for a peer
 	config   *tls.Config
 	pins     string // the version pins, for the fingerprint
 
@@ -144,13 +146,21 @@ func (s *side) fingerprint() string {
 		return ""
 	}
 	s.once.Do(func() {
-		sum := ""
-		if s.identity != nil {
-			sum = s.identity.sum
-		}
-		s.print = fingerprint(sum, s.policy.Fingerprint(), s.pins)
+		s.print = fingerprint(s.sum(), s.policy.Fingerprint(), s.pins)
 	})
 	return s.print
+}
+
+// sum is equal for sides that show the same certificates to the same clients.
+func (s *side) sum() string {
+	if s.shown == nil {
+		return s.identity.digest()
+	}
+	sum := strconv.FormatBool(s.shown.strict)
+	for _, id := range s.shown.all {
+		sum += " " + id.digest()
+	}
+	return sum
 }
 
 // Of returns what the set says about one peer, for whoever needs that longer
@@ -174,16 +184,14 @@ func (s *Set) PeerIdentity(peer string) *Identity {
 	return nil
 }
 
-// ListenerIdentity returns what a TLS listener shows, nil for nothing.
-func (s *Set) ListenerIdentity(listener string) *Identity {
+// ListenerIdentity returns what a TLS listener shows to who asks for serverName, empty for nothing; nil when it shows
+// nothing.
+func (s *Set) ListenerIdentity(listener, serverName string) *Identity {
 	if l := s.listeners[listener]; l != nil {
-		return l.identity
+		return l.shown.choose(serverName)
 	}
 	return nil
 }
-
-// Certificate returns the identity as a server shows it. It must not be changed.
-func (id *Identity) Certificate() *tls.Certificate { return &id.cert }
 
 // loader is one run of Load.
 type loader struct {
@@ -290,7 +298,7 @@ func (l *loader) listener(in *config.Listener) {
 		}
 	}
 	slices.Sort(names)
-	s := &side{identity: l.set.identities[in.Identity], pins: l.pins() + string(in.ClientCertificates), policy: &Policy{
+	s := &side{shown: l.shown(in), pins: l.pins() + string(in.ClientCertificates), policy: &Policy{
 		Who:     fmt.Sprintf("listener %q", in.Name),
 		Anchors: l.trusts(slices.Compact(names)),
 		AnyName: true,
