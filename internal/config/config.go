@@ -82,6 +82,12 @@ type Config struct {
 	// to stop, before it ends them. New calls are refused meanwhile. Default:
 	// 30s.
 	Drain Duration `yaml:"drain" form:"duration"`
+
+	// Whether the files with certificates, keys, trust and the token that this
+	// file names are watched: when they change they are read again and judged as
+	// a whole, and taken when they are good. This file itself is read when a
+	// reload asks for it, and never otherwise. Default: `true`.
+	Watch bool `yaml:"watch"`
 }
 
 // CDRMode says how calls are recorded.
@@ -165,23 +171,4 @@ func Parse(name string, data []byte) (*Config, []Problem) {
 	problems := append(d.problems, Check(cfg)...)
 	SortProblems(problems)
 	return cfg, problems
-}
-
-func (c *Config) resolvePaths(dir string) {
-	join := func(p *string) {
-		if *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
-		}
-	}
-	join(&c.Data)
-	join(&c.Admin.TokenFile)
-	for i := range c.Identities {
-		join(&c.Identities[i].Certificate)
-		join(&c.Identities[i].Key)
-	}
-	for _, t := range c.Trust {
-		for i := range t.Files {
-			join(&t.Files[i])
-		}
-	}
 }
