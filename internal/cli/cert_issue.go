@@ -40,7 +40,7 @@ func certIssue(a *app) *cobra.Command {
 			ext := filepath.Ext(caFile)
 			caKey = strings.TrimSuffix(caFile, ext) + "-key" + ext
 		}
-		ca, err := trust.ReadIssued(caFile, caKey)
+		ca, err := trust.ReadIssued(caFile, caKey, nil)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/gateway"
+	"github.com/sallyport-sip/sallyport/internal/trust"
 )
 
 func check(a *app) *cobra.Command {
@@ -41,7 +42,7 @@ func check(a *app) *cobra.Command {
 			return err
 		}
 		cfg, problems := config.Load(path)
-		problems = append(problems, fileProblems(cfg, problems)...)
+		problems = append(problems, fileProblems(a.gatewayOptions(), cfg, problems)...)
 		if *asJSON {
 			if err := a.writeJSON(map[string]any{"file": path, "problems": append([]config.Problem{}, problems...)}); err != nil {
 				return err
@@ -62,9 +63,14 @@ func check(a *app) *cobra.Command {
 
 // fileProblems are those that lie beyond the shape of the file. A file that
 // could not be read at all has no more of them.
-func fileProblems(cfg *config.Config, found []config.Problem) []config.Problem {
+func fileProblems(o gateway.Options, cfg *config.Config, found []config.Problem) []config.Problem {
 	if len(found) == 1 && found[0].Line == 0 {
 		return nil
 	}
-	return gateway.Check(cfg)
+	return o.Check(cfg)
+}
+
+// gatewayOptions are what every gateway of the command line has in common.
+func (a *app) gatewayOptions() gateway.Options {
+	return gateway.Options{TLS: trust.Options{Getenv: a.getenv}}
 }

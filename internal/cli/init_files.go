@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/gateway"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 )
 
@@ -59,7 +60,7 @@ func (p *initPlan) write(put writeFile) (*initiated, error) {
 		}
 	}
 	cfg, problems := config.Load(filepath.Join(stage, configName))
-	if problems = append(problems, fileProblems(cfg, problems)...); len(problems) > 0 {
+	if problems = append(problems, fileProblems(gateway.Options{}, cfg, problems)...); len(problems) > 0 {
 		first := strings.ReplaceAll(problems[0].String(), stage+string(filepath.Separator), "")
 		return nil, fmt.Errorf("what was asked for makes no good configuration, so nothing was written: %s", first)
 	}

@@ -160,7 +160,7 @@ func TestInitWrites(t *testing.T) {
 	if text := string(readAll(t, filepath.Join(dir, configName))); !strings.Contains(text, `advertise: "gw.example.com:15061"`) {
 		t.Errorf("no port in advertise:\n%s", text)
 	}
-	own, err := trust.ReadIssued(filepath.Join(dir, certName), filepath.Join(dir, keyFile))
+	own, err := trust.ReadIssued(filepath.Join(dir, certName), filepath.Join(dir, keyFile), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestInitWrites(t *testing.T) {
 		"[URI:sip:sbc.example.com URI:sip:gw.example.com] [sbc.example.com gw.example.com] [serverAuth clientAuth]" {
 		t.Errorf("our certificate is for %s", got)
 	}
-	ca, err := trust.ReadIssued(filepath.Join(dir, caName), filepath.Join(dir, caKeyName))
+	ca, err := trust.ReadIssued(filepath.Join(dir, caName), filepath.Join(dir, caKeyName), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,10 +55,12 @@ func serve(a *app) *cobra.Command {
 		}
 		cfg, problems := config.Load(path)
 		if len(problems) > 0 {
-			return a.report(append(problems, fileProblems(cfg, problems)...))
+			return a.report(append(problems, fileProblems(a.gatewayOptions(), cfg, problems)...))
 		}
 		a.useCores(log)
-		g, problems := gateway.New(cfg, gateway.Options{Log: log})
+		options := a.gatewayOptions()
+		options.Log = log
+		g, problems := gateway.New(cfg, options)
 		if len(problems) > 0 {
 			return a.report(problems)
 		}

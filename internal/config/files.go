@@ -34,6 +34,7 @@ func (c *Config) eachFile(f func(of, key string, path *string)) {
 		of := fmt.Sprintf("identity %q", id.Name)
 		f(of, "certificate", &id.Certificate)
 		f(of, "key", &id.Key)
+		f(of, "password_file", &id.PasswordFile)
 	}
 	for _, t := range c.Trust {
 		for i := range t.Files {

@@ -7,13 +7,22 @@ type Identity struct {
 	Name string
 	Place
 
-	// The PEM file with our certificate, and the intermediate certificates
-	// behind it, relative to the file.
+	// The file with our certificate, and the intermediate certificates behind
+	// it, relative to the file: PEM, DER, PKCS #7 or PKCS #12 (`.p12`, `.pfx`).
 	Certificate string `yaml:"certificate" need:"required" form:"file name"`
 
-	// The PEM file with the private key, relative to the file. It may be the
-	// same file as `certificate`.
+	// The file with the private key, relative to the file. It may be the same
+	// file as `certificate`, as with PKCS #12.
 	Key string `yaml:"key" need:"required" form:"file name"`
+
+	// A file whose first line is the password of the private key, relative to
+	// the file. Default: none, the key is not encrypted.
+	PasswordFile string `yaml:"password_file" form:"file name"`
+
+	// An environment variable that holds the password, instead of
+	// `password_file`. It is what the variable held when the gateway was
+	// started. Default: none.
+	PasswordEnv string `yaml:"password_env" form:"name of an environment variable"`
 }
 
 func checkIdentities(c *Config, r *report) {
@@ -28,7 +37,30 @@ func checkIdentities(c *Config, r *report) {
 					"name the PEM file with "+file.what)
 			}
 		}
+		checkPassword(r, id)
 	}
+}
+
+// checkPassword never repeats what password_env is: it may be the password itself.
+func checkPassword(r *report, id *Identity) {
+	if id.PasswordFile != "" && id.PasswordEnv != "" {
+		r.add(id.At("password_env"), fmt.Sprintf("identity %q: it has both password_file and password_env", id.Name), "there is one password", "remove one of them")
+	}
+	if id.PasswordEnv != "" && !isVariable(id.PasswordEnv) {
+		r.add(id.At("password_env"), fmt.Sprintf("identity %q: password_env is no name of an environment variable", id.Name),
+			"a password must not stand in this file", "write the name of the variable that holds the password, without $, for instance GATEWAY_KEY_PASSWORD")
+	}
+}
+
+// isVariable reports whether s is what a shell takes for the name of a variable.
+func isVariable(s string) bool {
+	for i, c := range []byte(s) {
+		letter := 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // checkIdentityName judges a reference. What comes from the defaults is

@@ -29,8 +29,12 @@ type snapshot struct {
 // been judged by config.Load: files, peers that could be taken for one another,
 // routes that can never work, a data directory that cannot be. Start does all
 // that and opens sockets.
-func Check(cfg *config.Config) []config.Problem {
-	_, problems := build(cfg, trust.Options{}, nil)
+func Check(cfg *config.Config) []config.Problem { return Options{}.Check(cfg) }
+
+// Check is the function Check with options: TLS says where passwords in the
+// environment come from.
+func (o Options) Check(cfg *config.Config) []config.Problem {
+	_, problems := build(cfg, o.TLS, nil)
 	problems = append(problems, checkData(cfg)...)
 	config.SortProblems(problems)
 	return problems

@@ -62,7 +62,7 @@ func leafFor(certs []*x509.Certificate, key crypto.Signer) *x509.Certificate {
 }
 
 // loadIdentity reads the two files of an identity and reports all that is wrong with them.
-func loadIdentity(cfg *config.Config, in *config.Identity) (*Identity, []config.Problem) {
+func (o Options) loadIdentity(cfg *config.Config, in *config.Identity) (*Identity, []config.Problem) {
 	var problems []config.Problem
 	add := func(key, path string, f *fault) {
 		what := fmt.Sprintf("identity %q: %s %q: %s", in.Name, key, path, f.what)
@@ -71,8 +71,13 @@ func loadIdentity(cfg *config.Config, in *config.Identity) (*Identity, []config.
 	if in.Certificate == "" || in.Key == "" {
 		return nil, nil // config.Check says so
 	}
-	certs, badCert := readPEM(in.Certificate)
-	keys, badKey := readPEM(in.Key)
+	password, key, bad := o.password(in)
+	if bad != nil {
+		what := fmt.Sprintf("identity %q: %s: %s", in.Name, key, bad.what)
+		return nil, append(problems, cfg.Problem(in.At(key), what, bad.why, bad.remedy))
+	}
+	certs, badCert := readPEM(in.Certificate, password)
+	keys, badKey := readPEM(in.Key, password)
 	if badCert == nil && badKey == nil && swapped(certs, keys) {
 		what := fmt.Sprintf("identity %q: certificate %q and key %q are swapped", in.Name, in.Certificate, in.Key)
 		return nil, append(problems, cfg.Problem(in.At("certificate"), what, "the first holds the key, the second the certificate", "exchange the two names"))

@@ -42,7 +42,7 @@ func TestProblemsOfFiles(t *testing.T) {
 		root := testca.New("Lab Root")
 		issuer := root.Intermediate("Lab Issuer")
 		leaf, other := issuer.Leaf("gw.example"), root.Leaf("other.example")
-		p12 := []byte{0x30, 0x82, 0x04, 0x00, 0x02, 0x01, 0x03, 0x30}
+		broken12 := []byte{0x30, 0x82, 0x04, 0x00, 0x02, 0x01, 0x03, 0x30}
 		x25519 := &pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: []byte("x")}
 		traditional := &pem.Block{Type: "EC PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}, Bytes: []byte("x")}
 		broken := bytes.Replace(root.PEM(), []byte("MII"), []byte("M!I"), 1)
@@ -56,9 +56,9 @@ func TestProblemsOfFiles(t *testing.T) {
 			{"not there", map[string][]byte{"gw.pem": nil, "gw-key.pem": nil, "more.pem": nil}},
 			{"empty", map[string][]byte{"gw.pem": []byte(" \n"), "gw-key.pem": {}, "ca.pem": {}}},
 			{"DER", map[string][]byte{"gw.pem": leaf.Cert().Raw, "gw-key.pem": pkcs8(t, leaf), "ca.pem": root.Cert.Raw}},
-			{"PKCS #12", map[string][]byte{"gw.pem": p12, "ca.pem": p12}},
+			{"PKCS #12, broken", map[string][]byte{"gw.pem": broken12, "ca.pem": broken12}},
 			{"other text", map[string][]byte{"gw.pem": []byte("hello"), "ca.pem": broken}},
-			{"request", map[string][]byte{"gw.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: []byte("x")})}},
+			{"request", map[string][]byte{"gw.pem": request(t, leaf)}},
 			{"public key", map[string][]byte{"gw.pem": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")})}},
 			{"bad certificate", map[string][]byte{"ca.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})}},
 			{"too large", map[string][]byte{"ca.pem": bytes.Repeat([]byte{'x'}, 1<<20+1)}},
@@ -66,7 +66,8 @@ func TestProblemsOfFiles(t *testing.T) {
 			{"key twice", map[string][]byte{"gw.pem": leaf.KeyPEM()}},
 			{"certificate twice", map[string][]byte{"gw-key.pem": leaf.PEM()}},
 			{"key in the trust", map[string][]byte{"ca.pem": leaf.KeyPEM()}},
-			{"encrypted PKCS #8", map[string][]byte{"gw-key.pem": pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")})}},
+			{"encrypted PKCS #8", map[string][]byte{"gw-key.pem": locked(t, leaf)}},
+			{"PKCS #12 with a password", map[string][]byte{"gw.pem": p12(t, leaf), "gw-key.pem": p12(t, leaf), "ca.pem": p12(t, leaf)}},
 			{"encrypted, old form", map[string][]byte{"gw-key.pem": pem.EncodeToMemory(traditional)}},
 			{"unknown key", map[string][]byte{"gw-key.pem": pem.EncodeToMemory(x25519)}},
 			{"bad key", map[string][]byte{"gw-key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")})}},

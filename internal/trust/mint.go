@@ -308,18 +308,17 @@ func replace(path string, data []byte, mode fs.FileMode) error {
 
 // ReadIssued reads a certificate with its key, such as a CA's, from PEM files. The error names the file, what is wrong
 // with it and a remedy.
-func ReadIssued(certFile, keyFile string) (*Issued, error) {
+func ReadIssued(certFile, keyFile string, password []byte) (*Issued, error) {
 	certs, err := ReadCertificates(certFile)
 	if err != nil {
 		return nil, err
 	}
-	keys, bad := readPEM(keyFile)
+	keys, bad := readPEM(keyFile, password)
 	if bad == nil {
 		bad = keys.needKey()
 	}
 	if bad != nil {
-		bad.what = keyFile + ": " + bad.what
-		return nil, bad
+		return nil, bad.in(keyFile)
 	}
 	for _, key := range keys.Keys {
 		if leafFor(certs, key) != nil {

@@ -162,7 +162,7 @@ func TestWriteAndReadBack(t *testing.T) {
 	if err := ca.Write(cert, key, false); err != nil {
 		t.Fatal(err)
 	}
-	back, err := trust.ReadIssued(cert, key)
+	back, err := trust.ReadIssued(cert, key, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,11 +211,11 @@ func TestWriteAndReadBack(t *testing.T) {
 		t.Error("certificate and key in one file")
 	}
 	write(t, key, testca.SelfSigned("x.example").KeyPEM())
-	if _, err := trust.ReadIssued(cert, key); err == nil || !strings.Contains(err.Error(), "does not belong") {
+	if _, err := trust.ReadIssued(cert, key, nil); err == nil || !strings.Contains(err.Error(), "does not belong") {
 		t.Errorf("another key: %v", err)
 	}
 	for _, files := range [][2]string{{filepath.Join(dir, "none.pem"), key}, {cert, cert}} {
-		if _, err := trust.ReadIssued(files[0], files[1]); err == nil {
+		if _, err := trust.ReadIssued(files[0], files[1], nil); err == nil {
 			t.Errorf("%v was read", files)
 		}
 	}
@@ -229,7 +229,7 @@ func TestIssueBelowAnIntermediate(t *testing.T) {
 	cert, key := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "key.pem")
 	write(t, cert, issuer.PEM())
 	write(t, key, (&testca.Leaf{Key: issuer.Key}).KeyPEM())
-	ca, err := trust.ReadIssued(cert, key)
+	ca, err := trust.ReadIssued(cert, key, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"crypto"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -13,9 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/sallyport-sip/sallyport/internal/certfile"
 )
 
-// maxPEM bounds a PEM file, in bytes. The bundle of all public CAs is a fifth of it.
+// maxPEM bounds a file, in bytes. The bundle of all public CAs is a fifth of it.
 const maxPEM = 1 << 20
 
 // fault says what is wrong with a file, why that is so, and what to do: the parts of a config.Problem.
@@ -31,105 +32,92 @@ func (f *fault) Error() string {
 	return strings.Join(parts, ", ")
 }
 
-// File is what a PEM file holds, in its order.
+// File is what a file with certificates and keys holds, in its order.
 type File struct {
 	Certs     []*x509.Certificate
 	Keys      []crypto.Signer
-	Encrypted bool // one of its keys has a passphrase, and is not among Keys
+	Encrypted bool // one of its keys has a password that is not known, and is not among Keys
 
-	path string
+	path  string
+	other bool // it holds something else, such as a request
 }
 
-// ReadFile reads the certificates and private keys of a PEM file, of which there is at least one. The error names the
-// file, what is wrong with it and a remedy.
+// ReadFile reads the certificates and private keys of a file without a password: PEM, DER, PKCS #7 or PKCS #12. There is
+// at least one. The error names the file, what is wrong with it and a remedy.
 func ReadFile(path string) (*File, error) {
-	f, bad := readPEM(path)
+	f, bad := readPEM(path, nil)
+	if bad == nil && len(f.Certs) == 0 && len(f.Keys) == 0 && !f.Encrypted {
+		bad = f.needCertificates()
+	}
 	if bad != nil {
-		bad.what = path + ": " + bad.what
-		return nil, bad
+		return nil, bad.in(path)
 	}
 	return f, nil
 }
 
-// ReadCertificates returns the certificates of a PEM file, of which there is at least one, in its order. Other blocks
-// are passed over. The error names the file, what is wrong with it and a remedy.
+// ReadContents reads all that a file holds, in whatever form. A nil password is none. The error names the file, what is
+// wrong with it and a remedy, and wraps certfile.ErrNoPassword or ErrWrongPassword where it is about that.
+func ReadContents(path string, password []byte) (*certfile.Contents, error) {
+	data, bad := readFile(path)
+	if bad != nil {
+		return nil, bad.in(path)
+	}
+	c, err := certfile.Decode(data, password)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// ReadCertificates returns the certificates of a file, of which there is at least one, in its order. What else it holds
+// is passed over. The error names the file, what is wrong with it and a remedy.
 func ReadCertificates(path string) ([]*x509.Certificate, error) {
-	f, bad := readPEM(path)
+	f, bad := readPEM(path, nil)
 	if bad == nil {
 		bad = f.needCertificates()
 	}
 	if bad != nil {
-		bad.what = path + ": " + bad.what
-		return nil, bad
+		return nil, bad.in(path)
 	}
 	return f.Certs, nil
 }
 
-// readPEM reads every certificate and private key of a file.
-func readPEM(path string) (*File, *fault) {
+func (f *fault) in(path string) *fault {
+	return &fault{path + ": " + f.what, f.why, f.remedy}
+}
+
+// readPEM reads every certificate and private key of a file, which may be of another form than PEM too.
+func readPEM(path string, password []byte) (*File, *fault) {
 	data, bad := readFile(path)
 	if bad != nil {
 		return nil, bad
 	}
-	f := &File{path: path}
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if bad := f.take(block); bad != nil {
-			return nil, bad
-		}
+	c, err := certfile.Decode(data, password)
+	if err != nil {
+		return nil, decodeFault(err)
 	}
-	if len(f.Certs) == 0 && len(f.Keys) == 0 && !f.Encrypted {
-		return nil, notPEM(path, data)
+	f := &File{Certs: c.Certs(), Keys: c.Keys(), Encrypted: c.Locked(), path: path}
+	for _, i := range c.Items {
+		f.other = f.other || i.Request != nil
 	}
 	return f, nil
 }
 
-func (f *File) take(b *pem.Block) *fault {
+// decodeFault puts what certfile says into the words of a configuration.
+func decodeFault(err error) *fault {
+	e, ok := errors.AsType[*certfile.Error](err)
 	switch {
-	case b.Type == "CERTIFICATE" || b.Type == "X509 CERTIFICATE":
-		c, err := x509.ParseCertificate(b.Bytes)
-		if err != nil {
-			return &fault{fmt.Sprintf("certificate %d in the file cannot be read", len(f.Certs)+1), clean(err.Error(), 200), "write the file again from its source"}
-		}
-		f.Certs = append(f.Certs, c)
-	case b.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED"):
-		f.Encrypted = true
-	case strings.HasSuffix(b.Type, "PRIVATE KEY"):
-		key, err := parseKey(b)
-		if err != nil {
-			return &fault{"the private key cannot be read", clean(err.Error(), 200), "write it as PKCS #8 in PEM, with an RSA, ECDSA or Ed25519 key"}
-		}
-		f.Keys = append(f.Keys, key)
+	case !ok:
+		return &fault{"it cannot be read", clean(err.Error(), 200), "write the file again from its source"}
+	case errors.Is(err, certfile.ErrNoPassword):
+		return &fault{e.What, "", namePassword}
+	case errors.Is(err, certfile.ErrWrongPassword):
+		return &fault{e.What, e.Why, "correct what password_file or password_env of the identity names"}
 	}
-	return nil
+	return &fault{e.What, e.Why, e.Remedy}
 }
 
-// parseKey reads the three forms in which private keys stand in PEM files.
-func parseKey(b *pem.Block) (crypto.Signer, error) {
-	var key any
-	var err error
-	switch b.Type {
-	case "RSA PRIVATE KEY":
-		key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
-	case "EC PRIVATE KEY":
-		key, err = x509.ParseECPrivateKey(b.Bytes)
-	case "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(b.Bytes)
-	default:
-		return nil, fmt.Errorf("a %s is not supported", b.Type)
-	}
-	if err != nil {
-		return nil, err
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("a key of type %T cannot sign", key)
-	}
-	return signer, nil
-}
+const namePassword = "put the password into a file that only the gateway may read, and name that as password_file of the identity"
 
 func (f *File) needCertificates() *fault {
 	switch {
@@ -137,6 +125,9 @@ func (f *File) needCertificates() *fault {
 		return nil
 	case len(f.Keys) > 0 || f.Encrypted:
 		return &fault{"it holds a private key and no certificate", "", "name the file with the certificate"}
+	}
+	if f.other {
+		return &fault{"it is a request for a certificate", "", "name the certificate that the CA has made of it"}
 	}
 	return &fault{"it holds no certificate", "", "name the file with the certificate"}
 }
@@ -146,8 +137,7 @@ func (f *File) needKey() *fault {
 	case len(f.Keys) > 0:
 		return nil
 	case f.Encrypted:
-		return &fault{"the private key is encrypted", "nobody is there to type its passphrase when the gateway starts",
-			"store it without one, readable by the gateway alone: openssl pkey -in " + f.path + " -out NEW"}
+		return &fault{"the private key is encrypted", "nobody is there to type its password when the gateway starts", namePassword}
 	}
 	return &fault{"it holds no private key", "", "name the file with the private key"}
 }
@@ -160,7 +150,7 @@ func readFile(path string) ([]byte, *fault) {
 	case info.IsDir():
 		return nil, &fault{"it is a directory", "", "name a PEM file" + inDirectory(path)}
 	case !info.Mode().IsRegular():
-		return nil, &fault{"it is a pipe or a device", "it would have to be read again at each reload", "name a PEM file"}
+		return nil, &fault{"it is a pipe or a device", "it would have to be read again at each reload", "name an ordinary file"}
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -201,7 +191,7 @@ func inDirectory(dir string) string {
 	var names []string
 	for _, e := range entries {
 		switch strings.ToLower(filepath.Ext(e.Name())) {
-		case ".pem", ".crt", ".cer", ".key":
+		case ".pem", ".crt", ".cer", ".key", ".p12", ".pfx", ".p7b", ".der":
 			if !e.IsDir() {
 				names = append(names, e.Name())
 			}
@@ -211,39 +201,4 @@ func inDirectory(dir string) string {
 		return ""
 	}
 	return ": in its directory there is " + list(names)
-}
-
-// notPEM says what a file without a usable PEM block seems to be.
-func notPEM(path string, data []byte) *fault {
-	if _, err := x509.ParseCertificate(data); err == nil {
-		return &fault{"it is a certificate in DER form, not PEM", "", "convert it: openssl x509 -inform der -in " + path + " -out NEW"}
-	}
-	for _, typ := range []string{"PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"} {
-		if _, err := parseKey(&pem.Block{Type: typ, Bytes: data}); err == nil {
-			return &fault{"it is a private key in DER form, not PEM", "", "convert it: openssl pkey -inform der -in " + path + " -out NEW"}
-		}
-	}
-	switch {
-	case isPKCS12(data):
-		return &fault{"it is a PKCS #12 file, not PEM", "", "convert it: openssl pkcs12 -nodes -in " + path + " -out NEW"}
-	case bytes.Contains(data, []byte("-----BEGIN CERTIFICATE REQUEST")), bytes.Contains(data, []byte("-----BEGIN NEW CERTIFICATE REQUEST")):
-		return &fault{"it is a request for a certificate", "", "name the certificate that the CA has made of it"}
-	case bytes.Contains(data, []byte("-----BEGIN CERTIFICATE-----")), bytes.Contains(data, []byte("PRIVATE KEY-----")):
-		return &fault{"its PEM text is damaged", "a line between BEGIN and END is broken or missing", "write the file again from its source"}
-	case bytes.Contains(data, []byte("-----BEGIN ")):
-		return &fault{"it holds neither a certificate nor a private key", "", "name another PEM file"}
-	}
-	return &fault{"it is not a PEM file", "there is no line that begins with -----BEGIN", "name a PEM file"}
-}
-
-// isPKCS12 looks for a SEQUENCE that begins with version 3 (RFC 7292 §4).
-func isPKCS12(data []byte) bool {
-	if len(data) < 8 || data[0] != 0x30 {
-		return false
-	}
-	skip := 2
-	if data[1] > 0x80 {
-		skip += int(data[1] - 0x80)
-	}
-	return bytes.HasPrefix(data[min(skip, len(data)):], []byte{0x02, 0x01, 0x03})
 }

@@ -35,6 +35,8 @@ type Options struct {
 	KeyLog func(who string) io.Writer
 	// MinVersion and MaxVersion are TLS versions as in tls.Config. MinVersion is at least TLS 1.2.
 	MinVersion, MaxVersion uint16
+	// Getenv returns the value of an environment variable, for password_env. Nil: there are none.
+	Getenv func(string) string
 }
 
 // Set is what one configuration says about TLS.
@@ -73,7 +75,7 @@ func (o Options) Load(cfg *config.Config) (*Set, []config.Problem) {
 	}}
 	for i := range cfg.Identities {
 		in := &cfg.Identities[i]
-		id, problems := loadIdentity(cfg, in)
+		id, problems := o.loadIdentity(cfg, in)
 		l.set.identities[in.Name] = id
 		l.problems = append(l.problems, problems...)
 	}
@@ -208,7 +210,10 @@ type loader struct {
 func (l *loader) loadTrust(in *config.Trust) {
 	var certs []*x509.Certificate
 	for i, path := range in.Files {
-		f, bad := readPEM(path)
+		f, bad := readPEM(path, nil)
+		if bad != nil && bad.remedy == namePassword {
+			bad.remedy = "take the certificates out of it: sallyport cert convert " + path + " --only certificates --out NEW"
+		}
 		if bad == nil {
 			bad = f.needCertificates()
 		}
