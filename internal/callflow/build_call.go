@@ -290,7 +290,7 @@ func (w *walk) failedFor(peer string) (found *conn) {
 
 // alerted reports whether an alert has ended the handshake.
 func (c *conn) alerted() bool {
-	return slices.ContainsFunc(c.events, func(e *Event) bool { return e.Kind == Handshake && e.Step.Name == NameAlert })
+	return slices.ContainsFunc(c.events, func(e *Event) bool { return e.Kind == HandshakeStep && e.Step.Name == NameAlert })
 }
 
 // find is the leg that a record is about; nil when it is about the whole call.

@@ -59,8 +59,8 @@ func TestTimesFollowTheOrder(t *testing.T) {
 	}
 	events := []Event{
 		event(1, 0, Opened, nil),
-		event(2, 900, Handshake, &Step{Name: "Finished"}),
-		event(3, 700, Handshake, &Step{ByGateway: true, Name: NameAlert, Alert: Alert{Fatal: true, Code: 42}}),
+		event(2, 900, HandshakeStep, &Step{Name: "Finished"}),
+		event(3, 700, HandshakeStep, &Step{ByGateway: true, Name: NameAlert, Alert: Alert{Fatal: true, Code: 42}}),
 		event(4, 701, Refused, nil),
 	}
 	f := Builder{}.Build(events)[0]

@@ -24,18 +24,18 @@ type Kind uint8
 
 // The kinds of Event, each with the fields it fills beside Seq, At and Kind.
 const (
-	Opened       Kind = iota + 1 // a transport connection was made, before any handshake: Link
-	Ready                        // the handshake was good and the peer is known: Link
-	Refused                      // dial, admission or handshake failed: Link, Reason
-	Closed                       // the connection ended: Link, Reason, Notify
-	Handshake                    // one step of a TLS handshake: Link, Step
-	Judged                       // one side decided about a handshake: Link, Verdict
-	Message                      // a SIP message crossed a connection in clear: Link, Out, Remote, Raw
-	LegCreated                   // the gateway made a leg of a call: Call, Reason; the record that joins legs
-	RouteDecided                 // the gateway chose targets: Call, Reason
-	TargetFailed                 // one target cannot be had: Call, Reason
-	TimedOut                     // a transaction ended by its timer (RFC 3261 timers B, F, H): Call, Reason
-	Noted                        // something else worth a row: Call, Reason
+	Opened        Kind = iota + 1 // a transport connection was made, before any handshake: Link
+	Ready                         // the handshake was good and the peer is known: Link
+	Refused                       // dial, admission or handshake failed: Link, Reason
+	Closed                        // the connection ended: Link, Reason, Notify
+	HandshakeStep                 // one step of a TLS handshake: Link, Step
+	Judged                        // one side decided about a handshake: Link, Verdict
+	Message                       // a SIP message crossed a connection in clear: Link, Out, Remote, Raw
+	LegCreated                    // the gateway made a leg of a call: Call, Reason; the record that joins legs
+	RouteDecided                  // the gateway chose targets: Call, Reason
+	TargetFailed                  // one target cannot be had: Call, Reason
+	TimedOut                      // a transaction ended by its timer (RFC 3261 timers B, F, H): Call, Reason
+	Noted                         // something else worth a row: Call, Reason
 )
 
 // An Event is one thing that happened on this host.
@@ -47,7 +47,7 @@ type Event struct {
 	Out     bool           // Message: the gateway sent it
 	Remote  netip.AddrPort // Message: the other side's address, which on UDP the connection does not tell
 	Raw     []byte         // Message: its bytes as recorded, secrets already masked
-	Step    *Step          // Handshake
+	Step    *Step          // HandshakeStep
 	Verdict *Verdict       // Judged
 	Notify  Notify         // Closed, on TLS: which close_notify alerts crossed
 	Call    *Call          // what the gateway says about a call
@@ -114,19 +114,19 @@ type Notify struct {
 
 // A Step is one message of a TLS handshake, or a record that belongs to its story.
 type Step struct {
-	ByGateway   bool         // who sent it
-	Name        string       // the message name of RFC 8446 or RFC 5246, or one of the names below
-	Number      int          // 1..15 in the classical exchange of TLS 1.2; not looked at when the version is 1.3
-	Encrypted   bool         // its content could not be read on the wire
-	Version     string       // chosen, in a ServerHello
-	Offered     []string     // versions, in a ClientHello, best first
-	Suite       string       // chosen, in a ServerHello
-	Group       string       // where it appears
-	ServerName  string       // SNI, in a ClientHello
-	Certificate *Certificate // the leaf, in a Certificate
-	Alert       Alert        // in an Alert
-	Length      int          // bytes of the message or record
-	Note        string       // anything else, for the right margin
+	ByGateway   bool         `json:"by_gateway"`            // who sent it
+	Name        string       `json:"name"`                  // the message name of RFC 8446 or RFC 5246, or one of the names below
+	Number      int          `json:"number,omitempty"`      // 1..15 in the classical exchange of TLS 1.2; not looked at when the version is 1.3
+	Encrypted   bool         `json:"encrypted,omitempty"`   // its content could not be read on the wire
+	Version     string       `json:"version,omitempty"`     // chosen, in a ServerHello
+	Offered     []string     `json:"offered,omitempty"`     // versions, in a ClientHello, best first
+	Suite       string       `json:"suite,omitempty"`       // chosen, in a ServerHello
+	Group       string       `json:"group,omitempty"`       // where it appears
+	ServerName  string       `json:"server_name,omitempty"` // SNI, in a ClientHello
+	Certificate *Certificate `json:"-"`                     // the leaf, in a Certificate
+	Alert       Alert        `json:"alert,omitzero"`        // in an Alert
+	Length      int          `json:"length"`                // bytes of the message or record
+	Note        string       `json:"note,omitempty"`        // anything else, for the right margin
 }
 
 // Names of steps that are not handshake messages.
@@ -150,9 +150,9 @@ type Certificate struct {
 
 // An Alert is a TLS alert (RFC 8446 §6).
 type Alert struct {
-	Fatal bool
-	Code  int
-	Name  string // bad_certificate and so on
+	Fatal bool   `json:"fatal"`
+	Code  int    `json:"code"`
+	Name  string `json:"name"` // bad_certificate and so on
 }
 
 // How a verdict is known.
@@ -165,10 +165,11 @@ const (
 
 // A Verdict is what one side decided about a handshake.
 type Verdict struct {
-	ByGateway bool
-	Accepted  bool
-	Undecided bool   // the handshake ended before this side had to decide; then not Accepted, and no refusal either
-	KnownBy   string // OwnDecision, ByAlert, Inferred or Unknown
-	Reason    string // a clause in words
-	Remedy    string // what to do; empty when accepted
+	ByGateway bool   `json:"by_gateway"`
+	Accepted  bool   `json:"accepted"`
+	Undecided bool   `json:"undecided,omitempty"` // the handshake ended before this side had to decide; then not Accepted, and no refusal either
+	KnownBy   string `json:"known_by"`            // OwnDecision, ByAlert, Inferred or Unknown
+	Code      string `json:"code,omitempty"`      // of trust's table of reasons; empty when accepted
+	Reason    string `json:"reason"`              // a clause in words
+	Remedy    string `json:"remedy,omitempty"`    // what to do; empty when accepted
 }

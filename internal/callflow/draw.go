@@ -151,7 +151,7 @@ func (c *conn) handshake(start time.Time) []HopStep {
 	add := func(e *Event, s *Step) { steps, times = append(steps, HopStep{Step: s}), append(times, e.At) }
 	for _, e := range c.events {
 		switch {
-		case e.Kind == Handshake:
+		case e.Kind == HandshakeStep:
 			s := c.numbered(e.Step)
 			if s.Name != NameProblem && (s.Name != NameApplicationData || s.Number > 0) {
 				add(e, s)

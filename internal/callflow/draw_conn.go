@@ -19,7 +19,7 @@ func (c *conn) settleOrder() {
 	for i := 0; i < len(c.events); i++ {
 		e := c.events[i]
 		switch {
-		case e.Kind != Handshake:
+		case e.Kind != HandshakeStep:
 		case alert < 0 && e.Step.ByGateway && e.Step.Name == NameAlert && e.Step.Alert.Fatal:
 			alert = i
 		case alert >= 0 && !e.Step.ByGateway && e.Step.Name != NameAlert:
@@ -56,7 +56,7 @@ func (w *walk) connRows(k *call, c *conn) []draft {
 		case Opened:
 			arrow(e, !c.link.Inbound, Row{Kind: RowTCP, Label: "TCP",
 				Note: "connection #" + strconv.FormatUint(c.link.ID, 10)})
-		case Handshake:
+		case HandshakeStep:
 			if c.hidden(e) {
 				continue
 			}
@@ -101,7 +101,7 @@ func (c *conn) refuser() *Verdict {
 func (c *conn) lastWord(refused *Event) *Event {
 	last := refused
 	for _, e := range c.events {
-		if e.Kind == Handshake && c.alerted() {
+		if e.Kind == HandshakeStep && c.alerted() {
 			last = e
 		}
 	}
@@ -188,7 +188,7 @@ func (c *conn) causes(v *Verdict) []Row {
 	}
 	var rows []Row
 	for _, e := range c.events {
-		if e.Kind == Handshake && e.Step.ByGateway != v.ByGateway && e.Step.Certificate != nil {
+		if e.Kind == HandshakeStep && e.Step.ByGateway != v.ByGateway && e.Step.Certificate != nil {
 			rows = append(rows, Row{Kind: RowCause, Label: "presented " + e.Step.Certificate.words()})
 			break
 		}

@@ -59,7 +59,7 @@ type Hop struct {
 // A HopStep is a handshake step and when it happened.
 type HopStep struct {
 	*Step
-	Since time.Duration // since the flow's first event
+	Since time.Duration `json:"since_ns"` // since the flow's first event, in a Handshake since the connection was begun
 }
 
 // Reuse says how old a connection was when a later call began to use it.

@@ -96,9 +96,11 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	var g *Gateway
+	o.Recorder.Names = func(peer string) []string { return g.wanted(peer) }
 	rec := recorder.New(o.Recorder)
 	o.TLS.KeyLog = rec.KeyLog
-	g := &Gateway{
+	g = &Gateway{
 		log: o.Log, options: o, recorder: rec, strangers: guard.NewStrangers(), alarms: newAlarms(o.Log), limited: newExcesses(o.Log),
 		opening: make(chan struct{}),
 	}
@@ -140,7 +142,15 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	return g, nil
 }
 
-// Recorder returns what happened, as flows.
+// wanted returns the names of which a peer's certificate must have one.
+func (g *Gateway) wanted(peer string) []string {
+	if snap := g.snapshot.Load(); snap != nil {
+		return snap.trustOf(peer).Names(peer)
+	}
+	return nil
+}
+
+// Recorder returns what happened, as flows and as handshakes.
 func (g *Gateway) Recorder() *recorder.Recorder { return g.recorder }
 
 // Calls returns how many calls there are.

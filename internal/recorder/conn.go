@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"slices"
 	"strings"
@@ -30,6 +29,7 @@ type conn struct {
 	info  transport.ConnInfo
 	link  atomic.Pointer[callflow.Link]
 	live  *tlswire.Live // nil without TLS
+	shake *shake        // nil where no TLS was to be; set before the connection is used
 	calls int           // begun on it; guarded by Recorder.mu
 
 	mu      sync.Mutex // guards what follows
@@ -98,6 +98,7 @@ func (r *Recorder) WrapConn(nc net.Conn, info transport.ConnInfo) net.Conn {
 	k.describe(nil)
 	ring := r.keyRing(policy(info))
 	k.live = tlswire.NewLive(ring, k.step)
+	k.shake = newShake(k)
 	w := &wrapped{Conn: nc, us: k.us()}
 	w.live.Store(k.live)
 
@@ -174,7 +175,15 @@ func (k *conn) settle() []tlswire.Step {
 
 // emit keeps a step as an event.
 func (k *conn) emit(s tlswire.Step) {
-	k.r.add(k, &callflow.Event{At: s.At, Kind: callflow.Handshake, Step: k.convert(s)})
+	k.tell(s.At, k.convert(s))
+}
+
+// tell keeps a step, in the ring and in the record of the handshake.
+func (k *conn) tell(at time.Time, s *callflow.Step) {
+	if k.shake != nil {
+		k.shake.step(at, s)
+	}
+	k.r.add(k, &callflow.Event{At: at, Kind: callflow.HandshakeStep, Step: s})
 }
 
 func (k *conn) convert(s tlswire.Step) *callflow.Step {
@@ -195,35 +204,10 @@ func (k *conn) convert(s tlswire.Step) *callflow.Step {
 		c.Note = s.Problem.Text
 	}
 	if s.Name == "Certificate" {
-		c.Certificate = leaf(s.Certificates)
+		c.Certificate = k.r.leaves.of(s.Certificates)
 		if len(s.Certificates) == 0 && !s.Encrypted {
 			c.Note = "empty: it has none to show"
 		}
-	}
-	return c
-}
-
-// leaf is what a row says about the first certificate of a chain; nil when there is none that can be read.
-func leaf(chain [][]byte) *callflow.Certificate {
-	if len(chain) == 0 {
-		return nil
-	}
-	x, err := x509.ParseCertificate(chain[0])
-	if err != nil {
-		return nil
-	}
-	c := &callflow.Certificate{
-		Subject: x.Subject.String(), Issuer: x.Issuer.String(), NotBefore: x.NotBefore, NotAfter: x.NotAfter,
-		SelfSigned: string(x.RawSubject) == string(x.RawIssuer) && x.CheckSignatureFrom(x) == nil, Chain: len(chain),
-	}
-	for _, n := range x.DNSNames {
-		c.Names = append(c.Names, "DNS:"+n)
-	}
-	for _, u := range x.URIs {
-		c.Names = append(c.Names, "URI:"+u.String())
-	}
-	for _, a := range x.IPAddresses {
-		c.Names = append(c.Names, "IP:"+a.String())
 	}
 	return c
 }

@@ -32,8 +32,7 @@ func (r *Recorder) Opened(c *transport.Conn) {
 		return
 	}
 	st := c.TLS()
-	facts := k.facts()
-	facts.State = st
+	facts := trust.Facts{State: st} // what else there is matters to refusals
 	k.describe(func(l *callflow.Link) {
 		l.Peer, l.TLS = cmp.Or(id.Peer, l.Peer), k.agreed(st, id.Names)
 	})
@@ -45,6 +44,7 @@ func (r *Recorder) Opened(c *transport.Conn) {
 			k.judged(v)
 		}
 	}
+	k.keep(c.Opened())
 	r.add(k, &callflow.Event{At: c.Opened(), Kind: callflow.Ready})
 }
 
@@ -78,8 +78,7 @@ func (r *Recorder) Confirmed(c *transport.Conn) {
 		return
 	}
 	k.settle()
-	facts := k.facts()
-	facts.State, facts.PeerSpoke = c.TLS(), true
+	facts := trust.Facts{State: c.TLS(), PeerSpoke: true}
 	for _, v := range trust.Explain(nil, k.role(), facts) {
 		if v.By == "peer" {
 			k.judged(v)
@@ -146,6 +145,9 @@ func endOf(why transport.CloseReason) error {
 // refused tells why, names what was held, and ends the reading.
 func (k *conn) refused(err error) {
 	var state tlswire.State
+	if k.shake == nil && !k.info.Inbound && k.info.Transport.Secure() {
+		k.shake = newShake(k) // it never came so far that there was something to read
+	}
 	verdicts := k.explain(err)
 	k.count(verdicts)
 	if k.live != nil {
@@ -175,7 +177,21 @@ func (k *conn) refused(err error) {
 			reason = v.Reason
 		}
 	}
-	k.r.add(k, &callflow.Event{At: time.Now(), Kind: callflow.Refused, Reason: reason})
+	now := time.Now()
+	if ready {
+		k.overturned(now)
+	} else {
+		k.keep(now)
+	}
+	k.r.add(k, &callflow.Event{At: now, Kind: callflow.Refused, Reason: reason})
+}
+
+// overturned corrects the record of a handshake that was good for us, and that the peer has refused after all.
+func (k *conn) overturned(now time.Time) {
+	if k.shake != nil {
+		k.shake.learn(k, now)
+		k.r.shakes.moved(k.shake)
+	}
 }
 
 // sealedAlert is how long an alert is under the keys of TLS 1.3 at most: two bytes, the type and the tag (RFC 8446 §5.2).
@@ -267,10 +283,14 @@ func ours(err error) trust.Verdict {
 }
 
 func (k *conn) judged(v trust.Verdict) {
-	k.r.add(k, &callflow.Event{At: time.Now(), Kind: callflow.Judged, Verdict: &callflow.Verdict{
+	w := &callflow.Verdict{
 		ByGateway: v.By == "gateway", Accepted: v.Accepted, Undecided: v.Code == trust.NotJudged,
-		KnownBy: string(v.KnownBy), Reason: v.Reason, Remedy: v.Remedy,
-	}})
+		KnownBy: string(v.KnownBy), Code: string(v.Code), Reason: v.Reason, Remedy: v.Remedy,
+	}
+	if k.shake != nil {
+		k.shake.judged(w)
+	}
+	k.r.add(k, &callflow.Event{At: time.Now(), Kind: callflow.Judged, Verdict: w})
 }
 
 func (k *conn) role() trust.Role {

@@ -14,6 +14,7 @@
 package recorder
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/netip"
@@ -37,6 +38,12 @@ type Config struct {
 	// KeyLog gets the secrets of every TLS connection, as lines that Wireshark reads. With them the recorded traffic
 	// can be decrypted, so it is for demonstrations and tests.
 	KeyLog io.Writer
+
+	// HandshakeBytes bounds the memory of handshakes beside the ring, 0 for DefaultHandshakeBytes; the least is 64 KiB.
+	HandshakeBytes int
+	// Names returns the names of which a peer's certificate must have one, for the records of handshakes; nil: they have none.
+	// What it returns is not changed. It is called for each handshake with a peer.
+	Names func(peer string) []string
 }
 
 // A Recorder keeps what happened. Its methods may be called by any goroutine.
@@ -50,6 +57,10 @@ type Recorder struct {
 	rings map[string]*tlswire.KeyRing
 
 	refusals map[Refusal]uint64 // guarded by mu
+
+	names  func(peer string) []string
+	shakes shakes
+	leaves leaves
 
 	watched  atomic.Int32 // len(watchers), to be read without the lock
 	watchMu  sync.Mutex   // guards watchers
@@ -74,6 +85,8 @@ func New(cfg Config) *Recorder {
 		refusals: make(map[Refusal]uint64),
 		watchers: make(map[chan struct{}]struct{}),
 	}
+	r.names = cfg.Names
+	r.shakes.init(max(cmp.Or(cfg.HandshakeBytes, DefaultHandshakeBytes), 64<<10))
 	r.ring.init(max(cfg.Bytes, 64<<10))
 	return r
 }

@@ -97,6 +97,15 @@ func (r *rig) listen() {
 	}
 }
 
+// callFrom connects as a peer from an address.
+func (r *rig) callFrom(from string) net.Conn {
+	nc, err := r.net.Dial(r.t.Context(), netip.MustParseAddrPort(from), gatewayAddr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return nc
+}
+
 // call connects as a peer.
 func (r *rig) call(to netip.AddrPort) net.Conn {
 	nc, err := r.net.Dial(r.t.Context(), netip.AddrPort{}, to)

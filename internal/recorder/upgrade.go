@@ -22,18 +22,16 @@ func (r *Recorder) Upgraded(info transport.ConnInfo, u transport.Upgrade, _ erro
 		if u.Origin != "" {
 			note += ", origin " + strconv.Quote(u.Origin)
 		}
-		r.add(k, &callflow.Event{At: u.At, Kind: callflow.Handshake, Step: &callflow.Step{
-			ByGateway: asks, Name: "HTTP GET, WebSocket", Encrypted: true, Note: note,
-		}})
+		k.tell(u.At, &callflow.Step{ByGateway: asks, Name: "HTTP GET, WebSocket", Encrypted: true, Note: note})
 	}
 	if u.Status != 0 {
 		answer := http.StatusText(u.Status)
 		if u.Status == http.StatusSwitchingProtocols {
 			answer = "WebSocket"
 		}
-		r.add(k, &callflow.Event{At: u.Answered, Kind: callflow.Handshake, Step: &callflow.Step{
+		k.tell(u.Answered, &callflow.Step{
 			ByGateway: answers, Name: "HTTP " + strconv.Itoa(u.Status) + " " + answer, Encrypted: true, Note: u.Problem,
-		}})
+		})
 	}
 }
 

@@ -36,7 +36,7 @@ func BenchmarkPut(b *testing.B) {
 
 // BenchmarkEncode is the larger part of it.
 func BenchmarkEncode(b *testing.B) {
-	c := sample(formatID(1), 1, Ended)
+	c := sample(FormatID(1), 1, Ended)
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
@@ -105,7 +105,7 @@ func fill(b *testing.B, dir string, n int) {
 		for range 5000 {
 			s.number++
 			s.id++
-			all = appendEntry(all, s.number, s.id, sample(formatID(s.id), i, Ended))
+			all = appendEntry(all, s.number, s.id, sample(FormatID(s.id), i, Ended))
 			i++
 		}
 		var found []entry

@@ -124,7 +124,7 @@ func decode(b string, id int64) (*CDR, error) {
 	if version := d.byte(); version != formVersion {
 		return nil, fmt.Errorf("%w: form %d, known is %d", errForm, version, formVersion)
 	}
-	c := &CDR{ID: formatID(id)}
+	c := &CDR{ID: FormatID(id)}
 	c.Call = d.count()
 	c.State = State(d.text())
 	c.Caller = d.text()

@@ -40,7 +40,7 @@ func fillIn(t *testing.T, v reflect.Value, n *int) {
 func TestEveryFieldIsInTheJournal(t *testing.T) {
 	c, n := &CDR{}, 0
 	fillIn(t, reflect.ValueOf(c).Elem(), &n)
-	c.ID = formatID(42)
+	c.ID = FormatID(42)
 	for _, want := range []*CDR{c, {ID: c.ID}, sample(c.ID, 1, Opened), sample(c.ID, 2, Ended)} {
 		e, size := readEntry(appendEntry(nil, 7, 42, want), 7)
 		if size == 0 || e.number != 7 || e.id != 42 {
@@ -83,7 +83,7 @@ func TestLongestRecord(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	for n, state := range []State{Opened, Answered, Ended} {
-		e, _ := readEntry(appendEntry(nil, 1, 1, sample(formatID(1), n, state)), 0)
+		e, _ := readEntry(appendEntry(nil, 1, 1, sample(FormatID(1), n, state)), 0)
 		f.Add(e.record)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -109,18 +109,18 @@ func TestIDs(t *testing.T) {
 		if i == 500 {
 			now = now.Add(-time.Hour) // the clock was set back
 		}
-		id := nextID(last, now)
-		if id <= last || formatID(id) <= text {
-			t.Fatalf("ID %d after %d, as text %q after %q", id, last, formatID(id), text)
+		id := NextID(last, now)
+		if id <= last || FormatID(id) <= text {
+			t.Fatalf("ID %d after %d, as text %q after %q", id, last, FormatID(id), text)
 		}
-		last, text = id, formatID(id)
-		if back, ok := parseID(text); !ok || back != id {
+		last, text = id, FormatID(id)
+		if back, ok := ParseID(text); !ok || back != id {
 			t.Fatalf("%q is %d, %v, want %d", text, back, ok, id)
 		}
 		now = now.Add(time.Duration(i%3) * time.Millisecond)
 	}
 	for _, wrong := range []string{"", "1", "8000000000000", "000000000000i", "00000000000000", "000000000000A"} {
-		if id, ok := parseID(wrong); ok {
+		if id, ok := ParseID(wrong); ok {
 			t.Errorf("%q is the ID %d", wrong, id)
 		}
 	}

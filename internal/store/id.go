@@ -14,15 +14,16 @@ const (
 	digits  = "0123456789abcdefghjkmnpqrstvwxyz"
 )
 
-// nextID is the ID after last, at this time. It is greater than last also when the clock went back.
-func nextID(last int64, now time.Time) int64 {
+// NextID is the ID after last, at this time. It is greater than last also when the clock went back.
+func NextID(last int64, now time.Time) int64 {
 	return max(last+1, firstID(now)+rand.Int64N(1<<(idBits-1)))
 }
 
 // firstID is the least ID of a time.
 func firstID(at time.Time) int64 { return max(0, at.UnixMilli()) << idBits }
 
-func formatID(id int64) string {
+// FormatID writes an ID, so that texts sort as IDs do.
+func FormatID(id int64) string {
 	var text [idChars]byte
 	for i := idChars - 1; i >= 0; i-- {
 		text[i] = digits[id&31]
@@ -31,8 +32,8 @@ func formatID(id int64) string {
 	return string(text[:])
 }
 
-// parseID is the reverse of formatID; ok is false for what it never wrote.
-func parseID(text string) (id int64, ok bool) {
+// ParseID is the reverse of FormatID; ok is false for what it never wrote.
+func ParseID(text string) (id int64, ok bool) {
 	if len(text) != idChars || text[0] > '7' {
 		return 0, false
 	}

@@ -9,7 +9,7 @@ import (
 func journalOf(first uint64, n int) []byte {
 	b := appendHeader(nil, first)
 	for i := range n {
-		b = appendEntry(b, first+uint64(i), int64(i+1), sample(formatID(int64(i+1)), i, Ended))
+		b = appendEntry(b, first+uint64(i), int64(i+1), sample(FormatID(int64(i+1)), i, Ended))
 	}
 	return b
 }

@@ -218,7 +218,7 @@ func (m *mover) batch(found []entry) error {
 		for n, i := range order {
 			c, err := found[i].decode()
 			if err != nil { // whole by its checksum: of a program that is not ours
-				m.s.o.Log.Error("a record in the journal cannot be read", "id", formatID(found[i].id), "cause", err)
+				m.s.o.Log.Error("a record in the journal cannot be read", "id", FormatID(found[i].id), "cause", err)
 				continue
 			}
 			if err := m.call(found[i].id, found[i].number, c); err != nil {

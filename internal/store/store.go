@@ -169,10 +169,10 @@ func (s *Store) begin() error {
 func (s *Store) NewID() string {
 	now := s.o.Now()
 	s.mu.Lock()
-	s.id = nextID(s.id, now)
+	s.id = NextID(s.id, now)
 	id := s.id
 	s.mu.Unlock()
-	return formatID(id)
+	return FormatID(id)
 }
 
 // Put takes the newest state of a record, which replaces the one with the same ID; that is one of NewID's. Put never
@@ -189,7 +189,7 @@ func (s *Store) Put(c *CDR) { s.put(c, nil) }
 func (s *Store) PutDurable(c *CDR, done func(error)) { s.put(c, done) }
 
 func (s *Store) put(c *CDR, done func(error)) {
-	id, ok := parseID(c.ID)
+	id, ok := ParseID(c.ID)
 	if !ok {
 		panic(fmt.Sprintf("store: %q is no ID of NewID", c.ID))
 	}

@@ -375,7 +375,7 @@ func TestKeep(t *testing.T) {
 		if n == 5 {
 			state = Answered
 		}
-		c := sample(formatID(firstID(now.Add(-time.Hour+time.Duration(n)*10*time.Millisecond))+int64(n)), n, state)
+		c := sample(FormatID(firstID(now.Add(-time.Hour+time.Duration(n)*10*time.Millisecond))+int64(n)), n, state)
 		s.Put(c)
 		ids = append(ids, c.ID)
 	}

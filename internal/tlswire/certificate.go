@@ -2,6 +2,10 @@ package tlswire
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -46,7 +50,7 @@ func (p *Parser) certificateRequest(b cryptobyte.String, s *Step) bool {
 	} else {
 		ok = requested12(b, s, p.state.Version)
 	}
-	p.state.AcceptableCAs = s.AcceptableCAs
+	p.state.AcceptableCAs, p.state.RequestedSchemes = s.AcceptableCAs, s.RequestedSchemes
 	return ok
 }
 
@@ -56,11 +60,16 @@ func requested13(b cryptobyte.String, s *Step) bool {
 		return false
 	}
 	return eachExtension(extensions, func(id uint16, body cryptobyte.String) bool {
-		if id != extCertificateAuthority {
-			return true
+		ok := true
+		switch id {
+		case extCertificateAuthority:
+			s.AcceptableCAs, ok = authorities(body)
+		case extSignatureAlgorithms:
+			var items cryptobyte.String
+			if ok = body.ReadUint16LengthPrefixed(&items); ok {
+				s.RequestedSchemes, ok = list[tls.SignatureScheme](items)
+			}
 		}
-		var ok bool
-		s.AcceptableCAs, ok = authorities(body)
 		return ok
 	})
 }
@@ -73,9 +82,10 @@ func requested12(b cryptobyte.String, s *Step, version string) bool {
 	if version == "1.2" && !b.ReadUint16LengthPrefixed(&schemes) {
 		return false
 	}
-	var ok bool
+	var ok, good bool
+	s.RequestedSchemes, good = list[tls.SignatureScheme](schemes)
 	s.AcceptableCAs, ok = authorities(b)
-	return ok
+	return ok && good
 }
 
 // authorities reads a list of DER names, which takes all of b.
@@ -116,4 +126,14 @@ func (p *Parser) serverKeyExchange(b cryptobyte.String, s *Step) bool {
 	s.Group = GroupID(group).String()
 	p.state.Group = s.Group
 	return true
+}
+
+// NameString writes a DER name, as in AcceptableCAs, as RFC 4514 has it. Of what
+// is none it says how long it is.
+func NameString(der []byte) string {
+	var seq pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(der, &seq); err != nil || len(rest) > 0 {
+		return fmt.Sprintf("a name that cannot be read (%d bytes)", len(der))
+	}
+	return seq.String()
 }

@@ -64,6 +64,8 @@ type Step struct {
 	Certificates  [][]byte // Certificate: DER, the sender's own first; empty when it has none
 	AcceptableCAs [][]byte // CertificateRequest: DER names of issuers; empty means any
 
+	RequestedSchemes []tls.SignatureScheme // CertificateRequest: what the client may sign with
+
 	AlertLevel uint8  // Alert: 1 warning, 2 fatal
 	AlertCode  uint8  // Alert: RFC 8446 §6
 	AlertName  string // Alert: "bad_certificate"; empty when it could not be read
@@ -138,8 +140,9 @@ type State struct {
 	ClientCertificates [][]byte
 
 	ClientCertificateRequested bool
-	ClientCertificateSent      bool     // and not empty
-	AcceptableCAs              [][]byte // DER names that the server gave with its request
+	ClientCertificateSent      bool                  // and not empty
+	AcceptableCAs              [][]byte              // DER names that the server gave with its request
+	RequestedSchemes           []tls.SignatureScheme // that it takes from the client, given there too
 
 	// Finished, by Side, says whose Finished was seen; before 1.3 that is the
 	// first encrypted handshake record of the side, unread.

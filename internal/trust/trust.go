@@ -186,6 +186,14 @@ func (s *Set) PeerIdentity(peer string) *Identity {
 	return nil
 }
 
+// Names returns the names of which a peer's certificate must have one. They must not be changed.
+func (s *Set) Names(peer string) []string {
+	if p := s.peers[peer]; p != nil {
+		return p.policy.Names
+	}
+	return nil
+}
+
 // ListenerIdentity returns what a TLS listener shows to who asks for serverName, empty for nothing; nil when it shows
 // nothing.
 func (s *Set) ListenerIdentity(listener, serverName string) *Identity {

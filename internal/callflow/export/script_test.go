@@ -140,7 +140,7 @@ func (s *script) step(l *callflow.Link, gateway bool, name string, k map[string]
 		st.Alert = callflow.Alert{Fatal: true, Name: name}
 		st.Alert.Code, _ = strconv.Atoi(code)
 	}
-	s.add(callflow.Event{Kind: callflow.Handshake, Link: l, Step: st})
+	s.add(callflow.Event{Kind: callflow.HandshakeStep, Link: l, Step: st})
 }
 
 // full plays all steps; who is client follows from the link.
