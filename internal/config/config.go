@@ -72,11 +72,19 @@ type Config struct {
 
 	// How calls are recorded in the data directory. `interval`: what happened
 	// longer ago than 10 ms survives a crash. `strict`: a call is answered only
-	// once its record is on the disk. `off`: no records. Default: `interval`.
+	// once its record is on the disk. `off`: no records, of handshakes neither.
+	// Default: `interval`.
 	CDR CDRMode `yaml:"cdr" form:"one of interval, strict, off"`
 
 	// How long the records of ended calls are kept. Default: 0, for ever.
 	CDRKeep Duration `yaml:"cdr_keep" form:"duration"`
+
+	// How long the records of TLS handshakes are kept in the data directory, by
+	// which `sallyport handshakes` tells who refused whom and why. Whatever this
+	// says, of peers no more than the newest 10000 that failed and 10000 that were
+	// good are kept, and 2000 of strangers. 0: only their number counts. Default:
+	// 30d.
+	HandshakesKeep Duration `yaml:"handshakes_keep" form:"duration"`
 
 	// How long the gateway waits for calls to end by themselves when it is told
 	// to stop, before it ends them. New calls are refused meanwhile. Default:

@@ -10,7 +10,7 @@ import (
 // and every default that does not depend on an element's other keys. The rest
 // is filled in by [Config.Complete].
 func Default() *Config {
-	return &Config{Data: "data", CDR: CDRInterval, Drain: Duration{30 * time.Second}, Watch: true}
+	return &Config{Data: "data", CDR: CDRInterval, HandshakesKeep: Duration{30 * 24 * time.Hour}, Drain: Duration{30 * time.Second}, Watch: true}
 }
 
 // Complete fills in what elements leave out. Parse has done it; a Config that

@@ -118,6 +118,7 @@ func restartOnly(running, cfg *config.Config) []string {
 		{"data", running.Data, cfg.Data},
 		{"cdr", onOff(running.CDR), onOff(cfg.CDR)},
 		{"cdr_keep", running.CDRKeep.String(), cfg.CDRKeep.String()},
+		{"handshakes_keep", running.HandshakesKeep.String(), cfg.HandshakesKeep.String()},
 		{"limits: waiting", strconv.Itoa(int(running.Limits.Waiting)), strconv.Itoa(int(cfg.Limits.Waiting))},
 		{"limits: transactions", strconv.Itoa(int(running.Limits.Transactions)), strconv.Itoa(int(cfg.Limits.Transactions))},
 	} {

@@ -63,7 +63,7 @@ func (g *Gateway) openStore(cfg *config.Config) error {
 	if cfg.CDR == config.CDROff || g.records != nil {
 		return nil
 	}
-	s, err := store.Open(cfg.Data, store.Options{Log: g.log, Keep: cfg.CDRKeep.Duration, Alarm: func(err error) {
+	s, err := store.Open(cfg.Data, store.Options{Log: g.log, Keep: cfg.CDRKeep.Duration, KeepHandshakes: cfg.HandshakesKeep.Duration, Alarm: func(err error) {
 		if err == nil {
 			g.alarms.clear("records")
 			return
@@ -74,6 +74,7 @@ func (g *Gateway) openStore(cfg *config.Config) error {
 		return fmt.Errorf("records of calls: %w", err)
 	}
 	g.store, g.records = s, s
+	g.recorder.KeepIn(s)
 	return nil
 }
 
@@ -81,6 +82,7 @@ func (g *Gateway) closeStore() error {
 	if g.store == nil {
 		return nil
 	}
+	g.recorder.KeepIn(nil)
 	if err := g.store.Close(); err != nil {
 		return fmt.Errorf("records of calls: %w", err)
 	}

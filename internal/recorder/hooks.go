@@ -84,6 +84,10 @@ func (r *Recorder) Confirmed(c *transport.Conn) {
 			k.judged(v)
 		}
 	}
+	if k.shake != nil {
+		k.shake.confirmed(time.Now())
+		r.write(k.shake)
+	}
 }
 
 // Refused is the hook of the same name: a connection that did not come up.
@@ -125,6 +129,9 @@ func (r *Recorder) Closed(c *transport.Conn, why transport.CloseReason) {
 	k.settle()
 	if k.live != nil {
 		k.live.Done()
+		if k.shake.open() {
+			r.write(k.shake) // as it is: the peer has never said what it decided
+		}
 	}
 	r.add(k, &callflow.Event{At: time.Now(), Kind: callflow.Closed, Reason: why.Text, Notify: callflow.Notify{
 		Known: k.live != nil, Sent: why.NotifySent, Received: why.NotifyReceived, ByGateway: why.Local,
@@ -191,6 +198,7 @@ func (k *conn) overturned(now time.Time) {
 	if k.shake != nil {
 		k.shake.learn(k, now)
 		k.r.shakes.moved(k.shake)
+		k.r.write(k.shake)
 	}
 }
 

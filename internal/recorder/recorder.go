@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/tlswire"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
@@ -59,6 +60,7 @@ type Recorder struct {
 	refusals map[Refusal]uint64 // guarded by mu
 
 	names  func(peer string) []string
+	keeper atomic.Pointer[store.Store] // where handshakes are kept besides; nil: nowhere
 	shakes shakes
 	leaves leaves
 
@@ -130,6 +132,9 @@ func (r *Recorder) Record(kind callflow.Kind, call callflow.Call, reason string)
 	r.mu.Unlock()
 	r.tell()
 }
+
+// KeepIn also keeps handshakes in a store from now on, until it is called with nil. The store must stay open until then.
+func (r *Recorder) KeepIn(s *store.Store) { r.keeper.Store(s) }
 
 // add keeps an event of a connection.
 func (r *Recorder) add(k *conn, e *callflow.Event) {

@@ -175,6 +175,13 @@ func (s *shake) learn(k *conn, now time.Time) {
 	}
 }
 
+// confirmed notes when the peer has accepted, too.
+func (s *shake) confirmed(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = now
+}
+
 // keep takes the record of a connection whose outcome is known, as far as our side goes.
 func (k *conn) keep(now time.Time) {
 	s := k.shake
@@ -193,7 +200,39 @@ func (k *conn) keep(now time.Time) {
 		}
 		k.r.shakes.saw(l.Peer, role, now, good, s.theirs)
 	}
-	k.r.shakes.add(s, now)
+	if s := k.r.shakes.add(s, now); s != nil && !s.open() {
+		k.r.write(s)
+	}
+}
+
+// write gives a record to the store, for the first time or as it is now.
+func (r *Recorder) write(s *shake) {
+	to := r.keeper.Load()
+	if to == nil {
+		return
+	}
+	s.mu.Lock()
+	kind := store.OfStranger
+	switch {
+	case s.known && s.failed():
+		kind = store.PeerFailure
+	case s.link.Peer != "":
+		kind = store.PeerSuccess
+	}
+	s.mu.Unlock()
+	to.PutHandshake(s.id, kind, s.record)
+}
+
+// open reports whether only the gateway has accepted so far.
+func (s *shake) open() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.verdicts {
+		if v := &s.verdicts[i]; !v.ByGateway && !v.Undecided {
+			return false
+		}
+	}
+	return !s.failed()
 }
 
 // acceptedByUs reports whether the gateway said yes.

@@ -35,6 +35,8 @@ type mover struct {
 	newest   int64     // the greatest ID in the table
 	signs    time.Time // the last sign of life of earlier runs
 
+	added [handshakeKinds]int // handshakes since the table was last trimmed
+
 	row  []any
 	text []byte
 	calm bool // leave the processor to the shards now and then
@@ -48,13 +50,12 @@ type leftover struct {
 
 // run is the mover's goroutine.
 func (m *mover) run() {
-	retry, sweep := time.NewTimer(time.Hour), time.NewTimer(time.Minute)
+	retry, sweep, shakes := time.NewTimer(time.Hour), time.NewTimer(time.Minute), time.NewTimer(time.Hour)
 	defer retry.Stop()
 	defer sweep.Stop()
+	defer shakes.Stop()
 	retry.Stop()
-	if m.s.o.Keep <= 0 {
-		sweep.Stop()
-	}
+	shakes.Stop()
 	m.calm = true
 	pause := time.Duration(0)
 	if m.d == nil { // it could not be opened
@@ -71,6 +72,14 @@ func (m *mover) run() {
 		case <-retry.C:
 		case <-sweep.C:
 			sweep.Reset(m.sweep())
+			continue
+		case <-m.s.shakes.wake:
+			shakes.Reset(shakeEvery)
+			continue
+		case <-shakes.C:
+			if again := m.shakes(); again > 0 {
+				shakes.Reset(again)
+			}
 			continue
 		case <-m.s.stop:
 			return
@@ -308,7 +317,14 @@ func (m *mover) sweep() time.Duration {
 	limit := m.s.o.Now().Add(-m.s.o.Keep)
 	var last int64
 	n := 0
-	err := m.d.within(func() error {
+	err := m.sweepShakes()
+	if err == nil && m.s.o.Keep <= 0 {
+		return sweepEvery
+	}
+	if err != nil {
+		m.s.o.Log.Warn("old records of handshakes cannot be deleted", "cause", m.explain(err))
+	}
+	err = m.d.within(func() error {
 		err := m.d.each("SELECT seq FROM calls WHERE seq < ? AND state NOT IN ('open', 'answered') AND coalesce(ended, began) < ? ORDER BY seq LIMIT ?",
 			func(v []driver.Value) (bool, error) {
 				last, _ = v[0].(int64)
@@ -343,6 +359,7 @@ func (m *mover) finish() {
 	if m.d == nil && m.recover() != nil {
 		return
 	}
+	m.shakes()
 	todo := []*segment{m.holding}
 	select {
 	case seg := <-m.s.full:

@@ -3,7 +3,7 @@ package store
 import "fmt"
 
 // schema is what makes the database: step i brings version i to version i+1 (PRAGMA user_version). A change of the
-// tables is a new step at the end; a step that was released is never changed. docs/operate/cdr.md tells of the columns.
+// tables is a new step at the end; a step that was released is never changed. docs/operate/cdr.md tells of the columns of calls.
 var schema = []string{
 	`CREATE TABLE calls (
 		seq INTEGER PRIMARY KEY,
@@ -42,6 +42,34 @@ var schema = []string{
 		at INTEGER NOT NULL
 	);
 	INSERT INTO moved VALUES (1, 0, 0)`,
+
+	`CREATE TABLE handshakes (
+		seq INTEGER PRIMARY KEY,
+		at INTEGER NOT NULL,
+		kind INTEGER NOT NULL,
+		peer TEXT NOT NULL,
+		address TEXT NOT NULL,
+		listener TEXT NOT NULL,
+		role TEXT NOT NULL,
+		outcome TEXT NOT NULL,
+		code TEXT NOT NULL,
+		ours BLOB,
+		theirs BLOB,
+		record TEXT NOT NULL
+	);
+	CREATE INDEX handshakes_by_kind ON handshakes(kind, seq);
+	CREATE TABLE chains (
+		sum BLOB PRIMARY KEY,
+		der BLOB NOT NULL
+	);
+	CREATE TABLE seen (
+		peer TEXT NOT NULL,
+		role TEXT NOT NULL,
+		accepted INTEGER NOT NULL,
+		at INTEGER NOT NULL,
+		chain BLOB NOT NULL,
+		PRIMARY KEY (peer, role, accepted)
+	) WITHOUT ROWID`,
 }
 
 // migrate brings the database to this program's version.

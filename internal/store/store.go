@@ -16,6 +16,8 @@ type Options struct {
 	Alarm func(error)      // called when the disk takes no records, and with nil when it does again; nil: nobody
 	Keep  time.Duration    // records of calls that ended longer ago are deleted; 0: none
 
+	KeepHandshakes time.Duration // records of handshakes that are older are deleted; 0: none
+
 	// OpenFile opens a file of the journal for reading and writing, and makes it when it is not there; nil: the
 	// system's. Tests bring disks that fail.
 	OpenFile func(name string) (File, error)
@@ -61,6 +63,8 @@ type Store struct {
 	stop chan struct{} // closed when both shall end
 	w    writer
 	m    mover
+
+	shakes shakes // handshakes on their way to the table
 
 	writing, moving sync.WaitGroup
 
@@ -109,6 +113,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s.flush.Stop()
 	s.w.s, s.m.s = s, s
+	s.shakes.wake = make(chan struct{}, 1)
 	if err := s.begin(); err != nil {
 		s.w.close()
 		s.m.close()

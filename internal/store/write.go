@@ -295,16 +295,21 @@ func newestOf(entries []byte) []byte {
 // tell raises and clears the alarm. It is raised again when the first record is lost.
 func (w *writer) tell() {
 	s := w.s
+	s.shakes.mu.Lock()
+	shakes := s.shakes.failing
+	s.shakes.mu.Unlock()
 	s.mu.Lock()
 	lost := s.lost
 	var now error
 	switch {
 	case s.failing != nil && lost > w.told:
-		now = trouble(s.dir, fmt.Sprintf("calls go on, but no more records fit in memory, and the oldest are lost, %d by now", lost), s.failing)
+		now = trouble(s.dir, "calls", fmt.Sprintf("calls go on, but no more records fit in memory, and the oldest are lost, %d by now", lost), s.failing)
 	case s.failing != nil:
-		now = trouble(s.dir, "calls go on, and their records wait in memory", s.failing)
+		now = trouble(s.dir, "calls", "calls go on, and their records wait in memory", s.failing)
 	case s.stuck != nil:
-		now = trouble(s.dir, "calls go on, and their records wait in the journal", s.stuck)
+		now = trouble(s.dir, "calls", "calls go on, and their records wait in the journal", s.stuck)
+	case shakes != nil:
+		now = trouble(s.dir, "handshakes", "calls go on, and the records of handshakes wait in memory until newer ones push them out", shakes)
 	}
 	losing := s.failing != nil && lost > w.told
 	s.mu.Unlock()
@@ -324,7 +329,7 @@ func (w *writer) tell() {
 }
 
 // trouble is an alarm: where, what that means, why, and the remedy where one is known.
-func trouble(dir, means string, err error) error {
+func trouble(dir, what, means string, err error) error {
 	remedy := "the disk or the file system has a fault: see the system's log"
 	switch {
 	case noRoom(err):
@@ -332,7 +337,7 @@ func trouble(dir, means string, err error) error {
 	case errors.Is(err, syscall.EROFS):
 		remedy = "mount the file system for writing"
 	}
-	return fmt.Errorf("data directory %s takes no records of calls: %w; %s: %s", dir, err, means, remedy)
+	return fmt.Errorf("data directory %s takes no records of %s: %w; %s: %s", dir, what, err, means, remedy)
 }
 
 // finish writes what is left when the goroutine has ended.
