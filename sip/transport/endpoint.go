@@ -84,6 +84,8 @@ type Listener struct {
 	conn *Conn                      // the socket on UDP
 	tls  atomic.Pointer[tls.Config] // for the next handshakes; nil without TLS
 	web  atomic.Pointer[WebSocket]  // for the next requests
+	// what it accepts has the endpoint's manner of TCP from it; see tuneListener
+	tuned bool
 
 	own        Limits                 // as they were given; guarded by Endpoint.mu
 	limits     atomic.Pointer[Limits] // with the endpoint's where none was given

@@ -38,7 +38,8 @@ func family(network string, a netip.Addr) string {
 }
 
 func (system) Listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
-	var lc net.ListenConfig
+	lc := net.ListenConfig{KeepAlive: -1} // see tune
+	lc.SetMultipathTCP(false)             // its listening sockets do not take what tuneListener sets
 	return lc.Listen(ctx, family("tcp", addr.Addr()), addr.String())
 }
 

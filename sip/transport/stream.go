@@ -56,11 +56,21 @@ type stream struct {
 	why     CloseReason
 }
 
-// newStream makes the connection of a socket whose handshake is over, and its
-// reader.
+// newStream opens a stream with a reader in a goroutine of its own.
+func (e *Endpoint) newStream(nc net.Conn, h *handshake, web *webSocket, info ConnInfo, key Key) (*Conn, error) {
+	s, err := e.openStream(nc, h, web, info, key)
+	if err != nil {
+		return nil, err
+	}
+	e.wg.Go(s.read)
+	return s.c, nil
+}
+
+// openStream makes the connection of a socket whose handshake is over. Somebody has
+// to call read then, who does nothing else afterwards.
 //
 // h is nil without TLS, web for what is no WebSocket.
-func (e *Endpoint) newStream(nc net.Conn, h *handshake, web *webSocket, info ConnInfo, key Key) (*Conn, error) {
+func (e *Endpoint) openStream(nc net.Conn, h *handshake, web *webSocket, info ConnInfo, key Key) (*stream, error) {
 	c := &Conn{info: info}
 	s := &stream{c: c, e: e, nc: nc, web: web, silent: make(chan struct{})}
 	c.link = s
@@ -76,7 +86,9 @@ func (e *Endpoint) newStream(nc net.Conn, h *handshake, web *webSocket, info Con
 	}
 	m := e.manner
 	s.manner.Store(&m)
-	tune(nc, m.KeepAlive, m.Unacknowledged)
+	if info.on == nil || !info.on.tuned {
+		tune(nc, m.KeepAlive, m.Unacknowledged)
+	}
 	if web != nil {
 		s.why.web, s.in.watch.pongs = true, true // whoever speaks it answers pings
 		for len(web.early) > 0 {
@@ -95,9 +107,7 @@ func (e *Endpoint) newStream(nc net.Conn, h *handshake, web *webSocket, info Con
 	if s.accepted.Load() && e.hooks.Confirmed != nil {
 		e.hooks.Confirmed(c)
 	}
-	// A goroutine of its own: the handshake has made this one's stack large.
-	e.wg.Go(s.read)
-	return c, nil
+	return s, nil
 }
 
 // enrol identifies the other side and makes the connection known.

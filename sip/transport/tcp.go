@@ -27,6 +27,7 @@ func (e *Endpoint) listenStream(cfg ListenConfig, begin func(*Listener, net.Conn
 		return nil, err
 	}
 	l := &Listener{cfg: cfg, e: e, ln: ln, addr: addrPort(ln.Addr())}
+	l.tuned = tuneListener(ln, e.manner.KeepAlive, e.manner.Unacknowledged)
 	l.tls.Store(cfg.TLS)
 	l.SetLimits(cfg.Limits)
 	l.web.Store(&cfg.WebSocket)

@@ -14,3 +14,6 @@ func tune(nc net.Conn, keepAlive, _ time.Duration) {
 		_ = tc.SetKeepAliveConfig(keepAliveConfig(keepAlive))
 	}
 }
+
+// tuneListener does nothing: not every system has connections begin with what their listener has.
+func tuneListener(net.Listener, time.Duration, time.Duration) bool { return false }
