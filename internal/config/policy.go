@@ -1,6 +1,10 @@
 package config
 
-import "fmt"
+import (
+	"crypto/tls"
+	"fmt"
+	"strings"
+)
 
 // Policy is how we speak TLS with a peer, or on a listener, and what we ask of
 // certificates. On a connection that a peer made, versions, suites and all else
@@ -10,15 +14,48 @@ type Policy struct {
 	Name string
 	Place
 
-	// The lowest version of TLS that is spoken. Default: `1.2`.
+	// The lowest version of TLS that is spoken. Default: `1.2`; with `legacy`
+	// `1.0`.
 	MinVersion TLSVersion `yaml:"min_version" form:"one of 1.2, 1.3; with legacy 1.0, 1.1 too"`
 
 	// The highest version of TLS that is spoken. Default: `1.3`.
 	MaxVersion TLSVersion `yaml:"max_version" form:"one of 1.2, 1.3; with legacy 1.0, 1.1 too"`
 
+	// The cipher suites of TLS 1.2 by their IANA names; which of them is taken is
+	// not a matter of their order. TLS 1.3 has three suites, all good, and they
+	// cannot be chosen. Default: those with ECDHE and AES-GCM or
+	// ChaCha20-Poly1305 (RFC 9325 §4.2); with `legacy` those with CBC and with
+	// RSA key exchange too, without 3DES, which has to be named.
+	Suites []CipherSuite `yaml:"suites" form:"list of cipher suites"`
+
+	// The groups of the key exchange: `X25519MLKEM768`, `SecP256r1MLKEM768`,
+	// `SecP384r1MLKEM1024`, `X25519`, `P-256`, `P-384`, `P-521`. Which of them is
+	// taken is not a matter of their order. The three with MLKEM withstand a
+	// quantum computer, are of TLS 1.3 only, and make our first message longer than
+	// one packet; a peer that stalls there may want a list without them. Default:
+	// all.
+	Groups []Group `yaml:"groups" form:"list of groups"`
+
+	// The application protocols of which one has to be agreed on, as by ALPN
+	// (RFC 7301); who offers or picks none of them is refused. WebSocket has
+	// `http/1.1` in any case, and takes no policy with this key. Default: none; ALPN
+	// is not used.
+	ALPN []string `yaml:"alpn" form:"list of protocols"`
+
+	// Whether a connection may take up the session of an earlier one, which saves
+	// both sides the signatures. Certificates are judged anew each time, and a
+	// change of trust, names or policy ends the sessions. `off`: every handshake is
+	// a whole one. Default: `allowed`.
+	Resumption Resumption `yaml:"resumption" form:"one of allowed, off"`
+
 	// How many intermediate certificates may stand between the certificate shown
 	// and what we trust. Default: 5.
 	ChainDepth Count `yaml:"chain_depth" form:"number"`
+
+	// `true` lets TLS 1.0 and 1.1, CBC suites and RSA key exchange in, for exactly
+	// one listener or one peer, which has to name the policy itself. An alarm lasts as
+	// long as somebody has it. Default: `false`.
+	Legacy bool `yaml:"legacy"`
 }
 
 // TLSVersion is a version of TLS, as "1.2".
@@ -32,28 +69,136 @@ const (
 	TLS13 TLSVersion = "1.3"
 )
 
-func (v *TLSVersion) set(text string) *fault { return setWord(v, text, TLS10, TLS11, TLS12, TLS13) }
+// versions are all, lowest first, with the numbers that crypto/tls has for them.
+var versions = []struct {
+	name   TLSVersion
+	number uint16
+}{{TLS10, tls.VersionTLS10}, {TLS11, tls.VersionTLS11}, {TLS12, tls.VersionTLS12}, {TLS13, tls.VersionTLS13}}
+
+// set suggests no version that only resembles what was written: the nearest may
+// be a broken one.
+func (v *TLSVersion) set(text string) *fault {
+	f := setWord(v, text, TLS10, TLS11, TLS12, TLS13)
+	if f != nil {
+		f.remedy = `write "1.2" or "1.3"`
+	}
+	return f
+}
 
 func (v *TLSVersion) number() {}
+
+// Number returns the version as crypto/tls has it, 0 for none.
+func (v TLSVersion) Number() uint16 {
+	for _, known := range versions {
+		if known.name == v {
+			return known.number
+		}
+	}
+	return 0
+}
+
+// Resumption says whether sessions may be taken up again.
+type Resumption string
+
+// The values of resumption.
+const (
+	ResumptionAllowed Resumption = "allowed"
+	ResumptionOff     Resumption = "off"
+)
+
+func (m *Resumption) set(text string) *fault {
+	return setWord(m, text, ResumptionAllowed, ResumptionOff)
+}
 
 func (p *Policy) complete() {
 	if p.MinVersion == "" {
 		p.MinVersion = TLS12
+		if p.Legacy {
+			p.MinVersion = TLS10
+		}
 	}
 	if p.MaxVersion == "" {
 		p.MaxVersion = TLS13
+	}
+	if p.Resumption == "" {
+		p.Resumption = ResumptionAllowed
 	}
 	if p.ChainDepth == 0 && !p.Has("chain_depth") {
 		p.ChainDepth = 5
 	}
 }
 
+// speaks says whether the version is between the two of the policy.
+func (p *Policy) speaks(v TLSVersion) bool { return p.MinVersion <= v && v <= p.MaxVersion }
+
 func checkPolicies(c *Config, r *report) {
 	for i := range c.Policies {
 		p := &c.Policies[i]
-		if p.MinVersion > p.MaxVersion {
-			r.add(p.At("min_version"), fmt.Sprintf("policy %q: min_version %s is above max_version %s", p.Name, p.MinVersion, p.MaxVersion),
-				"no version would be left", "exchange them, or leave one out")
+		label := fmt.Sprintf("policy %q", p.Name)
+		if p.checkVersions(r, label) {
+			p.checkSuites(r, label)
+			p.checkGroups(r, label)
+			p.checkLegacy(r, label)
+		}
+		p.checkALPN(r, label)
+	}
+	checkFence(c, r)
+	checkWebSocketPolicies(c, r)
+}
+
+// checkVersions says whether there are versions for the rest to be judged by.
+func (p *Policy) checkVersions(r *report, label string) bool {
+	good := true
+	for _, k := range []struct {
+		key     string
+		version TLSVersion
+	}{{"min_version", p.MinVersion}, {"max_version", p.MaxVersion}} {
+		if k.version < TLS12 && !p.Legacy && !p.Broken("legacy") {
+			r.add(p.At(k.key), fmt.Sprintf("%s: %s %s is only for a legacy policy", label, k.key, k.version),
+				"TLS 1.0 and 1.1 are broken and given up (RFC 8996)", "write 1.2 or 1.3; or set legacy: true, for one old listener or peer")
+			good = false
+		}
+	}
+	if good && p.MinVersion > p.MaxVersion {
+		r.add(p.At("min_version"), fmt.Sprintf("%s: min_version %s is above max_version %s", label, p.MinVersion, p.MaxVersion),
+			"no version would be left", "exchange them, or leave one out")
+		good = false
+	}
+	return good && !p.Broken("min_version") && !p.Broken("max_version") && !p.Broken("legacy")
+}
+
+func (p *Policy) checkALPN(r *report, label string) {
+	if p.Has("alpn") && len(p.ALPN) == 0 && !p.Broken("alpn") {
+		r.add(p.At("alpn"), label+`: "alpn" is an empty list`, "no protocol could be agreed on", "name one, or leave the key out: ALPN is not used then")
+	}
+	for i, name := range p.ALPN {
+		switch what := fmt.Sprintf("%s: bad protocol %s in alpn", label, quote(name)); {
+		case len(name) > 255:
+			r.add(p.AtItem("alpn", i), what, "it is longer than 255 bytes (RFC 7301 §3.1)", "write the name that the peer's manual has")
+		case strings.HasPrefix(name, "http/") || name == "h2":
+			r.add(p.AtItem("alpn", i), what, "that is HTTP, and what comes here is SIP", "write the name that the peer's manual has, or leave the key out")
+		}
+	}
+	checkTwice(r, label, "alpn", p.Place, p.ALPN)
+}
+
+// checkWebSocketPolicies refuses what a WebSocket cannot do: it begins with
+// HTTP, and that is what ALPN says there.
+func checkWebSocketPolicies(c *Config, r *report) {
+	refuse := func(label string, at Pos, name string) {
+		if p := find(c.Policies, name); p != nil && len(p.ALPN) > 0 {
+			r.add(at, fmt.Sprintf("%s: policy %q names alpn, which is not for WebSocket", label, name),
+				"a WebSocket begins with HTTP, and http/1.1 is what ALPN says there", "name a policy without alpn here")
+		}
+	}
+	for i := range c.Listeners {
+		if l := &c.Listeners[i]; l.Listen.Transport == WSS {
+			refuse(fmt.Sprintf("listener %q", l.Name), l.At("policy"), l.Policy)
+		}
+	}
+	for i := range c.Peers {
+		if p := &c.Peers[i]; p.URI.Transport == WSS && p.UsesTLS() {
+			refuse(fmt.Sprintf("peer %q", p.Name), p.At("policy"), p.Policy)
 		}
 	}
 }
