@@ -11,7 +11,7 @@ func (p *Policy) checkLegacy(r *report, label string) {
 	if !p.Legacy || p.Broken("suites") || p.MinVersion < TLS12 {
 		return
 	}
-	if p.speaks(TLS12) && slices.ContainsFunc(p.suites(), func(s suite) bool { return s.grade > modern }) {
+	if p.speaks(TLS12) && slices.ContainsFunc(p.suites(), func(s knownSuite) bool { return s.grade > modern }) {
 		return
 	}
 	r.add(p.At("legacy"), label+`: "legacy" does nothing`, "versions and suites of the policy are good ones", "remove the key")

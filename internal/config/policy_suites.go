@@ -21,8 +21,8 @@ const (
 	of13                    // of TLS 1.3, where nothing can be chosen
 )
 
-// suite is a cipher suite that crypto/tls knows.
-type suite struct {
+// knownSuite is a cipher suite that crypto/tls knows.
+type knownSuite struct {
 	name  string
 	id    uint16
 	grade grade
@@ -30,9 +30,9 @@ type suite struct {
 }
 
 // suites are all that crypto/tls knows, the good ones first.
-var suites = func() (list []suite) {
+var suites = func() (list []knownSuite) {
 	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
-		one := suite{name: s.Name, id: s.ID, only: !slices.Contains(s.SupportedVersions, tls.VersionTLS11)}
+		one := knownSuite{name: s.Name, id: s.ID, only: !slices.Contains(s.SupportedVersions, tls.VersionTLS11)}
 		switch {
 		case !slices.Contains(s.SupportedVersions, tls.VersionTLS12):
 			one.grade = of13
@@ -47,14 +47,14 @@ var suites = func() (list []suite) {
 		}
 		list = append(list, one)
 	}
-	slices.SortStableFunc(list, func(a, b suite) int { return int(a.grade) - int(b.grade) })
+	slices.SortStableFunc(list, func(a, b knownSuite) int { return int(a.grade) - int(b.grade) })
 	return list
 }()
 
-func suiteOf(name string) (suite, bool) {
-	i := slices.IndexFunc(suites, func(s suite) bool { return s.name == name })
+func suiteOf(name string) (knownSuite, bool) {
+	i := slices.IndexFunc(suites, func(s knownSuite) bool { return s.name == name })
 	if i < 0 {
-		return suite{}, false
+		return knownSuite{}, false
 	}
 	return suites[i], true
 }
@@ -110,6 +110,15 @@ func squeeze(name string) string {
 	return name
 }
 
+// WeakTLS says whether only a legacy policy allows what a handshake settled.
+func WeakTLS(version, suite uint16) bool {
+	if version < tls.VersionTLS12 {
+		return true
+	}
+	i := slices.IndexFunc(suites, func(s knownSuite) bool { return s.id == suite })
+	return i >= 0 && suites[i].grade != modern && suites[i].grade != of13
+}
+
 // CipherSuites returns the numbers of the suites that the policy has for TLS 1.2
 // and below.
 func (p *Policy) CipherSuites() []uint16 {
@@ -120,8 +129,8 @@ func (p *Policy) CipherSuites() []uint16 {
 	return ids
 }
 
-func (p *Policy) suites() []suite {
-	var list []suite
+func (p *Policy) suites() []knownSuite {
+	var list []knownSuite
 	for _, s := range suites {
 		switch {
 		case p.Suites != nil && slices.Contains(p.Suites, CipherSuite(s.name)),
@@ -156,7 +165,7 @@ func (p *Policy) checkSuites(r *report, label string) {
 		if bad || !p.speaks(v.name) || v.name > TLS12 {
 			continue
 		}
-		if !slices.ContainsFunc(p.suites(), func(s suite) bool { return !s.only || v.name == TLS12 }) {
+		if !slices.ContainsFunc(p.suites(), func(s knownSuite) bool { return !s.only || v.name == TLS12 }) {
 			r.add(p.At("suites"), fmt.Sprintf("%s: none of \"suites\" is of TLS %s", label, v.name),
 				fmt.Sprintf("with min_version %s it is spoken, and no handshake could succeed", p.MinVersion), "name one of that version, or raise min_version")
 			return
@@ -165,7 +174,7 @@ func (p *Policy) checkSuites(r *report, label string) {
 }
 
 // flaw says what is wrong with a suite.
-func (s suite) flaw() string {
+func (s knownSuite) flaw() string {
 	switch {
 	case s.grade == worst:
 		return "3DES has blocks so short that long connections give their content away (RFC 9325 §4.1)"
@@ -247,7 +256,7 @@ func (p *Policy) checkGroups(r *report, label string) {
 		}
 	}
 	checkTwice(r, label, "groups", p.Place, names)
-	rsa := slices.ContainsFunc(p.suites(), func(s suite) bool { return strings.HasPrefix(s.name, "TLS_RSA_") })
+	rsa := slices.ContainsFunc(p.suites(), func(s knownSuite) bool { return strings.HasPrefix(s.name, "TLS_RSA_") })
 	if !old && !rsa && p.MinVersion < TLS13 && p.MaxVersion == TLS13 {
 		r.add(p.At("groups"), fmt.Sprintf("%s: none of \"groups\" is of TLS 1.2", label),
 			fmt.Sprintf("with min_version %s it is spoken, and no handshake in it could succeed", p.MinVersion), "name one such as X25519 too, or set min_version: 1.3")

@@ -23,6 +23,7 @@ type snapshot struct {
 	places   map[string]peer.Place // by listener, also of those that a reload closed; nil until they are open
 	former   []former
 	inlets   map[string]inlet // by listener
+	lenient  map[string]*leniency
 }
 
 // Check returns everything that is wrong with a configuration whose shape has
@@ -43,6 +44,9 @@ func (o Options) Check(cfg *config.Config) []config.Problem {
 // build compiles a configuration, or says all that is wrong with it. before is
 // the one that it follows, nil for the first.
 func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []config.Problem) {
+	if before != nil {
+		o.Before = before.trust
+	}
 	set, problems := o.Load(cfg)
 	problems = append(problems, peer.Check(cfg)...)
 	problems = append(problems, route.Check(cfg)...)
@@ -57,10 +61,12 @@ func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []
 	if before == nil {
 		snap.peers = peer.Compile(cfg, nil)
 		snap.inlets = newInlets(cfg, nil)
+		snap.lenient = newLeniencies(cfg, nil)
 	} else {
 		snap.peers = peer.Compile(cfg, before.peers)
 		snap.former = formerPeers(before, snap.peers)
 		snap.inlets = newInlets(cfg, before.inlets)
+		snap.lenient = newLeniencies(cfg, before.lenient)
 	}
 	snap.routes = route.Compile(cfg, snap.peers)
 	return snap, nil

@@ -15,6 +15,7 @@ import (
 func (g *Gateway) opened(c *transport.Conn) {
 	g.recorder.Opened(c)
 	g.tend(c)
+	g.leniently(c)
 	n, _ := g.opens.LoadOrStore(c.Identity().Peer, new(atomic.Uint64))
 	n.(*atomic.Uint64).Add(1)
 	g.connection(slog.LevelInfo, "connection opened", c.Info(), c.Identity().Peer)

@@ -10,7 +10,6 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
@@ -171,14 +170,10 @@ func (g *Gateway) NextNumber() uint64 { return g.engine.NextNumber() }
 // stay connected, and gets a 403 for what it sends.
 func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (transport.Identity, error) {
 	snap := g.snapshot.Load()
-	var chain []*x509.Certificate
-	if st != nil {
-		chain = st.PeerCertificates
-	}
 	if !info.Inbound {
 		id := transport.Identity{Peer: info.Peer}
 		if st != nil {
-			verified, err := snap.trustOf(info.Peer).VerifyPeer(info.Peer, chain, trust.Server)
+			verified, err := snap.trustOf(info.Peer).VerifyConn(info.Peer, st, trust.Server)
 			if err != nil {
 				return id, err
 			}
@@ -186,7 +181,7 @@ func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (tr
 		}
 		return id, nil
 	}
-	p, names, err := snap.recognise(info, chain)
+	p, names, err := snap.recognise(info, st)
 	if err != nil {
 		if g.strange.write(g.log) {
 			g.log.Warn("connection of a stranger", "connection", info.ID, "source", info.Remote, "listener", info.Listener, "cause", err)
@@ -194,12 +189,6 @@ func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (tr
 		return transport.Identity{}, nil
 	}
 	return transport.Identity{Peer: p.Name, Names: names}, nil
-}
-
-// verifyCaller judges a calling peer by its own trust and names.
-func (snap *snapshot) verifyCaller(p *peer.Peer, chain []*x509.Certificate) ([]string, error) {
-	verified, err := snap.trust.VerifyPeer(p.Name, chain, trust.Client)
-	return namesOf(verified), err
 }
 
 func namesOf(v trust.Verified) []string {

@@ -101,6 +101,7 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	next.resolver = g.resolverOf(cfg, before)
 	g.snapshot.Store(next)
 	sockets.commit()
+	g.lenient(before, next)
 	follow(true)
 	g.review(before, next)
 	g.keepUp()

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (g *Gateway) judge(c *transport.Conn, before, now *snapshot) error {
 	if now.trust.ClientConfig(name) == nil {
 		return errors.New("the peer is not called over TLS any more")
 	}
-	if _, err := now.trust.VerifyPeer(name, c.TLS().PeerCertificates, trust.Server); err != nil {
+	if _, err := now.trust.VerifyConn(name, c.TLS(), trust.Server); err != nil {
 		return err
 	}
 	key.Policy = now.trust.Fingerprint(name)
@@ -73,11 +74,10 @@ func (g *Gateway) judgeInbound(c *transport.Conn, name string, before, now *snap
 		before.trust.Fingerprint(name) == now.trust.Fingerprint(name) && before.sameListener(now, c) {
 		return nil
 	}
-	var chain []*x509.Certificate
-	if st := c.TLS(); st != nil {
-		chain = st.PeerCertificates
+	p, names, err := now.recognise(c.Info(), c.TLS())
+	if l := now.listener(c.Info().Listener); err == nil && c.TLS() != nil && l != nil && l.Listen.Transport.Secure() {
+		err = now.trust.Admits(l.Name, c.TLS())
 	}
-	p, names, err := now.recognise(c.Info(), chain)
 	switch {
 	case err == nil && name != "" && p.Name != name:
 		return fmt.Errorf("it would be peer %q", p.Name)
@@ -99,8 +99,15 @@ func (snap *snapshot) sameListener(now *snapshot, c *transport.Conn) bool {
 	return now.listener(name) == nil || snap.trust.ListenerFingerprint(name) == now.trust.ListenerFingerprint(name)
 }
 
-// recognise says who has made an inbound connection.
-func (snap *snapshot) recognise(info transport.ConnInfo, chain []*x509.Certificate) (*peer.Peer, []string, error) {
+// recognise says who has made an inbound connection: by the trust, the names and
+// the policy of the peers, each its own. st is nil without TLS.
+func (snap *snapshot) recognise(info transport.ConnInfo, st *tls.ConnectionState) (*peer.Peer, []string, error) {
 	origin := peer.Origin{Transport: info.Transport, Source: info.Remote, Listener: info.Listener}
-	return snap.peers.Identify(origin, chain, snap.verifyCaller)
+	if st == nil {
+		return snap.peers.Identify(origin, nil, nil)
+	}
+	return snap.peers.Identify(origin, st.PeerCertificates, func(p *peer.Peer, _ []*x509.Certificate) ([]string, error) {
+		verified, err := snap.trust.VerifyConn(p.Name, st, trust.Client)
+		return namesOf(verified), err
+	})
 }

@@ -56,6 +56,7 @@ func (g *Gateway) listenAll() error {
 	next.places = c.places()
 	g.snapshot.Store(&next)
 	c.commit()
+	g.lenient(nil, &next)
 	return nil
 }
 

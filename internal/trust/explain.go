@@ -102,7 +102,7 @@ func peerAccepts(we Role, f Facts) Verdict {
 		v.Reason = "it sent data after the handshake"
 	case we == Server:
 		v.Reason = "it finished the handshake after it had our certificate"
-	case f.State != nil && f.State.Version == tls.VersionTLS12:
+	case f.State != nil && f.State.Version <= tls.VersionTLS12:
 		v.Reason = "it finished the handshake after it had our answer"
 	default:
 		v.Accepted, v.KnownBy, v.Code = false, Unknown, NotJudged
@@ -144,6 +144,8 @@ var ownTexts = []struct {
 	{"chose an unconfigured cipher suite", NoCommonSuite},
 	{"selected unsupported group", NoCommonSuite},
 	{"signature algorithm", NoCommonSuite},
+	{"client requested unsupported application protocols", ALPNMismatch},
+	{"server selected unadvertised ALPN protocol", ALPNMismatch},
 	{"invalid signature by the", KeyMismatch},
 	{"failed to parse certificate", BadCertificate},
 	{"failed to parse client certificate", BadCertificate},
@@ -212,6 +214,11 @@ func detail(code Code, text string) string {
 	case NoCommonVersion:
 		name = tls.VersionName
 	case NoCommonSuite:
+	case ALPNMismatch:
+		if _, offered, ok := strings.Cut(text, "("); ok {
+			return ": the peer offers " + strings.TrimSuffix(offered, ")")
+		}
+		return ": the peer picks one that we did not offer"
 	default:
 		return ""
 	}

@@ -340,7 +340,7 @@ func TestResumedSessionOfACertificateThatExpired(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	set := w.load()
-	st := tls.ConnectionState{DidResume: true, PeerCertificates: w.root.Leaf("acme.example", testca.Expired()).Chain}
+	st := tls.ConnectionState{Version: tls.VersionTLS13, DidResume: true, PeerCertificates: w.root.Leaf("acme.example", testca.Expired()).Chain}
 	for _, verify := range []func(tls.ConnectionState) error{set.ServerConfig("outside").VerifyConnection, set.ClientConfig("acme").VerifyConnection} {
 		r, ok := errors.AsType[*trust.Refusal](verify(st))
 		if !ok || r.Code != trust.Expired {

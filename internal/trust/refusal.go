@@ -31,6 +31,11 @@ const (
 	BadCertificate      Code = "bad_certificate"
 	NoCommonVersion     Code = "no_common_version"
 	NoCommonSuite       Code = "no_common_suite"
+	VersionRefused      Code = "version_refused"
+	SuiteRefused        Code = "suite_refused"
+	GroupRefused        Code = "group_refused"
+	ALPNMismatch        Code = "alpn_mismatch"
+	ResumptionRefused   Code = "resumption_refused"
 	PlainTextOnTLS      Code = "plain_text_on_tls"
 	TLSOnPlain          Code = "tls_on_plain"
 	ProtocolError       Code = "protocol_error"
@@ -91,9 +96,19 @@ var reasons = []wording{
 		remedy: "give {who} a well-formed certificate",
 		ours:   "use a well-formed certificate"},
 	{code: NoCommonVersion, sentence: "no TLS version in common{detail}",
-		remedy: "allow a common version on one side; TLS 1.2 is the least that is allowed here"},
+		remedy: "make the peer speak TLS 1.2 or 1.3; what we speak is said by min_version and max_version of our policy"},
 	{code: NoCommonSuite, sentence: "no cipher suite, group or signature algorithm in common{detail}",
 		remedy: "make the peer offer ECDHE suites with AES-GCM or ChaCha20 that fit our key, or use an RSA key here for an old peer"},
+	{code: VersionRefused, sentence: "the connection speaks {has}, and {policy} of {side} wants {detail}",
+		remedy: "make both sides of the connection agree on another version: where {who} calls us, give the listener a policy with the same versions; or change {policy}"},
+	{code: SuiteRefused, sentence: "the connection has the cipher suite {has}, and {policy} of {side} does not",
+		remedy: "make both sides agree on another suite: where {who} calls us, give the listener a policy with the same suites; or add this one to suites of {policy}"},
+	{code: GroupRefused, sentence: "the keys of the connection were exchanged in the group {has}, and {policy} of {side} does not have it",
+		remedy: "make both sides agree on another group: where {who} calls us, give the listener a policy with the same groups; or add this one to groups of {policy}"},
+	{code: ALPNMismatch, sentence: "no application protocol (ALPN) in common{detail}",
+		remedy: "make {who} offer the protocol that alpn of our policy names; where {who} calls us, the listener's policy must name it too; or leave alpn out if {who} does not use it"},
+	{code: ResumptionRefused, sentence: "the connection takes up an earlier session, and {policy} of {side} has resumption: off",
+		remedy: "give the listener on which {who} calls a policy with resumption: off too, so that it gives out no sessions; or allow them in {policy}"},
 	{code: PlainTextOnTLS, sentence: "plain text came where TLS is spoken{detail}",
 		remedy: "make the peer use TLS on this port, or send it to a tcp: listener"},
 	{code: TLSOnPlain, sentence: "TLS was spoken to a port that expects plain SIP{detail}",
@@ -163,6 +178,9 @@ type words struct {
 	detail   string
 	ours     bool // the certificate is ours and the peer judges it
 	issuer   string
+	policy   string // `policy "strict"`
+	side     string // whose policy it is
+	has      string // what the handshake settled, and the policy does not want
 }
 
 // say returns the reason and the remedy for code.
@@ -195,7 +213,8 @@ func (w words) replacer() *strings.Replacer {
 	}
 	return strings.NewReplacer("{subject}", subject, "{issuer}", cmp.Or(issuer, "its issuer"), "{from}", from, "{until}", until,
 		"{now}", minute(time.Now()), "{who}", cmp.Or(w.who, "the peer"), "{listener}", cmp.Or(w.listener, "the listener"), "{trust}", cmp.Or(w.trust, "of the listener"),
-		"{anchors}", cmp.Or(list(w.anchors), "a trusted CA"), "{role}", w.role, "{usage}", usage, "{detail}", w.detail)
+		"{anchors}", cmp.Or(list(w.anchors), "a trusted CA"), "{role}", w.role, "{usage}", usage, "{detail}", w.detail,
+		"{policy}", w.policy, "{side}", w.side, "{has}", w.has)
 }
 
 func (w words) refusal(code Code, err error) *Refusal {

@@ -6,44 +6,42 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/config"
 )
 
-// sessions is how many sessions of one peer a client keeps: one for each address that its name may have.
-const sessions = 16
-
-// base holds what is the same in both roles. Ticket keys are left to crypto/tls, which makes and rotates them for each
-// tls.Config on its own.
-func (l *loader) base(who string) *tls.Config {
+// base holds what is the same in both roles: what the policy has chosen of crypto/tls. RFC 9325 §3.1.1 and §4.2 are
+// where its defaults come from.
+func (l *loader) base(s *side) *tls.Config {
+	rules := &s.policy.Rules
 	c := &tls.Config{
-		MinVersion:                  max(tls.VersionTLS12, l.MinVersion), // RFC 9325 §3.1.1
-		MaxVersion:                  l.MaxVersion,
+		MinVersion:                  max(rules.MinVersion.Number(), l.MinVersion),
+		MaxVersion:                  rules.MaxVersion.Number(),
+		CipherSuites:                rules.CipherSuites(),
+		CurvePreferences:            rules.Curves(),
+		NextProtos:                  rules.ALPN,
 		DynamicRecordSizingDisabled: true,
 	}
+	if l.MaxVersion != 0 {
+		c.MaxVersion = min(c.MaxVersion, l.MaxVersion)
+	}
 	if l.KeyLog != nil {
-		c.KeyLogWriter = l.KeyLog(who)
+		c.KeyLogWriter = l.KeyLog(s.policy.Who)
 	}
 	return c
 }
 
 // serverConfig is the configuration of a listener. crypto/tls would ask for the clientAuth usage and know nothing of
 // our other rules, so it is told to demand a certificate at most, and the policy judges it.
-func (l *loader) serverConfig(s *side, ask config.ClientCertificates) *tls.Config {
-	c := l.base(s.policy.Who)
+func (l *loader) serverConfig(s *side) *tls.Config {
+	c := l.base(s)
 	c.GetCertificate = s.shown.certificate
-	switch ask {
+	switch s.ask {
 	case config.CertificateRequired:
 		c.ClientAuth = tls.RequireAnyClientCert
 	case config.CertificateOptional:
 		c.ClientAuth = tls.RequestClientCert
 	}
-	if ask != config.CertificateNone && !s.policy.Anchors.system {
+	if s.ask != config.CertificateNone && !s.policy.Anchors.system {
 		c.ClientCAs = s.policy.Anchors.pool // the hint in CertificateRequest; a system's CAs would fill it with 100 names
 	}
-	c.VerifyConnection = func(st tls.ConnectionState) error {
-		if len(st.PeerCertificates) == 0 && ask != config.CertificateRequired {
-			return nil
-		}
-		_, err := s.policy.Verify(st.PeerCertificates, Client)
-		return err
-	}
+	c.VerifyConnection = s.admits
 	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if f := factsOf(hello.Context()); f != nil {
 			f.ServerName = hello.ServerName
@@ -53,15 +51,23 @@ func (l *loader) serverConfig(s *side, ask config.ClientCertificates) *tls.Confi
 	return c
 }
 
+// admits judges a connection to a listener, as far as that does.
+func (s *side) admits(st tls.ConnectionState) error {
+	if len(st.PeerCertificates) == 0 && s.ask != config.CertificateRequired {
+		return s.policy.settled(st)
+	}
+	_, err := s.policy.VerifyConn(st, Client)
+	return err
+}
+
 // clientConfig is the configuration with which a peer is called. InsecureSkipVerify only turns off crypto/tls's own
 // rules; VerifyConnection has ours.
 func (l *loader) clientConfig(s *side, host string) *tls.Config {
-	c := l.base(s.policy.Who)
+	c := l.base(s)
 	c.ServerName = serverName(host)
-	c.ClientSessionCache = tls.NewLRUClientSessionCache(sessions)
 	c.InsecureSkipVerify = true
 	c.VerifyConnection = func(st tls.ConnectionState) error {
-		_, err := s.policy.Verify(st.PeerCertificates, Server)
+		_, err := s.policy.VerifyConn(st, Server)
 		return err
 	}
 	// Always set, so that our certificate is shown whenever the peer asks: left to itself, crypto/tls shows none when

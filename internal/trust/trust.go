@@ -33,10 +33,12 @@ type Options struct {
 	// called once for each listener and each peer, with its Who, for example `peer "acme"`. The writer must not block:
 	// crypto/tls holds a lock of the whole process while it writes.
 	KeyLog func(who string) io.Writer
-	// MinVersion and MaxVersion are TLS versions as in tls.Config. MinVersion is at least TLS 1.2.
+	// MinVersion and MaxVersion are TLS versions as in tls.Config. They narrow what the policies have, and never widen it.
 	MinVersion, MaxVersion uint16
 	// Getenv returns the value of an environment variable, for password_env. Nil: there are none.
 	Getenv func(string) string
+	// Before is the Set that is in force, nil for the first. Sessions are taken over from it where nothing has changed.
+	Before *Set
 }
 
 // Set is what one configuration says about TLS.
@@ -49,10 +51,12 @@ type Set struct {
 // side is one listener, or one peer as we call it and as it calls us.
 type side struct {
 	policy   *Policy
-	identity *Identity // as client; nil: we show no certificate
-	shown    *shown    // as server; nil for a peer
+	identity *Identity                 // as client; nil: we show no certificate
+	shown    *shown                    // as server; nil for a peer
+	ask      config.ClientCertificates // as server
 	config   *tls.Config
-	pins     string // the version pins, for the fingerprint
+	sessions *sessions // nil: none
+	pins     string    // the version pins, for the fingerprint
 
 	once  sync.Once
 	print string // the fingerprint, made when it is first asked for
@@ -96,6 +100,7 @@ func (o Options) Load(cfg *config.Config) (*Set, []config.Problem) {
 	if len(l.problems) > 0 {
 		return nil, l.problems
 	}
+	l.resume()
 	return l.set, nil
 }
 
@@ -123,6 +128,26 @@ func (s *Set) VerifyPeer(peer string, certs []*x509.Certificate, as Role) (Verif
 		return Verified{}, fmt.Errorf("peer %q is not known by a certificate", peer)
 	}
 	return p.policy.Verify(certs, as)
+}
+
+// VerifyConn judges a connection, new or live, by a peer's own policy: what its handshake settled, and then its chain as
+// VerifyPeer does.
+func (s *Set) VerifyConn(peer string, st *tls.ConnectionState, as Role) (Verified, error) {
+	p, ok := s.peers[peer]
+	if !ok {
+		return Verified{}, fmt.Errorf("peer %q is not known by a certificate", peer)
+	}
+	return p.policy.VerifyConn(*st, as)
+}
+
+// Admits says why a listener would not let a connection come up, nil when it would. The error is a *Refusal, except for
+// a name that is no listener with TLS.
+func (s *Set) Admits(listener string, st *tls.ConnectionState) error {
+	l, ok := s.listeners[listener]
+	if !ok {
+		return fmt.Errorf("listener %q does not speak TLS", listener)
+	}
+	return l.admits(*st)
 }
 
 // VerifyListener judges a chain by a listener's policy, which knows anchors but no names. It tells who is there although
@@ -311,14 +336,14 @@ func (l *loader) listener(in *config.Listener) {
 		}
 	}
 	slices.Sort(names)
-	s := &side{shown: l.shown(in), pins: l.pins() + string(in.ClientCertificates), policy: &Policy{
+	s := &side{shown: l.shown(in), ask: in.ClientCertificates, pins: l.pins() + string(in.ClientCertificates), policy: &Policy{
 		Who:     fmt.Sprintf("listener %q", in.Name),
 		Anchors: l.trusts(slices.Compact(names)),
 		AnyName: true,
 		Rules:   l.cfg.PolicyOf(in.Policy),
 		known:   l.known,
 	}}
-	s.config = l.serverConfig(s, in.ClientCertificates)
+	s.config = l.serverConfig(s)
 	if in.Listen.Transport == config.WSS {
 		s.config.NextProtos = []string{"http/1.1"} // what a WebSocket begins with; who offers only others is refused (RFC 7301 §3.2)
 	}

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
@@ -66,7 +67,8 @@ type verification struct {
 	*Policy
 	role   Role // of who shows the certificate
 	now    time.Time
-	certs  []*x509.Certificate // as presented, leaf first
+	certs  []*x509.Certificate  // as presented, leaf first
+	state  *tls.ConnectionState // of the connection on which it was; nil for a chain from elsewhere
 	chains [][]*x509.Certificate
 	match  domaincert.Result
 }
@@ -76,16 +78,27 @@ var checks = []struct {
 	name  string
 	check func(*verification) *Refusal
 }{
+	{"settled", (*verification).settled},
 	{"chain", (*verification).chain},
 	{"usage", (*verification).usages},
 	{"depth", (*verification).depth},
 	{"name", (*verification).name},
 }
 
-// Verify judges a chain that a peer in the role as has presented, leaf first, by p at this moment. The error is a *Refusal. It is what
-// VerifyConnection calls in both roles, also for resumed sessions, and what a reload calls for live connections.
+// Verify judges a chain that a peer in the role as has presented, leaf first, by p at this moment. The error is a *Refusal.
 func (p *Policy) Verify(certs []*x509.Certificate, as Role) (Verified, error) {
-	v := &verification{Policy: p, role: as, now: time.Now(), certs: certs}
+	return p.verify(&verification{role: as, certs: certs})
+}
+
+// VerifyConn judges a connection: what its handshake settled, and the chain. It is what VerifyConnection calls in both
+// roles, also for resumed sessions, and what a reload calls for live connections.
+func (p *Policy) VerifyConn(st tls.ConnectionState, as Role) (Verified, error) {
+	return p.verify(&verification{role: as, certs: st.PeerCertificates, state: &st})
+}
+
+func (p *Policy) verify(v *verification) (Verified, error) {
+	v.Policy, v.now = p, time.Now()
+	certs := v.certs
 	if len(certs) == 0 {
 		return Verified{}, v.words(nil).refusal(NoClientCertificate, nil)
 	}
@@ -97,7 +110,7 @@ func (p *Policy) Verify(certs []*x509.Certificate, as Role) (Verified, error) {
 	return Verified{Chain: v.chains[0], Names: domaincert.Names(certs[0]), Matched: v.match}, nil
 }
 
-// Fingerprint is equal for policies that accept the same certificates: same anchors, names and rules.
+// Fingerprint is equal for policies that accept the same connections: same anchors, names and rules.
 func (p *Policy) Fingerprint() string {
 	return fingerprint(p.Anchors.sum, strconv.FormatBool(p.AnyName), strings.Join(p.Names, "\x00"), fmt.Sprint(p.Match), rulesPrint(p.Rules))
 }
