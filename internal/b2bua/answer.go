@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"time"
 
@@ -151,7 +152,11 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	f := u.fork(s, a, m)
 	if f == nil {
 		a.leg.accepted(s, m, reasonFor(502))
-		u.lost(s, a.leg, &sip.StatusError{Code: 502, Err: errNoDialog})
+		cause := &sip.StatusError{Code: 502, Err: errNoDialog}
+		if fault := a.leg.fault(m); fault != nil {
+			cause = cross.NotAllowed(c.in.Place, fmt.Errorf("it answered %d, and %w", m.StatusCode(), fault))
+		}
+		u.lost(s, a.leg, cause)
 		return
 	}
 	if f.left {

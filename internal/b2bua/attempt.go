@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/resolve"
@@ -70,6 +71,10 @@ func (a *attempt) send(s *ua.Shard, flow ua.Flow) {
 	u, c := a.setup, a.setup.call
 	a.leg = c.newTarget(s, a.to, flow, u.secure)
 	a.leg.hop.on(c.calls, flow)
+	if a.leg.Secure && !flow.Conn.Transport().Secure() {
+		a.unreachable(s, cross.ErrPlain)
+		return
+	}
 	c.record(callflow.LegCreated, a.leg, 0, fmt.Sprintf("target %d of %d: %s", u.asked, len(u.targets), a.name()))
 	if a.before != nil {
 		c.record(callflow.Noted, a.leg, 0, "the next address: "+a.name())
@@ -269,7 +274,7 @@ func (a *attempt) refused(s *ua.Shard, m *sip.Message) {
 	}
 	switch {
 	case code < 400:
-		cause = &sip.StatusError{Code: 480, Err: fmt.Errorf("redirected with %d, which is not followed", code)}
+		cause = cross.Redirected(m, a.leg.Secure, u.call.in.Place)
 		a.next = nil
 	case !passesOn(code) || a.next == nil && !u.left():
 		u.reject(s, a, m)

@@ -146,9 +146,11 @@ func (e *Engine) InDialog(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
 
 // Ack deals with the ACK to a 2xx.
 func (e *Engine) Ack(s *ua.Shard, p *transport.Packet) {
-	if f := e.find(s, p); f != nil {
-		f.leg.call.acknowledged(s, f, p.Msg)
+	f := e.find(s, p)
+	if f == nil || f.leg.Secure && !p.Conn.Transport().Secure() {
+		return
 	}
+	f.leg.call.acknowledged(s, f, p.Msg)
 }
 
 // Shutdown ends calls of one shard, most at a time: those without an answer with

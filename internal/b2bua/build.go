@@ -36,7 +36,7 @@ func newCaller(s *ua.Shard, c *Call, inv Invite) (*Leg, error) {
 	}
 	l := &Leg{
 		Hop: cross.Hop{
-			Peer: inv.From, Secure: inv.Secure,
+			Peer: inv.From, Secure: inv.SIPS,
 			Place: c.engine.ways.Place(inv.From, p.Conn),
 			Flow:  ua.Flow{Conn: p.Conn, Addr: p.Source},
 		},
@@ -131,7 +131,7 @@ func (f *fork) request(s *ua.Shard, d draft) (b, branch []byte) {
 	w.HeaderInt("Max-Forwards", int64(hopsOf(d.across)))
 	f.dialog.Headers(&w, d.method, d.seq)
 	if dialog.Refreshes(d.method) {
-		l.Place.Contact(&w, l.Secure)
+		l.Place.Contact(&w, l.Secure || f.dialog.SIPS())
 	}
 	w.Raw(d.fields)
 	if d.across == nil {

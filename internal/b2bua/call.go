@@ -66,7 +66,10 @@ func (c *Call) record(kind callflow.Kind, l *Leg, code int, reason string) {
 
 // request is a request inside one of the call's dialogs.
 func (c *Call) request(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet) {
-	if err := f.received(p.Msg); err != nil {
+	if err := f.received(p); err != nil {
+		if err.Err != nil {
+			c.record(callflow.Noted, f.leg, err.Code, err.Err.Error())
+		}
 		s.Reply(tx, err)
 		return
 	}

@@ -68,6 +68,15 @@ func (c *Call) cross(s *ua.Shard, f *fork, tx *ua.ServerTx, p *transport.Packet)
 		s.Reply(tx, &sip.StatusError{Code: 501, Reason: "Attended Transfer Not Supported"})
 		return
 	}
+	down, err := cross.Refers(m, f.leg.Peer, far.leg.Peer, f.leg.Secure, f.leg.Place)
+	if err != nil {
+		c.record(callflow.Noted, f.leg, err.Code, err.Err.Error())
+		s.Reply(tx, err)
+		return
+	}
+	if down {
+		c.record(callflow.Noted, f.leg, 0, f.leg.Peer.Name+" refers from a sips: call to a sip: URI; whether to follow is for who is referred to say (RFC 5630 §5.1.1.3)")
+	}
 	cseq, _ := m.CSeq()
 	x := &exchange{call: c, near: f, far: far, method: m.Method(), server: tx, nearSeq: cseq.Seq}
 	d := draft{method: x.method, across: m}
@@ -209,7 +218,11 @@ func (x *exchange) accept(m *sip.Message) {
 	if x.target != "" {
 		x.near.dialog.Target = x.target
 	}
-	x.far.dialog.Refresh(m) // that of the 2xx; one that is no target is as good as none
+	if err := x.far.leg.fault(m); err != nil {
+		x.call.record(callflow.Noted, x.far.leg, code, "its target stays where it was: "+err.Error())
+	} else {
+		x.far.dialog.Refresh(m) // that of the 2xx; one that is no target is as good as none
+	}
 	if code >= 200 {
 		x.call.refreshed(x.method, m)
 	}

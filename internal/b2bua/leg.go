@@ -2,10 +2,12 @@ package b2bua
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
+	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
@@ -63,12 +65,20 @@ func (l *Leg) response(m *sip.Message) (d *dialog.Dialog, created bool) {
 	if to, err := m.To(); err != nil || len(l.forks) >= most && l.uac.Find(string(to.Tag())) == nil {
 		return nil, false
 	}
+	if l.fault(m) != nil {
+		return nil, false
+	}
 	d, created, err := l.uac.Response(m)
 	if err != nil {
 		return nil, false
 	}
 	return d, created
 }
+
+// fault says why a response to the INVITE of a target makes no dialog: for the
+// schemes of its URIs. Of a 1xx that is passed over; a 2xx is a call that can only be
+// ended.
+func (l *Leg) fault(m *sip.Message) error { return cross.Moves(m, l.Secure, l.Flow.Conn.Transport()) }
 
 // unwanted returns the dialog of a 2xx that has to be ended. One whose Contact or
 // Record-Route cannot be used is ended where the INVITE went. nil is for one too
@@ -120,11 +130,20 @@ type round struct{ nearSeq, farSeq uint32 }
 
 // received takes note of a request in the dialog: its CSeq must be higher than
 // the last one's (RFC 3261 §12.2.2), and its Contact such that it can become the
-// remote target.
-func (f *fork) received(m *sip.Message) *sip.StatusError {
+// remote target. In a sips: dialog nothing is taken that came over a plain hop.
+func (f *fork) received(p *transport.Packet) *sip.StatusError {
+	l, m, over := f.leg, p.Msg, p.Conn.Transport()
+	if l.Secure && !over.Secure() {
+		return cross.NotAllowed(l.Place, fmt.Errorf("%s is in a sips: dialog and came over %v", m.Method(), over))
+	}
 	err := f.dialog.Receive(m)
 	if err == nil {
 		_, err = dialog.Target(m)
+	}
+	if err == nil {
+		if err := cross.Moves(m, l.Secure, over); err != nil {
+			return &sip.StatusError{Code: 400, Err: err}
+		}
 	}
 	if status, ok := errors.AsType[*sip.StatusError](err); ok {
 		return status

@@ -40,6 +40,7 @@ type Invite struct {
 	From    *peer.Peer
 	Targets []*peer.Peer
 	Secure  bool   // the Request-URI is a sips: one
+	SIPS    bool   // the caller's dialogs are sips:, for the Request-URI or what cross.Begins says
 	Hops    int    // Max-Forwards for the next leg
 	Route   string // the row of the routes that decided
 	Why     string // the route decision, for the flow

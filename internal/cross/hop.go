@@ -62,7 +62,12 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 			h.Flow = ua.Flow{Conn: conn}
 		}
 	}
+	secure := h.Secure || d != nil && d.SIPS()
 	if h.Flow.Conn.Alive() {
+		if secure && !h.Flow.Conn.Transport().Secure() {
+			done(s, ua.Flow{}, ErrPlain)
+			return
+		}
 		h.release(s, h.Flow, nil)
 		flow := h.Flow
 		if d != nil && !flow.Conn.Transport().Reliable() {
@@ -71,7 +76,7 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 		done(s, flow, nil)
 		return
 	}
-	if h.Secure && !h.Peer.Secure() {
+	if secure && !h.Peer.Secure() {
 		done(s, ua.Flow{}, ErrPlain)
 		return
 	}
@@ -91,6 +96,9 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 			if conn := s.Server().Instead(old); conn != nil {
 				flow, err = ua.Flow{Conn: conn}, nil
 			}
+		}
+		if err == nil && secure && !flow.Conn.Transport().Secure() {
+			err = ErrPlain
 		}
 		if len(h.waiting) == 0 {
 			return // the peer was faster
@@ -162,9 +170,9 @@ func (h *Hop) again() transport.Transport {
 	return h.Flow.Conn.Transport()
 }
 
-// ErrPlain keeps a sips: dialog from going on over a hop that is not TLS
-// (RFC 3261 §26.2.2).
-var ErrPlain = errors.New("its TLS connection has gone, and the peer's uri is not a TLS one")
+// ErrPlain keeps what is sips: from leaving over a hop that is not TLS
+// (RFC 3261 §26.2.2, RFC 5630 §5.3).
+var ErrPlain = errors.New("it is sips:, and the hop that is left to the peer is not TLS")
 
 // address is where a request in a dialog goes on UDP: to the next hop that the
 // dialog names when that is an address of the peer's, else to where the peer's

@@ -33,7 +33,7 @@ func Later() *sip.StatusError {
 
 // Ours says whether an error of the transport says nothing about the target.
 func Ours(err error) bool {
-	return errors.Is(err, peer.ErrBusy) || errors.Is(err, transport.ErrTooLarge) || errors.Is(err, transport.ErrShutdown)
+	return errors.Is(err, peer.ErrBusy) || errors.Is(err, transport.ErrTooLarge) || errors.Is(err, ErrPlain) || errors.Is(err, transport.ErrShutdown)
 }
 
 // MaxRetryAfter is how long a target may have us wait.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/relay"
 	"github.com/sallyport-sip/sallyport/internal/route"
@@ -36,8 +37,18 @@ func (g *Gateway) relayed(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, fro
 	if err != nil {
 		return g.refused(p, from, reasonOf(w, err), err)
 	}
+	for _, to := range w.Targets {
+		down, refusal := cross.Refers(p.Msg, from, to, w.secure, g.Place(from, p.Conn))
+		if refusal != nil {
+			return g.refused(p, from, relay.SIPS, refusal)
+		}
+		if down {
+			w.Why += "; it refers to a sip: URI, and whether to follow is for who is referred to say (RFC 5630 §5.1.1.3)"
+			break
+		}
+	}
 	return g.relay.Start(s, relay.Request{
-		Tx: tx, Packet: p, From: from, Targets: w.Targets, Secure: w.secure, Hops: w.hops, Why: w.Why,
+		Tx: tx, Packet: p, From: from, Targets: w.Targets, Secure: w.secure, SIPS: w.sips, Hops: w.hops, Why: w.Why,
 	})
 }
 

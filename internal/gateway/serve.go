@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/route"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -106,7 +107,7 @@ func (g *Gateway) begin(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from 
 	}
 	return w.Row, g.engine.Start(s, b2bua.Invite{
 		Tx: tx, Packet: p, From: from, Targets: w.Targets,
-		Secure: w.secure, Hops: w.hops, Route: w.Row, Why: w.Why,
+		Secure: w.secure, SIPS: w.sips, Hops: w.hops, Route: w.Row, Why: w.Why,
 	})
 }
 
@@ -114,6 +115,7 @@ func (g *Gateway) begin(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, from 
 type way struct {
 	route.Decision
 	secure bool // the Request-URI is a sips: one
+	sips   bool // the sender's side of the dialog that it makes is sips:
 	hops   int  // Max-Forwards for the next hop
 }
 
@@ -150,7 +152,15 @@ func (g *Gateway) way(p *transport.Packet, from *peer.Peer, method sip.Method, l
 		// Its dialog would have to go on over that hop.
 		w.Decision = route.Decision{Outcome: route.SIPSNotAllowed, Why: "the request is sips: and came over " + p.Conn.Transport().String()}
 	}
-	return w, g.refusal(w.Decision, from, p)
+	if err := g.refusal(w.Decision, from, p); err != nil {
+		return w, err
+	}
+	sips, refusal := cross.Begins(p.Msg, from, p.Conn.Transport(), g.Place(from, p.Conn))
+	if refusal != nil {
+		return w, refusal
+	}
+	w.sips = sips
+	return w, nil
 }
 
 // refusal is the response to a call that has no way on, nil when it has one.
@@ -160,14 +170,11 @@ func (g *Gateway) refusal(d route.Decision, from *peer.Peer, p *transport.Packet
 		return nil
 	}
 	cause := fmt.Errorf("peer %s: %s", from.Name, d.Why)
-	warning := func(code int, text string) string {
-		return fmt.Sprintf("Warning: %d %s %q", code, g.Place(from, p.Conn).HostPort, text)
-	}
 	switch d.Outcome {
 	case route.SIPSNotAllowed:
-		return &sip.StatusError{Code: 480, Header: warning(380, "SIPS Not Allowed"), Err: cause}
+		return cross.NotAllowed(g.Place(from, p.Conn), cause)
 	case route.SIPSRequired:
-		return &sip.StatusError{Code: 480, Header: warning(381, "SIPS Required"), Err: cause}
+		return cross.Required(g.Place(from, p.Conn), cause)
 	}
 	return &sip.StatusError{Code: 404, Err: cause}
 }

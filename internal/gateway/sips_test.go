@@ -140,7 +140,7 @@ func TestSIPSDialogsDoNotMoveToAPlainHop(t *testing.T) {
 		secure := r.peer("office", transport.TLS, "192.0.2.10:7000")
 		secure.Dial(r.listener(transport.TLS))
 		secure.Send(secure.Request(sip.INVITE, "sips:+49@gw.example", siptest.Set("Contact", "<sips:office@192.0.2.10:7000>")))
-		r.acme.Reply(r.acme.WantRequest(sip.INVITE), 200)
+		r.acme.Reply(r.acme.WantRequest(sip.INVITE), 200, siptest.Set("Contact", "<sips:acme@"+acmeAddr+">"))
 		secure.Send(secure.Ack(secure.Want(200)))
 		r.acme.WantRequest(sip.ACK)
 		secure.HangUp()

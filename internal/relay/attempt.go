@@ -79,6 +79,10 @@ func (a *attempt) connected(s *ua.Shard, flow ua.Flow, next peer.Next, err error
 		return
 	}
 	r := a.request
+	if a.leg.Secure && !flow.Conn.Transport().Secure() {
+		a.unreachable(s, cross.ErrPlain)
+		return
+	}
 	a.leg.Flow = flow
 	a.leg.Place = r.engine.ways.Place(a.to, flow.Conn)
 	a.leg.Place.Keep = false // nobody here would hear the promise, which only calls ask for (RFC 6223 §4.2)

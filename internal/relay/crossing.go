@@ -117,7 +117,7 @@ func (x *exchange) build(s *ua.Shard, m *sip.Message) {
 	b.HeaderInt("Max-Forwards", int64(hops))
 	l.dialog.Headers(&b, x.method, l.dialog.NextSeq())
 	if dialog.Refreshes(x.method) {
-		l.Place.Contact(&b, l.Secure)
+		l.Place.Contact(&b, l.Secure || l.dialog.SIPS())
 	}
 	b.Raw(fields)
 	var but []sip.HeaderID
@@ -185,7 +185,7 @@ func (x *exchange) done(s *ua.Shard, code int, m *sip.Message) {
 			x.from.dialog.Target = x.target
 		}
 		// That of the 2xx; one that is no target, or too long, is as good as none.
-		if target, _ := dialog.Target(m); target != "" && text(x.to.dialog)-len(x.to.dialog.Target)+len(target) <= maxText {
+		if target, _ := dialog.Target(m); target != "" && x.to.fault(m) == nil && text(x.to.dialog)-len(x.to.dialog.Target)+len(target) <= maxText {
 			x.to.dialog.Target = target
 		}
 	}

@@ -54,7 +54,7 @@ func (b *subscription) part(s *ua.Shard, l *leg, method sip.Method, fields strin
 	l.Place.Via(&w, branch)
 	w.Header("Max-Forwards", "70")
 	l.dialog.Headers(&w, method, l.dialog.NextSeq())
-	l.Place.Contact(&w, l.Secure)
+	l.Place.Contact(&w, l.Secure || l.dialog.SIPS())
 	w.Raw([]byte(fields))
 	text := w.Finish(nil)
 	f := &farewell{b.engine}

@@ -115,6 +115,7 @@ type Request struct {
 	From    *peer.Peer
 	Targets []*peer.Peer
 	Secure  bool   // the Request-URI is a sips: one
+	SIPS    bool   // the sender's side of the dialog that it makes is sips:
 	Hops    int    // Max-Forwards for the next hop
 	Why     string // the route decision, for the flow
 }

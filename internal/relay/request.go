@@ -58,7 +58,7 @@ func (e *Engine) Start(s *ua.Shard, q Request) error {
 	}
 	r.in = &leg{
 		Hop: cross.Hop{
-			Peer: q.From, Secure: q.Secure, Place: e.ways.Place(q.From, q.Packet.Conn),
+			Peer: q.From, Secure: q.SIPS, Place: e.ways.Place(q.From, q.Packet.Conn),
 			Flow: ua.Flow{Conn: q.Packet.Conn, Addr: q.Packet.Source},
 		},
 		number: r.number, callID: string(q.Packet.Msg.CallID()), tag: string(s.NewTag()),
@@ -231,8 +231,9 @@ func (r *request) pass(s *ua.Shard, a *attempt, m *sip.Message) {
 		r.engine.record(callflow.Noted, a.leg, code, fmt.Sprintf("%s asked for credentials with %d, and none are configured", a.to.Name, code))
 		code, reason = 403, ""
 	case code < 400:
-		r.engine.record(callflow.Noted, a.leg, code, fmt.Sprintf("redirected with %d, which is not followed", code))
-		r.refuse(s, &sip.StatusError{Code: 480}, Rejected)
+		e := cross.Redirected(m, a.leg.Secure, r.in.Place)
+		r.engine.record(callflow.Noted, a.leg, code, e.Err.Error())
+		r.refuse(s, e, Rejected)
 		return
 	case code == 408:
 		// "A transaction-stateful SIP element MUST NOT send a response with
@@ -267,7 +268,11 @@ func (r *request) subscribed(s *ua.Shard, a *attempt, m *sip.Message) bool {
 	}
 	if err := r.sub.accepted(s, m); err != nil {
 		r.engine.record(callflow.Noted, a.leg, m.StatusCode(), err.Error())
-		r.refuse(s, &sip.StatusError{Code: 502}, Rejected)
+		refusal := &sip.StatusError{Code: 502}
+		if a.leg.fault(m) != nil {
+			refusal = cross.NotAllowed(r.in.Place, err)
+		}
+		r.refuse(s, refusal, Rejected)
 		return false
 	}
 	if r.method == sip.REFER && cross.NoSubscription(m) {

@@ -166,6 +166,9 @@ func (b *subscription) wait(s *ua.Shard) {
 func (b *subscription) accepted(s *ua.Shard, m *sip.Message) error {
 	b.request = nil
 	if b.far.dialog == nil {
+		if err := b.far.fault(m); err != nil {
+			return err
+		}
 		d, _, err := b.far.uac.Response(m)
 		if err == nil && text(d) > maxText {
 			err = errText
@@ -249,6 +252,10 @@ func (b *subscription) matches(m *sip.Message, id uint32) bool {
 	return isRefer && (n == 0 || n == id)
 }
 
+// fault says why a response makes or moves no dialog of the leg: for the schemes of
+// its URIs.
+func (l *leg) fault(m *sip.Message) error { return cross.Moves(m, l.Secure, l.Flow.Conn.Transport()) }
+
 // find returns the leg whose dialog a request is in, nil when there is none: its
 // To tag is one of ours, the Call-ID fits, and it came from the leg's peer.
 func (e *Engine) find(s *ua.Shard, p *transport.Packet) *leg {
@@ -290,9 +297,14 @@ func (e *Engine) InDialog(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) boo
 
 // receive takes a request into the dialog of a leg, which a first NOTIFY makes.
 func (b *subscription) receive(l *leg, p *transport.Packet) *sip.StatusError {
-	m := p.Msg
+	m, over := p.Msg, p.Conn.Transport()
 	from, err := m.From()
+	if err == nil {
+		err = cross.Moves(m, l.Secure, over)
+	}
 	switch {
+	case l.Secure && !over.Secure():
+		return cross.NotAllowed(l.Place, fmt.Errorf("%s is in a sips: dialog and came over %v", m.Method(), over))
 	case err != nil:
 		return &sip.StatusError{Code: 400, Err: err}
 	case l.dialog == nil && m.Method() == sip.NOTIFY && b.matches(m, firstCSeq):

@@ -90,14 +90,15 @@ func NewUAS(req *sip.Message, localTag string, tls bool) (*Dialog, error) {
 	if err != nil {
 		return nil, refuse(err)
 	}
+	secure := tls && sips(string(req.RequestURI()))
 	return &Dialog{
 		ID:        ID{CallID: string(req.CallID()), LocalTag: localTag, RemoteTag: string(from.Tag())},
 		State:     Early,
 		Local:     party(to),
 		Remote:    party(from),
 		Target:    target,
-		Routes:    routes, // "taken in order"
-		Secure:    tls && sips(string(req.RequestURI())),
+		Routes:    raised(routes, secure), // "taken in order"
+		Secure:    secure,
 		RemoteSeq: Seq{cseq.Seq, true},
 	}, nil
 }

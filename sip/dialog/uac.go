@@ -157,7 +157,7 @@ func (u *UAC) learn(resp *sip.Message, known string) (target string, routes []st
 		return "", nil, err
 	}
 	slices.Reverse(routes) // "taken in reverse order"
-	return target, routes, nil
+	return target, raised(routes, u.Secure), nil
 }
 
 // failed ends what a non-2xx final response ends: "any early dialogs created
