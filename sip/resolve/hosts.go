@@ -23,25 +23,25 @@ type found struct {
 	kind  uint16
 	addrs []netip.Addr
 	err   error
+	took  time.Duration
 }
 
-// addresses returns the addresses of a host in the order to try them. late is
-// the family that was not waited for, 0 for none: it is worth to be asked again
-// when all of these have failed.
-func (r *Resolver) addresses(ctx context.Context, host string, family Family) (addrs []netip.Addr, late uint16, err error) {
-	kinds := kindsOf(family)
+// addresses returns what there is of a host, by family.
+func (r *Resolver) addresses(ctx context.Context, host string, family Family) []found {
+	kinds, began := kindsOf(family), time.Now()
 	if len(kinds) == 1 {
 		a, err := r.lookup(ctx, question{host, kinds[0]}, asUsual)
-		return a.addrs, 0, err
+		return []found{{kinds[0], a.addrs, err, time.Since(began)}}
 	}
-	results, ok := r.knownAddresses(host, family) // without a goroutine
-	if !ok {
-		results = r.bothFamilies(ctx, host, kinds)
+	if results, ok := r.knownAddresses(host, family); ok { // without a goroutine
+		return results
 	}
-	return r.together(results)
+	return r.bothFamilies(ctx, host, kinds)
 }
 
-// together makes one list of what is known of each family.
+// together makes one list of what is known of each family, in the order to try
+// it. late is the family that was not waited for, 0 for none: it is worth to be
+// asked again when all of these have failed.
 func (r *Resolver) together(results []found) (addrs []netip.Addr, late uint16, err error) {
 	for _, f := range results {
 		addrs = append(addrs, f.addrs...)
@@ -66,7 +66,7 @@ func (r *Resolver) knownAddresses(host string, family Family) (all []found, ok b
 		if !ok || errors.Is(err, errGrace) && len(kinds) == 1 {
 			return nil, false
 		}
-		all = append(all, found{kind, a.addrs, err})
+		all = append(all, found{kind, a.addrs, err, 0})
 	}
 	for range kinds {
 		r.count(Cached)
@@ -81,11 +81,11 @@ func (r *Resolver) bothFamilies(ctx context.Context, host string, kinds []uint16
 	defer cancel(nil)
 	var asking sync.WaitGroup
 	defer asking.Wait()
-	results := make(chan found, len(kinds))
+	results, began := make(chan found, len(kinds)), time.Now()
 	for _, kind := range kinds {
 		asking.Go(func() {
 			a, err := r.lookup(ctx, question{host, kind}, hasty)
-			results <- found{kind, a.addrs, err}
+			results <- found{kind, a.addrs, err, time.Since(began)}
 		})
 	}
 	first := <-results

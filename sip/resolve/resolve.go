@@ -68,6 +68,10 @@ type Query struct {
 	Supported []string // transports that may be used, the most wanted first; nil: tls, tcp, udp
 	Family    Family   // Both: that of the Resolver
 	Name      string   // what the server's certificate must be for; empty: Host
+
+	// Trace is told of each question with its answer and of each choice, in the
+	// goroutine that walks; nil: nobody is.
+	Trace func(Event)
 }
 
 // ForURI returns the query for a URI: its maddr in place of its host, when it

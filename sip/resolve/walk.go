@@ -136,6 +136,7 @@ func (w *Walk) plan(ctx context.Context) error {
 	if addr, ok := Literal(q.Host, w.port()); ok {
 		w.planned = true
 		w.found = []Target{{Transport: w.protocol.name, Addr: addr, Name: q.Name}}
+		w.chose("the address is written: nothing is looked up, %s goes to port %d", w.protocol.name, w.port())
 		return nil
 	}
 	if err := checkName(q.Host); err != nil {
@@ -143,6 +144,11 @@ func (w *Walk) plan(ctx context.Context) error {
 	}
 	if q.Port != 0 || w.r.system.host(q.Host) != nil {
 		w.hosts, w.planned = []place{{q.Host, w.port()}}, true
+		if q.Port != 0 {
+			w.chose("a port is written, so neither NAPTR nor SRV is asked for (RFC 3263 §4.2): %s on port %d", w.protocol.name, q.Port)
+		} else {
+			w.chose("the hosts file of this machine has the name, so neither NAPTR nor SRV is asked for: %s on port %d", w.protocol.name, w.port())
+		}
 		return nil
 	}
 	choices, err := w.transports(ctx, accepted)
@@ -170,8 +176,10 @@ func (w *Walk) transports(ctx context.Context, accepted []protocol) ([]chosen, e
 		}
 		if choices := choose(a.naptrs, accepted); len(choices) > 0 {
 			w.protocol = choices[0].protocol
+			w.chose("NAPTR leads to %s by %s", w.protocol.name, choices[0].srv)
 			return choices, nil
 		}
+		w.chose("no NAPTR record leads to a transport that will do: SRV records are asked for (RFC 3263 §4.1)")
 	}
 	var choices []chosen
 	for _, p := range accepted {
@@ -210,6 +218,7 @@ func (w *Walk) services(ctx context.Context, choices []chosen) error {
 					w.hosts = append(w.hosts, place{s.target, s.port})
 				}
 			}
+			w.chose("SRV leads over %s to %s, by priority and weight (RFC 2782)", w.protocol.name, names(w.hosts))
 			return nil
 		}
 	}
@@ -217,6 +226,7 @@ func (w *Walk) services(ctx context.Context, choices []chosen) error {
 		return ErrUnavailable
 	}
 	w.hosts = []place{{w.query.Host, w.protocol.port}}
+	w.chose("no SRV record: the host itself on the usual port, %s %d (RFC 3263 §4.2)", w.protocol.name, w.protocol.port)
 	return nil
 }
 
@@ -251,7 +261,9 @@ func (w *Walk) findLate(ctx context.Context) error {
 	if w.cached {
 		return errWaits
 	}
-	w.timed(ctx, func(ctx context.Context) { a, err = w.r.lookup(ctx, question{at.host, at.kind}, anew) })
+	q, began := question{at.host, at.kind}, time.Now()
+	w.timed(ctx, func(ctx context.Context) { a, err = w.r.lookup(ctx, q, anew) })
+	w.answered(q, a, err, time.Since(began))
 	if err != nil && ctx.Err() != nil {
 		return err
 	}
@@ -284,7 +296,9 @@ func (w *Walk) addresses(ctx context.Context, host string) (addrs []netip.Addr, 
 		for _, kind := range kindsOf(w.query.Family) {
 			addrs = append(addrs, ofKind(known, kind)...)
 		}
-		return w.r.interleave(addrs), 0, nil
+		addrs = w.r.interleave(addrs)
+		w.chose("the hosts file says that %s is at %s", host, inOrder(addrs))
+		return addrs, 0, nil
 	}
 	if w.cached {
 		results, ok := w.r.knownAddresses(host, w.query.Family)
@@ -293,7 +307,14 @@ func (w *Walk) addresses(ctx context.Context, host string) (addrs []netip.Addr, 
 		}
 		return w.r.together(results)
 	}
-	w.timed(ctx, func(ctx context.Context) { addrs, late, err = w.r.addresses(ctx, host, w.query.Family) })
+	var results []found
+	w.timed(ctx, func(ctx context.Context) { results = w.r.addresses(ctx, host, w.query.Family) })
+	for _, f := range results {
+		w.answered(question{host, f.kind}, answer{addrs: f.addrs}, f.err, f.took)
+	}
+	if addrs, late, err = w.r.together(results); len(addrs) > 1 {
+		w.chose("the addresses of %s are tried in this order: %s", host, inOrder(addrs))
+	}
 	return addrs, late, err
 }
 
@@ -311,7 +332,9 @@ func (w *Walk) lookup(ctx context.Context, q question) (a answer, err error) {
 		w.r.count(Cached)
 		return a, err
 	}
+	began := time.Now()
 	w.timed(ctx, func(ctx context.Context) { a, err = w.r.lookup(ctx, q, asUsual) })
+	w.answered(q, a, err, time.Since(began))
 	return a, err
 }
 
