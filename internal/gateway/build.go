@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
@@ -75,18 +74,25 @@ func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []
 // resolverOf returns what looks up names under a configuration. It stays the
 // same, with what it knows, while the section does.
 func (g *Gateway) resolverOf(cfg *config.Config, before *snapshot) *resolve.Resolver {
-	var servers []netip.AddrPort
-	for _, s := range cfg.Resolver.Servers {
-		servers = append(servers, s.AddrPort)
-	}
-	d := &cfg.Resolver
+	now := newResolver(cfg)
 	if before != nil {
 		r := before.resolver
-		if slices.Equal(r.Servers, servers) && r.Timeout == d.Timeout.Duration && r.Attempts == int(d.Attempts) {
+		if slices.Equal(r.Servers, now.Servers) && r.Timeout == now.Timeout && r.Attempts == now.Attempts {
 			return r
 		}
 	}
-	return &resolve.Resolver{Servers: servers, Timeout: d.Timeout.Duration, Attempts: int(d.Attempts), Dial: g.options.DialDNS, Counts: &g.lookups}
+	now.Dial, now.Counts = g.options.DialDNS, &g.lookups
+	return now
+}
+
+// newResolver is what a configuration says of looking up names.
+func newResolver(cfg *config.Config) *resolve.Resolver {
+	d := &cfg.Resolver
+	r := &resolve.Resolver{Timeout: d.Timeout.Duration, Attempts: int(d.Attempts)}
+	for _, s := range d.Servers {
+		r.Servers = append(r.Servers, s.AddrPort)
+	}
+	return r
 }
 
 // checkPlaces finds peers to which we could not say where we are reached: Via

@@ -85,11 +85,15 @@ func (g *Gateway) standing(cfg transport.DialConfig) (*transport.Conn, error) {
 	return g.server.Endpoint().Lookup(cfg.Key), nil
 }
 
+// dialConfig is how a peer is reached at an address.
+func (g *Gateway) dialConfig(p *peer.Peer, t transport.Transport, to netip.AddrPort) transport.DialConfig {
+	return g.snapshot.Load().dialConfig(p, t, to)
+}
+
 // dialConfig is how a peer is reached at an address: what makes two connections
 // the same one is all in its key. The names that a certificate is compared with
 // are the peer's, whatever the DNS calls the host (RFC 5922 §7.3).
-func (g *Gateway) dialConfig(p *peer.Peer, t transport.Transport, to netip.AddrPort) transport.DialConfig {
-	snap := g.snapshot.Load()
+func (snap *snapshot) dialConfig(p *peer.Peer, t transport.Transport, to netip.AddrPort) transport.DialConfig {
 	name := p.ListenerOn(t)
 	cfg := transport.DialConfig{Listener: name, Key: transport.Key{Transport: t, Remote: to, Peer: p.Name}}
 	if l := snap.listener(name); l != nil && t.Reliable() {

@@ -30,7 +30,9 @@ func Text(w io.Writer, flows []*callflow.Flow, o Options) error {
 // Ladder draws one flow.
 func Ladder(w io.Writer, f *callflow.Flow, o Options) error {
 	l := newLadder(f, o)
-	l.heading()
+	if !o.Bare {
+		l.heading()
+	}
 	l.lifelines()
 	rows := l.rows()
 	for i := range rows {
