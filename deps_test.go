@@ -31,7 +31,7 @@ internal/peer internal/recorder internal/preset
 internal/registrar internal/route internal/cross
 internal/b2bua internal/relay internal/load
 internal/gateway
-internal/api
+internal/api internal/probe
 internal/web internal/tui
 internal/cli
 cmd/sallyport

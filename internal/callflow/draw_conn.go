@@ -66,7 +66,7 @@ func (w *walk) connRows(k *call, c *conn) []draft {
 			}
 		case Ready:
 			if c.link.TLS != nil {
-				words(e, Row{Kind: RowSummary, Label: c.upWords(peer), Open: !c.confirmed(), Took: since(e, c.opened)})
+				words(e, Row{Kind: RowSummary, Label: c.upWords(w.gateway, peer), Open: !c.confirmed(), Took: since(e, c.opened)})
 			}
 		case Refused:
 			if c.opened == nil && !c.link.Inbound {
@@ -158,10 +158,10 @@ func (c *conn) believes(e *Event, refuser *Verdict) bool {
 		c.link.TLS != nil && c.link.TLS.Version == "1.3" && e.Step.Name == "Finished" && !e.Step.ByGateway
 }
 
-func (c *conn) upWords(peer string) string {
+func (c *conn) upWords(gateway, peer string) string {
 	switch {
 	case c.refused != nil:
-		return "hop " + c.leg.Name + " complete for the gateway, not confirmed by " + peer
+		return "hop " + c.leg.Name + " complete for the " + gateway + ", not confirmed by " + peer
 	case !c.confirmed():
 		return "hop " + c.leg.Name + " up, not yet confirmed by " + peer + ": " + tlsWords(c.link)
 	}

@@ -36,6 +36,7 @@ var commands = []struct {
 	{"check", "To run a gateway", check},
 	{"serve", "To run a gateway", serve},
 	{"reload", "To run a gateway", reload},
+	{"probe", "To see what it does", probeCommand},
 	{"status", "To see what it does", status},
 	{"cdr", "To see what it does", cdr},
 	{"version", "About sallyport", version},

@@ -110,6 +110,9 @@ func (p *Probe) ask(ctx context.Context, h *Hop, w *watch, c *transport.Conn, to
 	sent := time.Now()
 	raw := q.bytes(at, p.Agent)
 	r, ok := p.exchange(ctx, w, c, h.Addr, raw)
+	if !ok && !c.Alive() {
+		return
+	}
 	if !ok {
 		p.recorder.Record(callflow.TimedOut, callflow.Call{Number: uint64(c.ID()), Direction: callflow.Out, CallID: q.callID, Peer: to.Name, Connection: c.ID()}, "no answer")
 		return

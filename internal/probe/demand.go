@@ -81,8 +81,8 @@ func (s *subject) versions() *Demand {
 	if s.hop.TLS == nil {
 		return nil
 	}
-	d := &Demand{Name: "tls versions", Wants: fmt.Sprintf("%s to %s", s.policy.MinVersion, s.policy.MaxVersion), Found: s.hop.TLS.Version, State: Met}
-	switch v := config.TLSVersion(s.hop.TLS.Version); {
+	d := &Demand{Name: "tls versions", Wants: fmt.Sprintf("%s to %s", s.policy.MinVersion, s.policy.MaxVersion), Found: s.hop.TLS.Chosen.Version, State: Met}
+	switch v := config.TLSVersion(s.hop.TLS.Chosen.Version); {
 	case s.hop.Failed != nil && s.hop.Failed.Code == trust.NoCommonVersion:
 		d.State, d.Found, d.Remedy = Missed, "none in common", s.hop.Failed.Remedy
 	case v == "":
@@ -146,7 +146,7 @@ func (s *subject) mutual() *Demand {
 	switch {
 	case s.hop.Failed != nil && s.hop.Stage == StageHandshake && s.hop.Failed.By == "peer":
 		d.State, d.Found, d.Remedy = Missed, s.hop.Failed.Reason, s.hop.Failed.Remedy
-	case !s.hop.TLS.Complete:
+	case !s.hop.TLS.Complete():
 		d.State, d.Found = Open, "the handshake did not come so far"
 	case !s.hop.TLS.Asked:
 		d.State, d.Found = Open, "it does not ask: it knows us by something else, or by nothing"
@@ -163,11 +163,11 @@ func (s *subject) alias() *Demand {
 	}
 	d := &Demand{Name: "alias", Wants: string(with), State: Open}
 	switch {
-	case !s.hop.TLS.Complete:
+	case !s.hop.TLS.Complete():
 		d.Found = "the handshake did not come so far"
-	case s.hop.TLS.Mutual && with.Offers():
+	case s.hop.TLS.Mutual() && with.Offers():
 		d.State, d.Found = Met, "both sides proved who they are, so the gateway offers its connection; the probe does not"
-	case s.hop.TLS.Mutual:
+	case s.hop.TLS.Mutual():
 		d.State, d.Found = Met, "both sides proved who they are, so the peer may offer its connections"
 	default:
 		d.Found = "only the server proved who it is, so no connection serves both directions"

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -43,11 +42,10 @@ type Hop struct {
 	TLS       *Handshake // nil without TLS, and when none began
 	Answer    *Answer    // nil when none came
 
-	Verdicts []trust.Verdict // of both sides, ours first; of a connection that did not come up only that
-	Failed   *trust.Verdict  // why the hop does not work; nil when it does
-	Notes    []string        // what else was found out, in sentences
-	Pong     *Pong           // nil: nobody asked
-	Promised bool            // the server has promised to answer keep-alives (RFC 6223)
+	Failed   *trust.Verdict // why the hop does not work; nil when it does
+	Notes    []string       // what else was found out, in sentences
+	Pong     *Pong          // nil: nobody asked
+	Promised bool           // the server has promised to answer keep-alives (RFC 6223)
 
 	Flow *callflow.Flow // steps and messages, for a ladder; nil when nothing was recorded
 }
@@ -57,20 +55,18 @@ func (h *Hop) Works() bool { return h.Failed == nil }
 
 // Handshake is what is known of a TLS handshake, whether it succeeded or not.
 type Handshake struct {
-	Complete   bool
-	ServerName string // that we asked for
-	Version    string // "1.3"; empty before it was chosen
-	Suite      string
-	Group      string
-	ALPN       string
-	Mutual     bool                // both sides showed a certificate
-	Asked      bool                // the server asked for our certificate
-	Shown      []*x509.Certificate // what we have to show, leaf first
-	Chain      []*x509.Certificate // what the server showed, leaf first
-	Review     trust.Review
-	Wanted     []string // of which names the certificate must have one
-	Staple     []byte   // an OCSP response that came with it (RFC 6066 §8)
+	*callflow.Handshake                     // what the wire showed, with the verdicts of both sides
+	Shown               []*x509.Certificate // what we have to show, leaf first
+	Chain               []*x509.Certificate // what the server showed, leaf first
+	Review              trust.Review        // of Chain
+	Staple              []byte              // an OCSP response that came with it (RFC 6066 §8)
 }
+
+// Complete says whether both sides have accepted, as far as the other side has said.
+func (d *Handshake) Complete() bool { return !d.Failed() }
+
+// Mutual says whether both sides showed a certificate.
+func (d *Handshake) Mutual() bool { return d.Asked && len(d.OurChain) > 0 }
 
 // Pong is the answer to a keep-alive (RFC 5626 §3.5.1).
 type Pong struct {
@@ -143,30 +139,15 @@ func (p *Probe) conclude(h *Hop, w *watch, to *peer.Peer, err error) {
 		if h.Stage = StageConnect; h.TLS != nil {
 			h.Stage = StageHandshake
 		}
-		h.Verdicts = w.verdicts
 		h.fail(firstNo(w.verdicts, err))
 	case len(w.verdicts) > 0: // TLS 1.3: the server refused us after our side was done
-		h.Stage, h.Answer, h.TLS.Complete = StageHandshake, nil, false
-		h.Verdicts = w.verdicts
+		h.Stage, h.Answer = StageHandshake, nil
 		h.fail(firstNo(w.verdicts, nil))
 	default:
-		if h.TLS != nil {
-			h.TLS.Complete = true
-			h.Verdicts = trust.Explain(nil, trust.Client, trust.Facts{State: w.state, PeerSpoke: h.Answer != nil || isDone(w.confirmed)})
-		}
 		h.judgeAnswer(w)
 	}
 	if w.requests > 0 {
 		h.Notes = append(h.Notes, fmt.Sprintf("The server sent %d requests of its own on this connection; the probe answers none.", w.requests))
-	}
-}
-
-func isDone(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -197,42 +178,25 @@ func (p *Probe) flow(id uint64) *callflow.Flow {
 	return nil
 }
 
-// handshake describes the handshake from what the wire told, and where it came so far, from the state of crypto/tls.
+// handshake gathers what is known of the handshake.
 func (p *Probe) handshake(h *Hop, w *watch, to *peer.Peer) {
-	d := &Handshake{Wanted: to.CertNames}
-	h.TLS = d
-	if cfg := p.reach.Trust().ClientConfig(to.Name); cfg != nil {
-		d.ServerName = cfg.ServerName
+	for _, record := range p.recorder.Handshakes(callflow.HandshakeFilter{}) {
+		if record.Connection == w.id {
+			h.TLS = &Handshake{Handshake: record}
+		}
 	}
+	if h.TLS == nil {
+		return
+	}
+	d := h.TLS
 	if id := p.reach.Trust().PeerIdentity(to.Name); id != nil {
 		d.Shown = id.Chain
 	}
-	if h.Flow != nil {
-		for _, s := range h.Flow.Legs[0].Hop.Handshake {
-			d.Asked = d.Asked || s.Name == "CertificateRequest"
-		}
-		if t := h.Flow.Legs[0].Hop.Link.TLS; t != nil {
-			d.Version, d.Suite, d.Group, d.Mutual = t.Version, t.Suite, t.Group, t.Mutual
-		}
+	if d.Local.IsValid() {
+		h.Local = d.Local
 	}
-	if w.state == nil {
-		return
+	if w.state != nil {
+		d.Chain, d.Staple = w.state.PeerCertificates, w.state.OCSPResponse
+		d.Review, _ = p.reach.Trust().ReviewPeer(to.Name, d.Chain)
 	}
-	d.Version, d.Suite = versionName(w.state.Version), tls.CipherSuiteName(w.state.CipherSuite)
-	d.ALPN, d.Chain, d.Staple = w.state.NegotiatedProtocol, w.state.PeerCertificates, w.state.OCSPResponse
-	d.Review, _ = p.reach.Trust().ReviewPeer(to.Name, d.Chain)
-}
-
-func versionName(v uint16) string {
-	switch v {
-	case tls.VersionTLS13:
-		return "1.3"
-	case tls.VersionTLS12:
-		return "1.2"
-	case tls.VersionTLS11:
-		return "1.1"
-	case tls.VersionTLS10:
-		return "1.0"
-	}
-	return ""
 }

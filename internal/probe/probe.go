@@ -76,7 +76,8 @@ func New(cfg *config.Config, o Options) (*Probe, []config.Problem) {
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Second
 	}
-	p := &Probe{Options: o, recorder: recorder.New(recorder.Config{Gateway: "we", Bytes: 1 << 20})}
+	p := &Probe{Options: o}
+	p.recorder = recorder.New(recorder.Config{Gateway: "probe", Bytes: 1 << 20, Names: func(peer string) []string { return p.reach.Trust().Names(peer) }})
 	reach, problems := gateway.NewReach(cfg, gateway.ReachOptions{TLS: trust.Options{KeyLog: p.recorder.KeyLog}, DialDNS: o.DialDNS})
 	if len(problems) > 0 {
 		return nil, problems
@@ -124,6 +125,9 @@ func (p *Probe) Run(ctx context.Context, name string) (*Report, error) {
 		return nil, errors.New("there is no such peer")
 	}
 	r := &Report{Target: to.URI.Text, Peer: name, Began: time.Now()}
+	if p.Target {
+		r.Peer = ""
+	}
 	if to.URI.Unreachable() {
 		r.Unreachable = true
 		return r.judge(), nil

@@ -64,8 +64,10 @@ func (r *Report) judge() *Report {
 			"see whether it is connected: sallyport status")
 	case h == nil:
 		r.say(Unresolved, "its name leads to no server: "+r.unresolved(), r.findName())
+	case !h.Works() && r.Peer == "":
+		r.say(h.Failed.Code, h.whoRefuses(), forURI(h.remedies())...)
 	case !h.Works():
-		r.say(h.Failed.Code, h.whoRefuses(), h.remedies()...)
+		r.say(h.Failed.Code, h.whoRefuses(), texts(h.remedies())...)
 	default:
 		r.works(h)
 	}
@@ -128,20 +130,58 @@ func aboutCertificate(c trust.Code) bool {
 	return true
 }
 
+// remedy is what to do about one reason.
+type remedy struct {
+	code trust.Code
+	text string
+}
+
+func texts(all []remedy) (out []string) {
+	for _, r := range all {
+		out = append(out, r.text)
+	}
+	return out
+}
+
+// uriRemedies are those that differ where there is no configuration to change.
+var uriRemedies = map[trust.Code]string{
+	trust.UnknownCA:           "name the certificate of the server's CA with --trust FILE, once you have it from its operator",
+	trust.SelfSignedCert:      "have this very certificate from the server's operator and name it with --trust FILE",
+	trust.NameMismatch:        "if a name that is in the certificate is whom you mean, say so with --names NAME; else this is another server, or it needs a certificate for the name that is wanted",
+	trust.NoClientCertificate: "show a certificate of ours: --cert FILE --key FILE",
+}
+
+// forURI puts the remedies into the words of the command line.
+func forURI(all []remedy) (out []string) {
+	for _, r := range all {
+		if text, ok := uriRemedies[r.code]; ok {
+			r.text = text
+		}
+		out = append(out, r.text)
+	}
+	return out
+}
+
 // remedies are those of the reason, of the other reasons found in the chain, and of the causes found on our side.
-func (h *Hop) remedies() []string {
-	all := []string{h.Failed.Remedy}
-	if h.TLS != nil && h.Failed.By == "gateway" {
+func (h *Hop) remedies() []remedy {
+	own := remedy{h.Failed.Code, h.Failed.Remedy}
+	if h.TLS == nil || h.Stage != StageHandshake {
+		return []remedy{own}
+	}
+	var all, causes []remedy
+	for _, v := range h.TLS.Verdicts {
+		if v.ByGateway == (h.Failed.By == "gateway") && !v.Accepted && !v.Undecided && trust.Code(v.Code) != h.Failed.Code {
+			causes = append(causes, remedy{trust.Code(v.Code), v.Remedy})
+		}
+	}
+	if h.Failed.By == "gateway" {
+		all = append(all, own)
 		for _, r := range h.TLS.Review.Refusals {
-			all = append(all, r.Remedy)
+			all = append(all, remedy{r.Code, r.Remedy})
 		}
+		return append(all, causes...)
 	}
-	for _, v := range h.Verdicts {
-		if v.By == h.Failed.By && !v.Accepted && v.Code != trust.NotJudged {
-			all = append(all, v.Remedy)
-		}
-	}
-	return all
+	return append(append(all, causes...), own) // what is found on our side is more than the peer's word
 }
 
 // judgeAnswer decides whether what came back, or that nothing did, is as it should be.
@@ -222,8 +262,8 @@ func (h *Hop) how() string {
 	if h.TLS == nil {
 		return strings.ToUpper(h.Transport.String()) + ", in clear"
 	}
-	s := "TLS " + h.TLS.Version
-	if h.TLS.Mutual {
+	s := "TLS " + h.TLS.Chosen.Version
+	if h.TLS.Mutual() {
 		return s + ", both sides proved who they are"
 	}
 	return s + ", the server proved who it is and asked for no certificate of ours"

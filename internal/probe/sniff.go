@@ -30,7 +30,7 @@ func (p *Probe) sniff(ctx context.Context, h *Hop) {
 	ctx, cancel := context.WithTimeout(ctx, sniffWithin)
 	defer cancel()
 	switch {
-	case h.Transport == transport.TLS && h.Stage == StageHandshake && h.TLS.Version == "" && h.Failed.KnownBy != trust.ByAlert:
+	case h.Transport == transport.TLS && h.Stage == StageHandshake && h.TLS.Chosen.Version == "" && h.Failed.KnownBy != trust.ByAlert:
 		if line := p.clear(ctx, h.Addr); line != "" {
 			h.Notes = append(h.Notes, fmt.Sprintf("%v answers SIP in clear: %q.", h.Addr, line))
 			h.Failed.Code, h.Failed.Reason = trust.TLSOnPlain, "the port speaks SIP in clear, not TLS"

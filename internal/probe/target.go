@@ -10,10 +10,13 @@ import (
 // Target is a server that stands in no configuration.
 type Target struct {
 	URI       config.URI
-	Cert, Key string   // files of our certificate; empty: none
-	Trust     []string // files of CAs, or of certificates that are believed as they are; none: the system's CAs
-	Names     []string // for which the certificate may be; none: the host
-	Version   config.TLSVersion
+	Cert, Key string // files of our certificate; empty: none
+	// PasswordFile or PasswordEnv, which is the name of a variable, say where the password of Key is; empty: it has none.
+	PasswordFile, PasswordEnv string
+
+	Trust   []string // files of CAs, or of certificates that are believed as they are; none: the system's CAs
+	Names   []string // for which the certificate may be; none: the host
+	Version config.TLSVersion
 }
 
 // Config makes the configuration in which the target is the one peer, called by its host. Where the URI leaves the
@@ -26,7 +29,8 @@ func (t Target) Config() *config.Config {
 	}
 	cfg.Trust = []config.Trust{{Name: t.trustName(), Files: t.Trust, System: len(t.Trust) == 0}}
 	if t.Cert != "" {
-		cfg.Identities = []config.Identity{{Name: filepath.Base(t.Cert), Certificate: t.Cert, Key: t.Key}}
+		cfg.Identities = []config.Identity{{Name: filepath.Base(t.Cert), Certificate: t.Cert, Key: t.Key,
+			PasswordFile: t.PasswordFile, PasswordEnv: t.PasswordEnv}}
 		peer.Identity = filepath.Base(t.Cert)
 	}
 	if t.Version != "" {

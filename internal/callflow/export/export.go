@@ -17,7 +17,7 @@ import (
 type Options struct {
 	ASCII   bool // no character outside US-ASCII
 	Colour  bool // ANSI colours; never the only sign of anything
-	Bare    bool // without the heading: the page around it has said that
+	Bare    bool // without heading, causes and remedies: the page around it has those
 	FoldTLS bool // one row for all steps of a good handshake; a refused one stays open
 	Width   int  // columns; 0 means 80, and less than 60 counts as 60
 }

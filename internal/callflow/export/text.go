@@ -36,7 +36,9 @@ func Ladder(w io.Writer, f *callflow.Flow, o Options) error {
 	l.lifelines()
 	rows := l.rows()
 	for i := range rows {
-		l.row(&rows[i])
+		if k := rows[i].Kind; !o.Bare || k != callflow.RowCause && k != callflow.RowRemedy {
+			l.row(&rows[i])
+		}
 	}
 	_, err := io.WriteString(w, l.out.String())
 	return err
