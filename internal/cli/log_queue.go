@@ -26,6 +26,10 @@ type logQueue struct {
 const (
 	logLines    = 4096            // lines that may wait
 	logPatience = 2 * time.Second // how long close waits for a slow reader
+
+	// Lines of a busy gateway go out together: for one alone the wake-up and the system call cost more than the line.
+	logGather = 10 * time.Millisecond
+	logBatch  = 64 << 10 // bytes after which no more are gathered
 )
 
 func newLogQueue(w io.Writer) *logQueue {
@@ -37,12 +41,31 @@ func newLogQueue(w io.Writer) *logQueue {
 // run writes lines until close. A reader who has gone loses them.
 func (q *logQueue) run(w io.Writer) {
 	defer close(q.ended)
+	var batch []byte
 	for line := range q.lines {
-		w.Write(line)
+		time.Sleep(logGather)
+		batch = q.gather(append(batch[:0], line...))
+		w.Write(batch)
 		if n := q.dropped.Swap(0); n > 0 {
 			fmt.Fprintf(w, "%d log lines dropped: their reader is too slow\n", n)
 		}
 	}
+}
+
+// gather appends the lines that wait.
+func (q *logQueue) gather(batch []byte) []byte {
+	for len(batch) < logBatch {
+		select {
+		case line, ok := <-q.lines:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, line...)
+		default:
+			return batch
+		}
+	}
+	return batch
 }
 
 // Write queues one line, or drops it. It never waits and never fails.

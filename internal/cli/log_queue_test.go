@@ -32,7 +32,7 @@ func TestLogNeverWaitsForItsReader(t *testing.T) {
 		close(w.let)
 		q.close()
 		got := w.String()
-		if !strings.HasPrefix(got, "line 0\n99 log lines dropped") || !strings.Contains(got, fmt.Sprintf("line %d\n", logLines)) {
+		if !strings.HasPrefix(got, "line 0\nline 1\n") || !strings.Contains(got, "\n99 log lines dropped") || !strings.Contains(got, fmt.Sprintf("line %d\n", logLines)) {
 			t.Errorf("got %d bytes, beginning with %.80q", len(got), got)
 		}
 		if n, err := q.Write([]byte("late\n")); n != 5 || err != nil {
