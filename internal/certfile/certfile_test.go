@@ -53,7 +53,7 @@ func TestVectors(t *testing.T) {
 		{file: "p8.der", format: certfile.DER, keys: 1, cipher: "AES-256-CBC, PBKDF2 with SHA-256, 2048 rounds", wrong: "the password does not open", locked: true},
 		{file: "old-aes.key", format: certfile.PEM, keys: 1, cipher: "old PEM encryption, MD5 and AES-128-CBC", wrong: "the password does not open", locked: true},
 		{file: "old-3des.key", format: certfile.PEM, keys: 1, cipher: "old PEM encryption, MD5 and DES-EDE3-CBC", wrong: "the password does not open", locked: true},
-		{file: "modern.p12", format: certfile.PKCS12, certs: 2, keys: 1, cipher: "PBES2", without: "protected by a password", wrong: "the password does not open"},
+		{file: "modern.p12", format: certfile.PKCS12, certs: 2, keys: 1, cipher: "PBES2, as programs of today write it", without: "protected by a password", wrong: "the password does not open"},
 		{file: "legacy.p12", format: certfile.PKCS12, certs: 2, keys: 1, cipher: "RC2-40, which anybody can break", without: "protected by a password", wrong: "the password does not open"},
 		{file: "windows.pfx", format: certfile.PKCS12, certs: 2, keys: 1, cipher: "RC2-40, which anybody can break", without: "protected by a password", wrong: "the password does not open"},
 		{file: "chain.p7b", format: certfile.PKCS7, certs: 2},

@@ -74,7 +74,7 @@ var pkcs12Ciphers = []struct {
 }{
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 1, 6}, "RC2-40, which anybody can break"},
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 1, 3}, "3DES, as in older exports"},
-	{oidPBES2, "PBES2"},
+	{oidPBES2, "PBES2, as programs of today write it"},
 }
 
 func pkcs12Cipher(data []byte) string {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,12 +21,14 @@ import (
 func cert(*app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "cert COMMAND",
-		Short: "Make certificates and read them",
-		Long: "Cert makes the certificates that a first secure set-up needs, and shows what PEM\n" +
-			"files hold, in the words of RFC 5922.",
+		Short: "Make certificates, read them, and tell who would accept them",
+		Long: "Cert makes the certificates that a secure set-up needs, shows what files and\n" +
+			"live servers have, in the words of RFC 5922, and tells whether a peer would\n" +
+			"accept it. Passwords come from files or the environment, never as arguments.",
 		Example: "  sallyport cert ca --name lab-ca --out ca.pem\n" +
 			"  sallyport cert issue --ca ca.pem --sip gw.example --out gw.pem\n" +
-			"  sallyport cert show gw.pem ca.pem",
+			"  sallyport cert show gw.pem ca.pem\n" +
+			"  sallyport cert verify gw.pem --trust ca.pem --names gw.example",
 	}
 }
 
@@ -40,27 +43,40 @@ type minting struct {
 	keyOut  string
 	force   bool
 	json    *bool
+	secret  password // of the new key
 }
 
-// flags gives c the common flags; out is the default of --out, empty when it has none.
+// flags gives c the flags of a certificate to make; out is the default of --out, empty when it has none.
 func (m *minting) flags(c *cobra.Command, out string, days int) {
+	m.fileFlags(c, out, "for the certificate")
+	c.Flags().IntVar(&m.request.Days, "days", days, "`DAYS`: lifetime in days")
+}
+
+// fileFlags gives c the flags of the files and of the new key.
+func (m *minting) fileFlags(c *cobra.Command, out, what string) {
 	f := c.Flags()
-	f.StringVar(&m.out, "out", out, "`FILE`: PEM file for the certificate")
+	f.StringVar(&m.out, "out", out, "`FILE`: PEM file "+what)
 	f.StringVar(&m.keyOut, "key-out", "", "`FILE`: PEM file for the private key (default: the name of --out with -key before its extension)")
-	f.StringVar(&m.key, "key", string(trust.P256), "`KIND`: kind of key: p256, rsa2048 or rsa3072")
-	f.IntVar(&m.request.Days, "days", days, "`DAYS`: lifetime in days")
+	f.StringVar(&m.key, "key", string(trust.P256), "`KIND`: kind of the new key: p256, p384, rsa2048, rsa3072 or rsa4096")
+	m.secret.flags(c, "new-", "the new key, which is written encrypted")
 	f.BoolVar(&m.force, "force", false, "replace files that are there already")
 	m.json = jsonFlag(c)
 }
 
-// nameFlags gives c the flags for whom the certificate is.
-func (m *minting) nameFlags(c *cobra.Command) {
+// subjectFlags gives c the flags for whom the certificate is.
+func (m *minting) subjectFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringSliceVar(&m.request.SIP, "sip", nil, "`DOMAIN`: SIP domain it is for; becomes the URI sip:DOMAIN; may be repeated")
 	f.StringSliceVar(&m.request.DNS, "dns", nil, "`NAME`: DNS name it is for; strict peers look at it only when there is no --sip (RFC 5922); may be repeated")
 	f.StringSliceVar(&m.ips, "ip", nil, "`ADDRESS`: IP address it is for; may be repeated")
 	f.StringVar(&m.request.Name, "name", "", "`NAME`: common name, for people only (default: the first name)")
-	f.StringVar(&m.usage, "for", "both", "`ROLE`: TLS role it may be used in: both, client or server")
+}
+
+// nameFlags gives c the flags for whom the certificate is, and for what.
+func (m *minting) nameFlags(c *cobra.Command) {
+	m.subjectFlags(c)
+	c.Flags().StringVar(&m.usage, "for", "both", "`ROLE`: TLS role it may be used in: both, client or server")
+	c.Flags().BoolVar(&m.request.SIPDomain, "sip-domain", false, "mark it as a certificate for SIP domains (id-kp-sipDomain, RFC 5924)")
 }
 
 // prepare turns flags into the request. Its errors are usage errors.
@@ -69,16 +85,16 @@ func (m *minting) prepare() error {
 		return usagef("--out is missing: name the PEM file to write, for instance --out gw.pem")
 	}
 	if m.keyOut == "" {
-		ext := filepath.Ext(m.out)
-		m.keyOut = strings.TrimSuffix(m.out, ext) + "-key" + ext
+		m.keyOut = besides(strings.TrimSuffix(m.out, ".csr"))
+		if strings.HasSuffix(m.out, ".csr") {
+			m.keyOut += ".pem"
+		}
 	}
 	if m.request.Days < 1 || m.request.Days > 36500 {
 		return usagef("--days %d is not between 1 and 36500", m.request.Days)
 	}
-	switch m.request.Key = trust.KeyKind(m.key); m.request.Key {
-	case trust.P256, trust.RSA2048, trust.RSA3072:
-	default:
-		return usagef("--key %q is not p256, rsa2048 or rsa3072", m.key)
+	if m.request.Key = trust.KeyKind(m.key); !slices.Contains(trust.KeyKinds, m.request.Key) {
+		return usagef("--key %q is not p256, p384, rsa2048, rsa3072 or rsa4096", m.key)
 	}
 	for _, s := range m.ips {
 		a, err := netip.ParseAddr(s)
@@ -109,27 +125,45 @@ func (m *minting) needNames() error {
 
 // minted is the document of the commands that make a certificate.
 type minted struct {
-	Certificate string    `json:"certificate"` // file
-	Key         string    `json:"key"`         // file
+	Certificate string    `json:"certificate"`   // file
+	Key         string    `json:"key,omitempty"` // file; none when the certificate was made from a request
 	Made        shownCert `json:"made"`
+	Notes       []string  `json:"notes,omitempty"`
 }
 
-// write stores the files and says what was made and what to do with it.
-func (m *minting) write(i *trust.Issued, next string) error {
+// write stores the files and says what was made and what to do with it. Notes say what is not as it was asked for.
+func (m *minting) write(i *trust.Issued, next string, notes ...string) error {
+	var err error
+	if i.Password, err = m.secret.read(m.app); err != nil {
+		return err
+	}
+	if i.Key == nil {
+		m.keyOut = ""
+	}
 	if err := i.Write(m.out, m.keyOut, m.force); err != nil {
 		return err
 	}
 	made := showCert(i.Chain[0])
 	if *m.json {
-		return m.app.writeJSON(minted{m.out, m.keyOut, made})
+		return m.app.writeJSON(minted{m.out, m.keyOut, made, notes})
 	}
 	w := m.app.stdout
 	s := m.app.style(w)
-	rows := made.rows(s)
-	fmt.Fprintf(w, "%s\n%s", s.paint(bold, m.out), rows)
-	fmt.Fprintf(w, "%s\n  private key, %s; keep it secret\n", s.paint(bold, m.keyOut), keyName(i.Key.Public()))
-	_, err := fmt.Fprintf(w, "\n%s\n", next)
+	fmt.Fprintf(w, "%s\n%s", s.paint(bold, m.out), made.rows(s))
+	for _, n := range notes {
+		s.row(w, "left out", n, yellow)
+	}
+	if i.Key != nil {
+		fmt.Fprintf(w, "%s\n  private key, %s%s; keep it secret\n", s.paint(bold, m.keyOut), keyName(i.Key.Public()), map[bool]string{true: ", encrypted"}[i.Password != nil])
+	}
+	_, err = fmt.Fprintf(w, "\n%s\n", next)
 	return err
+}
+
+// besides returns the name of path with -key before its extension.
+func besides(path string) string {
+	ext := filepath.Ext(path)
+	return strings.TrimSuffix(path, ext) + "-key" + ext
 }
 
 // keyName describes a public key, for example "ECDSA P-256".

@@ -1,73 +1,73 @@
 package cli
 
 import (
-	"cmp"
-	"crypto/sha256"
+	"crypto"
 	"crypto/x509"
-	"encoding/hex"
 	"fmt"
-	"math"
+	"io"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport-sip/sallyport/internal/certfile"
 	"github.com/sallyport-sip/sallyport/internal/trust"
-	"github.com/sallyport-sip/sallyport/sip/domaincert"
 )
 
-// shown is one file in the document of "cert show --json", which is {"files": [...]}.
+// shown is one file or server in the document of "cert show --json", which is {"files": [...]}.
 type shown struct {
-	File         string      `json:"file"`
-	Certificates []shownCert `json:"certificates"`
-	Keys         []string    `json:"keys"`          // what kind each private key is
-	Encrypted    bool        `json:"encrypted_key"` // it holds a key with a passphrase
-	Error        string      `json:"error,omitempty"`
-}
-
-// shownCert is one certificate.
-type shownCert struct {
-	Kind       string    `json:"kind"` // "authority", "self-signed", or "issued"
-	Subject    string    `json:"subject"`
-	Issuer     string    `json:"issuer"`
-	Names      []string  `json:"names"`       // the identities by RFC 5922
-	NotCounted []string  `json:"not_counted"` // names that do not count, and why
-	Usage      []string  `json:"usage"`       // extended key usages; empty: any
-	NotBefore  time.Time `json:"not_before"`
-	NotAfter   time.Time `json:"not_after"`
-	DaysLeft   int       `json:"days_left"` // rounded; negative: days since it expired
-	Key        string    `json:"key"`
-	SHA256     string    `json:"sha256"`
-	Serial     string    `json:"serial"`
+	File         string         `json:"file"`
+	Format       string         `json:"format,omitempty"`     // "PEM", "DER", "PKCS #12", "PKCS #7"; empty for a server
+	Protection   string         `json:"protection,omitempty"` // what encrypts a PKCS #12 file
+	Live         *shownLive     `json:"live,omitempty"`       // of a server
+	Certificates []shownCert    `json:"certificates"`
+	Keys         []shownKey     `json:"keys"`
+	Requests     []shownRequest `json:"requests"`
+	CRLs         []shownCRL     `json:"crls"`
+	Order        string         `json:"order,omitempty"` // of several certificates: "right", "wrong" or "any"
+	OrderWhy     string         `json:"order_why,omitempty"`
+	Error        string         `json:"error,omitempty"`
 }
 
 func certShow(a *app) *cobra.Command {
+	var secret password
 	c := &cobra.Command{
-		Use:   "show FILE... [--json]",
-		Short: "Show what PEM files hold",
-		Long: "Show tells of every certificate in the files what it is, for whom by the rules\n" +
-			"of RFC 5922, who signed it, and how long it is valid. Of keys it tells the kind.",
-		Example: "  sallyport cert show gw.pem\n  sallyport cert show --json ca.pem gw.pem gw-key.pem",
+		Use:   "show {FILE | HOST:PORT | SIP-URI}... [--json]",
+		Short: "Show what files and live servers have",
+		Long: "Show tells of every certificate what it is, for whom by the rules of RFC 5922,\n" +
+			"who signed it, for which roles, and how long it is valid. Files are PEM, DER,\n" +
+			"PKCS #7 or PKCS #12, and may hold keys, requests and revocation lists too; a\n" +
+			"server is asked over TLS. Of a key it tells which certificate it belongs to.",
+		Example: "  sallyport cert show gw.pem gw-key.pem\n" +
+			"  sallyport cert show partner.pfx --password-file partner.pw\n" +
+			"  sallyport cert show sip.example.com:5061\n" +
+			"  sallyport cert show --json ca.pem gw.pem",
 		Args: func(c *cobra.Command, files []string) error {
 			if len(files) == 0 {
-				return usagef("name the PEM files to show")
+				return usagef("name the files or servers to show")
 			}
 			return nil
 		},
 	}
-	exits(c, "every file could be read", "a file could not be read")
+	exits(c, "everything could be read", "something could not be read")
+	secret.flags(c, "", "encrypted keys and PKCS #12 files")
 	asJSON := jsonFlag(c)
-	c.RunE = func(_ *cobra.Command, files []string) error {
+	c.RunE = func(c *cobra.Command, names []string) error {
+		known, err := secret.read(a)
+		if err != nil {
+			return err
+		}
 		all := []shown{}
 		var failed error
-		for _, f := range files {
-			one := showFile(f)
-			if one.Error != "" {
-				failed = errReported
+		for _, name := range names {
+			m, err := a.material(c.Context(), name, known)
+			one := m.show(name)
+			if err != nil {
+				one.Error, failed = err.Error(), errReported
 			}
 			all = append(all, one)
 		}
+		belong(all)
 		if *asJSON {
 			if err := a.writeJSON(map[string]any{"files": all}); err != nil {
 				return err
@@ -83,180 +83,132 @@ func certShow(a *app) *cobra.Command {
 			if i > 0 {
 				fmt.Fprintln(a.stdout)
 			}
-			fmt.Fprint(a.stdout, f.text(s))
+			f.draw(a.stdout, s)
 		}
 		return failed
 	}
 	return c
 }
 
-func showFile(path string) shown {
-	out := shown{File: path, Certificates: []shownCert{}, Keys: []string{}}
-	f, err := trust.ReadFile(path)
-	if err != nil {
-		out.Error = err.Error()
+// material is what a file holds or a server shows.
+type material struct {
+	*certfile.Contents
+	live *shownLive // nil: a file
+}
+
+func (m material) show(name string) shown {
+	out := shown{File: name, Live: m.live, Certificates: []shownCert{}, Keys: []shownKey{}, Requests: []shownRequest{}, CRLs: []shownCRL{}}
+	if m.Contents == nil {
 		return out
 	}
-	for _, c := range f.Certs {
-		out.Certificates = append(out.Certificates, showCert(c))
-	}
-	for _, k := range f.Keys {
-		out.Keys = append(out.Keys, keyName(k.Public()))
-	}
-	out.Encrypted = f.Encrypted
-	return out
-}
-
-func showCert(c *x509.Certificate) shownCert {
-	sum := sha256.Sum256(c.Raw)
-	out := shownCert{
-		Kind:       "issued",
-		Subject:    trust.Subject(c),
-		Issuer:     c.Issuer.String(),
-		Names:      certNames(c),
-		NotCounted: []string{},
-		Usage:      append([]string{}, trust.UsageNames(c)...),
-		NotBefore:  c.NotBefore.UTC(),
-		NotAfter:   c.NotAfter.UTC(),
-		DaysLeft:   int(math.Round(time.Until(c.NotAfter).Hours() / 24)),
-		Key:        keyName(c.PublicKey),
-		SHA256:     hex.EncodeToString(sum[:]),
-		Serial:     fmt.Sprintf("%x", c.SerialNumber),
-	}
-	switch {
-	case c.IsCA:
-		out.Kind = "authority"
-	case trust.IsSelfSigned(c):
-		out.Kind = "self-signed"
-	}
-	for _, i := range domaincert.NotCounted(c) {
-		out.NotCounted = append(out.NotCounted, i.Value+" "+i.Why)
-	}
-	return out
-}
-
-// text draws one file.
-func (f shown) text(s style) string {
-	var b strings.Builder
-	fmt.Fprintln(&b, s.paint(bold, f.File))
-	for i, c := range f.Certificates {
-		if i > 0 {
-			b.WriteByte('\n')
+	out.Format, out.Protection = string(m.Format), m.Cipher
+	for _, i := range m.Items {
+		switch {
+		case i.Cert != nil:
+			out.Certificates = append(out.Certificates, showCert(i.Cert))
+		case i.Request != nil:
+			out.Requests = append(out.Requests, showRequest(i.Request))
+		case i.CRL != nil:
+			out.CRLs = append(out.CRLs, showCRL(i.CRL))
+		default:
+			out.Keys = append(out.Keys, showKey(i))
 		}
-		b.WriteString(c.rows(s))
 	}
-	for _, k := range f.Keys {
-		fmt.Fprintf(&b, "  private key, %s\n", k)
-	}
-	if f.Encrypted {
-		b.WriteString("  private key, encrypted with a passphrase: the gateway cannot use it\n")
-	}
-	return b.String()
+	out.Order, out.OrderWhy = order(m.Certs(), m.live != nil)
+	return out
 }
 
-// rows draws one certificate, two columns wide.
-func (c shownCert) rows(s style) string {
-	var b strings.Builder
-	row := func(name, value, colour string) {
-		for i, line := range wrapWords(s.plain(value), s.width-15) {
-			if i > 0 {
-				name = ""
+// order says whether several certificates stand as a peer expects them: leaf first, each signed by the next.
+func order(certs []*x509.Certificate, live bool) (word, why string) {
+	if len(certs) < 2 {
+		return "", ""
+	}
+	authorities := true
+	for _, c := range certs {
+		authorities = authorities && c.IsCA
+	}
+	c, next := trust.Misplaced(certs)
+	last := certs[len(certs)-1]
+	switch {
+	case c != nil && authorities:
+		return "any", "these are authorities for a trust, whose order does not matter"
+	case c != nil && live:
+		return "wrong", fmt.Sprintf("%s comes after %s and did not sign it; strict peers refuse that (RFC 5246 §7.4.2): put the server's file in order, with sallyport cert bundle", trust.Subject(next), trust.Subject(c))
+	case c != nil:
+		return "wrong", fmt.Sprintf("%s comes after %s and did not sign it; strict peers refuse that (RFC 5246 §7.4.2): sallyport cert bundle puts it in order", trust.Subject(next), trust.Subject(c))
+	case trust.IsSelfSigned(last):
+		return "right", "each is signed by the next; the last one is the root, which need not be sent"
+	}
+	return "right", "each is signed by the next; the root, " + trust.Issuer(last) + ", is not sent, and need not be"
+}
+
+// belong finds which keys and certificates go together, in all that is shown.
+func belong(all []shown) {
+	for i := range all {
+		for j := range all[i].Keys {
+			k := &all[i].Keys[j]
+			if k.key == nil {
+				continue
 			}
-			fmt.Fprintf(&b, "  %s %s\n", s.paint(dim, fmt.Sprintf("%-11s", name)), s.paint(colour, line))
+			for _, f := range all {
+				for _, c := range f.Certificates {
+					if c.Pin == k.Pin {
+						k.BelongsTo = append(k.BelongsTo, "certificate "+c.Subject+" in "+f.File)
+					}
+				}
+				for _, r := range f.Requests {
+					if same, ok := r.key.(interface{ Equal(crypto.PublicKey) bool }); ok && same.Equal(k.key) {
+						k.BelongsTo = append(k.BelongsTo, "request for "+r.Subject+" in "+f.File)
+					}
+				}
+			}
+			k.Stranger = len(k.BelongsTo) == 0 && others(all)
 		}
 	}
-	row("certificate", c.what(), "")
-	row("subject", c.Subject, "")
-	if c.Kind != "self-signed" && c.Issuer != c.Subject {
-		row("signed by", c.Issuer, "")
-	}
-	for i, n := range c.Names {
-		row([]string{"for", ""}[min(i, 1)], n, green)
-	}
-	if len(c.Names) == 0 && c.Kind != "authority" {
-		row("for", "no SIP domain: no peer can be known by it", red)
-	}
-	if c.Kind != "authority" {
-		for _, n := range c.NotCounted {
-			row("but", n, yellow)
-		}
-		row("usage", cmp.Or(strings.Join(c.Usage, ", "), "any"), "")
-	}
-	valid, colour := c.validity(time.Now())
-	row("valid", valid, colour)
-	row("key", c.Key, "")
-	row("sha256", c.SHA256, "")
-	return b.String()
 }
 
-func (c shownCert) what() string {
-	switch c.Kind {
-	case "authority":
-		if c.Issuer == c.Subject {
-			return "of an authority, self-signed"
+// others reports whether there is a certificate or request that a key could belong to.
+func others(all []shown) bool {
+	for _, f := range all {
+		if len(f.Certificates)+len(f.Requests) > 0 {
+			return true
 		}
-		return "of an authority, signed by another"
-	case "self-signed":
-		return "self-signed: peers need this very certificate in their trust"
 	}
-	return "signed by an authority"
+	return false
 }
 
-// validity says until when c is valid, and in which colour.
-func (c shownCert) validity(now time.Time) (string, string) {
-	const form = "2006-01-02 15:04"
-	span := c.NotBefore.Format(form) + " to " + c.NotAfter.Format(form) + " UTC, "
-	switch {
-	case now.Before(c.NotBefore):
-		return span + "not yet valid", red
-	case now.After(c.NotAfter):
-		return span + fmt.Sprintf("expired %s ago", dayCount(-c.DaysLeft)), red
-	case c.DaysLeft < 30:
-		return span + dayCount(c.DaysLeft) + " left", yellow
+// draw writes one file or server.
+func (f shown) draw(w io.Writer, s style) {
+	title := s.plain(f.File)
+	if f.Format != "" && f.Format != string(certfile.PEM) {
+		title += " (" + f.Format + ")"
 	}
-	return span + dayCount(c.DaysLeft) + " left", green
-}
-
-func dayCount(n int) string {
-	switch n {
-	case 0:
-		return "less than a day"
-	case 1:
-		return "1 day"
+	fmt.Fprintln(w, s.paint(bold, title))
+	if f.Live != nil {
+		f.Live.draw(w, s)
 	}
-	return fmt.Sprintf("%d days", n)
-}
-
-// plain replaces what cannot be printed, and what is not ASCII when only that may be drawn.
-func (s style) plain(text string) string {
-	if s.ascii {
-		text = strings.NewReplacer("§", "section ", "…", "...").Replace(text)
+	parts := []string{}
+	for _, c := range f.Certificates {
+		parts = append(parts, c.rows(s))
 	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || s.ascii && r > unicode.MaxASCII {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
-// wrapWords breaks text at spaces into lines of at most width characters; a longer word is cut.
-func wrapWords(text string, width int) []string {
-	var lines []string
-	line := ""
-	for word := range strings.FieldsSeq(text) {
-		if line != "" && len([]rune(line))+1+len([]rune(word)) <= width {
-			line += " " + word
-			continue
-		}
-		if line != "" {
-			lines = append(lines, line)
-		}
-		runes := []rune(word)
-		for ; len(runes) > width; runes = runes[width:] {
-			lines = append(lines, string(runes[:width]))
-		}
-		line = string(runes)
+	part := func(draw func(io.Writer)) {
+		var b strings.Builder
+		draw(&b)
+		parts = append(parts, b.String())
 	}
-	return append(lines, line)
+	for _, r := range f.Requests {
+		part(func(w io.Writer) { r.draw(w, s) })
+	}
+	for _, l := range f.CRLs {
+		part(func(w io.Writer) { l.draw(w, s, time.Now()) })
+	}
+	for _, k := range f.Keys {
+		part(func(w io.Writer) { k.draw(w, s) })
+	}
+	if f.Order != "" {
+		part(func(w io.Writer) {
+			s.row(w, "order", f.Order+": "+f.OrderWhy, map[string]string{"right": green, "wrong": red}[f.Order])
+		})
+	}
+	fmt.Fprint(w, strings.Join(parts, "\n"))
 }

@@ -80,7 +80,7 @@ func TestCertJSON(t *testing.T) {
 	if f := doc.Files[0]; len(f.Certificates) != 1 || f.Certificates[0].SHA256 != made.Made.SHA256 || len(f.Keys) != 0 {
 		t.Errorf("certificate: %+v", f)
 	}
-	if f := doc.Files[1]; len(f.Certificates) != 0 || len(f.Keys) != 1 || f.Keys[0] != "ECDSA P-256" {
+	if f := doc.Files[1]; len(f.Certificates) != 0 || len(f.Keys) != 1 || f.Keys[0].Kind != "ECDSA P-256" {
 		t.Errorf("key: %+v", f)
 	}
 	if f := doc.Files[2]; !strings.Contains(f.Error, "none.pem: there is no such file") {
@@ -113,7 +113,7 @@ func TestCertShow(t *testing.T) {
 			"signed by an authority", "signed by   CN=Lab Issuer", "for         URI:sip:gw.example", "            IP:192.0.2.1",
 			"DNS:gw1.example does not count beside a sip: URI (RFC 5922 section 7.1)", "URI:sips:gw.example is not a sip: URI",
 			"usage       serverAuth, clientAuth", "2 days left", "key         ECDSA P-256",
-			"of an authority, signed by another", "private key, ECDSA P-256"}, "expired"},
+			"of an authority, signed by another", "private key ECDSA P-256, PKCS #8", "belongs to certificate CN=gw.example", "order right: each is signed by the next"}, "expired"},
 		"root":        {write("ca.pem", root.PEM()), []string{"of an authority, self-signed"}, "signed by   "},
 		"expired":     {write("old.pem", root.Leaf("a.example", testca.Expired()).PEM()), []string{"expired less than a day ago"}, "left"},
 		"not yet":     {write("new.pem", root.Leaf("a.example", testca.NotYetValid()).PEM()), []string{"not yet valid"}, "left"},
@@ -154,7 +154,7 @@ func TestCertUsage(t *testing.T) {
 	for line, want := range map[string]string{
 		"cert":                                 "no command given",
 		"cert isue":                            `did you mean "issue"?`,
-		"cert show":                            "name the PEM files",
+		"cert show":                            "name the files or servers",
 		"cert issue --sip a.example --out x":   "--ca is missing",
 		"cert issue --ca ca.pem --out x":       "--sip DOMAIN",
 		"cert self-signed --sip a.example":     "--out is missing",

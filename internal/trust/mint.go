@@ -9,19 +9,19 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/big"
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/certfile"
 )
 
 // KeyKind is the kind of a new private key.
@@ -30,52 +30,103 @@ type KeyKind string
 // The kinds of keys that are made here.
 const (
 	P256    KeyKind = "p256" // the default
+	P384    KeyKind = "p384"
 	RSA2048 KeyKind = "rsa2048"
 	RSA3072 KeyKind = "rsa3072"
+	RSA4096 KeyKind = "rsa4096"
 )
+
+// KeyKinds are all of them, as a user writes them.
+var KeyKinds = []KeyKind{P256, P384, RSA2048, RSA3072, RSA4096}
 
 // Request says what a new certificate is to hold. The zero value of every field but Name is a usable default.
 type Request struct {
-	Name  string       // the common name; RFC 5922 §7.1 looks at it only without the names below
-	SIP   []string     // SIP domains: each becomes a URI "sip:domain" in subjectAltName, which comes before every DNS name
-	DNS   []string     // DNS names
-	IP    []netip.Addr // addresses
-	Days  int          // lifetime; 0 means 3650 for a CA and 397 for all others
-	Key   KeyKind      // empty: P256
+	Name  string        // the common name; RFC 5922 §7.1 looks at it only without the names below
+	SIP   []string      // SIP domains: each becomes a URI "sip:domain" in subjectAltName, which comes before every DNS name
+	DNS   []string      // DNS names
+	IP    []netip.Addr  // addresses
+	Days  int           // lifetime; 0 means 3650 for a CA and 397 for all others
+	Key   KeyKind       // of a new key; empty: P256
+	Use   crypto.Signer // the key to use instead of a new one
 	Usage []x509.ExtKeyUsage
+
+	SIPDomain  bool // besides Usage, id-kp-sipDomain (RFC 5924)
+	PathLength int  // of a CA: how many CAs may follow each other below it
 }
 
 // Issued is a new certificate with its key.
 type Issued struct {
-	Chain []*x509.Certificate // leaf first, then the CA that signed it when that is an intermediate
-	Key   crypto.Signer
+	Chain    []*x509.Certificate // leaf first, then the CA that signed it when that is an intermediate
+	Key      crypto.Signer       // nil for a certificate that was made from a request
+	Password []byte              // the file of the key is encrypted with it; nil: it is not encrypted
 }
 
 // skew is how far in the past a certificate begins, for peers whose clock is slow.
 const skew = 10 * time.Minute
 
-// NewCA makes a certificate authority that signs leaves and no other CAs. The names of the request and its usages do not
-// count.
+// NewCA makes a certificate authority that signs leaves, and other CAs when the request's PathLength is above 0. The names
+// of the request and its usages do not count.
 func NewCA(r Request) (*Issued, error) {
+	t, key, err := r.authority()
+	if err != nil {
+		return nil, err
+	}
+	return sign(t, t, key, key)
+}
+
+// NewIntermediate makes a CA signed by ca, and otherwise as NewCA does. Its chain has ca when that is an intermediate too.
+func NewIntermediate(ca *Issued, r Request) (*Issued, error) {
+	above := ca.Chain[0]
+	switch most := above.MaxPathLen; {
+	case above.MaxPathLenZero && most == 0:
+		return nil, fmt.Errorf("%s may sign no other CA: its path length is 0; make one that may, with --path-length 1", Subject(above))
+	case most > 0 && r.PathLength >= most:
+		return nil, fmt.Errorf("%s has a path length of %d, so that of a CA below it is at most %d", Subject(above), most, most-1)
+	}
+	t, key, err := r.authority()
+	if err != nil {
+		return nil, err
+	}
+	return issue(ca, t, key.Public(), key)
+}
+
+func (r Request) authority() (*x509.Certificate, crypto.Signer, error) {
 	r.SIP, r.DNS, r.IP = nil, nil, nil
 	if r.Name == "" {
-		return nil, errors.New("a CA needs a name")
+		return nil, nil, errors.New("a CA needs a name")
+	}
+	if r.PathLength < 0 || r.PathLength > 8 {
+		return nil, nil, fmt.Errorf("a path length of %d is not between 0 and 8", r.PathLength)
 	}
 	if r.Days == 0 {
 		r.Days = 3650
 	}
-	t, key, err := r.template()
+	t, err := r.template()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	t.IsCA, t.MaxPathLenZero = true, true
+	t.IsCA, t.MaxPathLen, t.MaxPathLenZero = true, r.PathLength, true
 	t.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
-	return sign(t, t, key, key)
+	key, err := r.key()
+	return t, key, err
 }
 
 // Issue makes a certificate signed by ca, for clients and servers alike unless the request says otherwise. It ends no
 // later than that of ca.
 func Issue(ca *Issued, r Request) (*Issued, error) {
+	key, err := r.key()
+	if err != nil {
+		return nil, err
+	}
+	t, err := r.leaf(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	return issue(ca, t, key.Public(), key)
+}
+
+// issue signs t for a public key, whose private key may be nil.
+func issue(ca *Issued, t *x509.Certificate, public crypto.PublicKey, key crypto.Signer) (*Issued, error) {
 	signer := ca.Chain[0]
 	if why := notCA(signer); why != "" {
 		return nil, fmt.Errorf("%s %s, so it cannot sign", Subject(signer), why)
@@ -84,62 +135,70 @@ func Issue(ca *Issued, r Request) (*Issued, error) {
 		reason, _ := words{cert: signer}.say(code)
 		return nil, fmt.Errorf("%s, so it cannot sign", reason)
 	}
-	t, key, err := r.leaf()
-	if err != nil {
-		return nil, err
-	}
 	if t.NotAfter.After(signer.NotAfter) {
 		t.NotAfter = signer.NotAfter
 	}
 	if t.NotBefore.Before(signer.NotBefore) {
 		t.NotBefore = signer.NotBefore
 	}
-	issued, err := sign(t, signer, key, ca.Key)
-	if err == nil && !selfSigned(signer) {
+	issued, err := certify(t, signer, public, ca.Key)
+	if err != nil {
+		return nil, err
+	}
+	issued.Key = key
+	if !selfSigned(signer) {
 		issued.Chain = append(issued.Chain, ca.Chain...)
 	}
-	return issued, err
+	return issued, nil
 }
 
 // SelfSigned makes a certificate that is its own issuer. Peers must have it in their trust.
 func SelfSigned(r Request) (*Issued, error) {
-	t, key, err := r.leaf()
+	key, err := r.key()
+	if err != nil {
+		return nil, err
+	}
+	t, err := r.leaf(key.Public())
 	if err != nil {
 		return nil, err
 	}
 	return sign(t, t, key, key)
 }
 
-func (r Request) leaf() (*x509.Certificate, crypto.Signer, error) {
+// leaf makes what becomes a certificate of a client or server with this key.
+func (r Request) leaf(public crypto.PublicKey) (*x509.Certificate, error) {
 	if len(r.SIP)+len(r.DNS)+len(r.IP) == 0 {
-		return nil, nil, errors.New("a certificate needs a SIP domain, a DNS name or an IP address: nobody looks at the common name alone")
+		return nil, errors.New("a certificate needs a SIP domain, a DNS name or an IP address: nobody looks at the common name alone")
 	}
 	if r.Days == 0 {
 		r.Days = 397
 	}
-	t, key, err := r.template()
+	t, err := r.template()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	t.KeyUsage = x509.KeyUsageDigitalSignature
-	if _, ok := key.(*rsa.PrivateKey); ok {
+	if _, ok := public.(*rsa.PublicKey); ok {
 		t.KeyUsage |= x509.KeyUsageKeyEncipherment
 	}
 	t.ExtKeyUsage = r.Usage
 	if len(r.Usage) == 0 {
 		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	}
-	return t, key, nil
+	if r.SIPDomain {
+		t.UnknownExtKeyUsage = []asn1.ObjectIdentifier{sipDomain}
+	}
+	return t, nil
 }
 
 // template checks the request and makes what all kinds of certificates have in common.
-func (r Request) template() (*x509.Certificate, crypto.Signer, error) {
+func (r Request) template() (*x509.Certificate, error) {
 	if r.Days < 0 || r.Days > 36500 {
-		return nil, nil, fmt.Errorf("%d days is no lifetime: 1 to 36500", r.Days)
+		return nil, fmt.Errorf("%d days is no lifetime: 1 to 36500", r.Days)
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	now := time.Now()
 	t := &x509.Certificate{
@@ -156,21 +215,20 @@ func (r Request) template() (*x509.Certificate, crypto.Signer, error) {
 	}
 	for _, domain := range r.SIP {
 		if err := checkDomain(domain); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		t.URIs = append(t.URIs, &url.URL{Scheme: "sip", Opaque: domain})
 	}
 	for _, name := range r.DNS {
 		if err := checkDomain(name); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		t.DNSNames = append(t.DNSNames, name)
 	}
 	for _, a := range r.IP {
 		t.IPAddresses = append(t.IPAddresses, net.IP(a.Unmap().AsSlice()))
 	}
-	key, err := newKey(r.Key)
-	return t, key, err
+	return t, nil
 }
 
 // checkDomain accepts a host name in ASCII.
@@ -189,20 +247,36 @@ func checkDomain(s string) error {
 	return nil
 }
 
-func newKey(kind KeyKind) (crypto.Signer, error) {
-	switch kind {
+// key returns the key to use, a new one unless the request brings one.
+func (r Request) key() (crypto.Signer, error) {
+	if r.Use != nil {
+		return r.Use, nil
+	}
+	switch r.Key {
 	case "", P256:
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case P384:
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	case RSA2048:
 		return rsa.GenerateKey(rand.Reader, 2048)
 	case RSA3072:
 		return rsa.GenerateKey(rand.Reader, 3072)
+	case RSA4096:
+		return rsa.GenerateKey(rand.Reader, 4096)
 	}
-	return nil, fmt.Errorf("%q is no kind of key: p256, rsa2048 or rsa3072", kind)
+	return nil, fmt.Errorf("%q is no kind of key: p256, p384, rsa2048, rsa3072 or rsa4096", r.Key)
 }
 
 func sign(t, parent *x509.Certificate, key, parentKey crypto.Signer) (*Issued, error) {
-	der, err := x509.CreateCertificate(rand.Reader, t, parent, key.Public(), parentKey)
+	i, err := certify(t, parent, key.Public(), parentKey)
+	if err == nil {
+		i.Key = key
+	}
+	return i, err
+}
+
+func certify(t, parent *x509.Certificate, public crypto.PublicKey, parentKey crypto.Signer) (*Issued, error) {
+	der, err := x509.CreateCertificate(rand.Reader, t, parent, public, parentKey)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +284,7 @@ func sign(t, parent *x509.Certificate, key, parentKey crypto.Signer) (*Issued, e
 	if err != nil {
 		return nil, err
 	}
-	return &Issued{Chain: []*x509.Certificate{c}, Key: key}, nil
+	return &Issued{Chain: []*x509.Certificate{c}}, nil
 }
 
 // CertPEM returns the chain, leaf first.
@@ -222,13 +296,10 @@ func (i *Issued) CertPEM() []byte {
 	return out
 }
 
-// KeyPEM returns the private key as PKCS #8. The error is crypto/x509's, for a key that did not come from here.
+// KeyPEM returns the private key as PKCS #8, encrypted when there is a password. The error is crypto/x509's, for a key that
+// did not come from here.
 func (i *Issued) KeyPEM() ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(i.Key)
-	if err != nil {
-		return nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return certfile.KeyPEM(i.Key, certfile.FormPKCS8, i.Password)
 }
 
 // TLS returns certificate and key in the form that crypto/tls takes.
@@ -240,73 +311,7 @@ func (i *Issued) TLS() tls.Certificate {
 	return c
 }
 
-// Write puts the certificate and the key into two files, of which only the key's is closed to others (mode 0600).
-// Unless force is set, nothing is written when one of them is there already.
-func (i *Issued) Write(certFile, keyFile string, force bool) error {
-	if filepath.Clean(certFile) == filepath.Clean(keyFile) {
-		return fmt.Errorf("certificate and key cannot be the same file, %s", certFile)
-	}
-	key, err := i.KeyPEM()
-	if err != nil {
-		return err
-	}
-	if force {
-		if err := replace(keyFile, key, 0o600); err != nil {
-			return err
-		}
-		return replace(certFile, i.CertPEM(), 0o644)
-	}
-	if err := create(keyFile, key, 0o600); err != nil {
-		return err
-	}
-	if err := create(certFile, i.CertPEM(), 0o644); err != nil {
-		return errors.Join(err, os.Remove(keyFile))
-	}
-	return nil
-}
-
-// create writes a file that is not there yet.
-func create(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already: name another file, or use --force to replace it", path)
-	} else if err != nil {
-		return cannotWrite(path, err)
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
-}
-
-// cannotWrite says why a file could not be made.
-func cannotWrite(path string, err error) error {
-	why, _ := errors.AsType[*fs.PathError](err)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s cannot be written: there is no directory %s: make it first", path, filepath.Dir(path))
-	case why != nil:
-		return fmt.Errorf("%s cannot be written: %w", path, why.Err)
-	}
-	return err
-}
-
-// replace writes a file under a passing name and moves it to its place, so that nobody ever sees half of it, nor a key
-// with the permissions of an older file.
-func replace(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return cannotWrite(path, err)
-	}
-	defer os.Remove(f.Name()) // in vain once it has been moved
-	if _, err = f.Write(data); err == nil && mode != 0o600 {
-		err = f.Chmod(mode)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// ReadIssued reads a certificate with its key, such as a CA's, from PEM files. The error names the file, what is wrong
+// ReadIssued reads a certificate with its key, such as a CA's, from files. The password opens the key; nil is none. The error names the file, what is wrong
 // with it and a remedy.
 func ReadIssued(certFile, keyFile string, password []byte) (*Issued, error) {
 	certs, err := ReadCertificates(certFile)
