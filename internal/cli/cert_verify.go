@@ -350,19 +350,19 @@ func (d verified) draw(w io.Writer, s style) {
 		s.row(w, "fetched", f, yellow)
 	}
 	for i, v := range d.Verdicts {
-		as := v.As
+		label := "as " + v.As
 		if i > 0 && slices.Equal(v.Failures, d.Verdicts[i-1].Failures) {
 			continue
 		}
 		if i+1 < len(d.Verdicts) && slices.Equal(v.Failures, d.Verdicts[i+1].Failures) {
-			as = "either"
+			label = "both roles"
 		}
 		fmt.Fprintln(w)
 		if v.Accepted {
-			s.row(w, "as "+as, "it would be accepted", green)
+			s.row(w, label, "it would be accepted", green)
 			continue
 		}
-		s.row(w, "as "+as, "it would be refused", red)
+		s.row(w, label, "it would be refused", red)
 		for _, f := range v.Failures {
 			f.draw(w, s, "because", red)
 		}
