@@ -40,6 +40,9 @@ func (c *Config) eachFile(f func(of, key string, path *string)) {
 		for i := range t.Files {
 			f(fmt.Sprintf("trust %q", t.Name), "files", &t.Files[i])
 		}
+		for i := range t.CRLs {
+			f(fmt.Sprintf("trust %q", t.Name), "crls", &t.CRLs[i])
+		}
 	}
 }
 

@@ -56,6 +56,24 @@ type Policy struct {
 	// one listener or one peer, which has to name the policy itself. An alarm lasts as
 	// long as somebody has it. Default: `false`.
 	Legacy bool `yaml:"legacy"`
+
+	// What it means that the CA may have revoked a certificate. `soft`: a
+	// certificate that is known to be revoked is refused, one of which nothing is
+	// known is taken, with a note in the verdict. `hard`: a certificate of which
+	// nothing fresh is known is refused too. `off`: revocation is not looked at.
+	// Known is what CRLs in the trust's `crls` say, and OCSP answers. Default:
+	// `soft`.
+	Revocation Revocation `yaml:"revocation" form:"one of off, soft, hard"`
+
+	// Where OCSP answers come from. `stapled`: from the peer's handshake, when it
+	// is the server. `fetch`: also from the responder that the certificate names,
+	// at a public address, over HTTP. Default: `stapled`, which makes no
+	// connection anywhere.
+	OCSP OCSP `yaml:"ocsp" form:"one of stapled, fetch"`
+
+	// The responder that is asked in place of the one that the certificate names;
+	// it may be at any address. Only with `ocsp: fetch`.
+	OCSPResponder ResponderURL `yaml:"ocsp_responder" form:"http or https URL"`
 }
 
 // TLSVersion is a version of TLS, as "1.2".
@@ -126,6 +144,7 @@ func (p *Policy) complete() {
 	if p.ChainDepth == 0 && !p.Has("chain_depth") {
 		p.ChainDepth = 5
 	}
+	p.completeRevocation()
 }
 
 // speaks says whether the version is between the two of the policy.
@@ -141,6 +160,7 @@ func checkPolicies(c *Config, r *report) {
 			p.checkLegacy(r, label)
 		}
 		p.checkALPN(r, label)
+		checkRevocation(p, r)
 	}
 	checkFence(c, r)
 	checkWebSocketPolicies(c, r)

@@ -11,6 +11,12 @@ type Trust struct {
 	// are to be believed as they are, relative to the file.
 	Files []string `yaml:"files" form:"list of file names"`
 
+	// Files with lists of revoked certificates (CRL), PEM or DER, relative to the
+	// file: complete lists, signed by the CA itself. What they say of a
+	// certificate counts for everybody who is judged by this trust, as the
+	// policy's `revocation` says.
+	CRLs []string `yaml:"crls" form:"list of file names"`
+
 	// Whether the operating system's CAs belong to the set. Default: `false`.
 	System bool `yaml:"system"`
 }

@@ -55,7 +55,7 @@ func (g *Gateway) proveAlias(snap *snapshot, c *transport.Conn, p *peer.Peer, po
 	case !sameCertificate(snap.trust.ListenerIdentity(info.Listener, st.ServerName), snap.trust.PeerIdentity(p.Name)):
 		return transport.Key{}, errors.New("its listener shows another certificate than the peer gets from us")
 	}
-	if _, err := snap.trust.VerifyConn(p.Name, st, trust.Server); err != nil {
+	if _, err := snap.trust.ReviewConn(p.Name, st, trust.Server); err != nil {
 		return transport.Key{}, err
 	}
 	key := g.dialConfig(p, p.Transport, netip.AddrPortFrom(info.Remote.Addr(), port)).Key

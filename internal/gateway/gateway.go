@@ -181,7 +181,7 @@ func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (tr
 		}
 		return id, nil
 	}
-	p, names, err := snap.recognise(info, st)
+	p, names, err := snap.recognise(info, st, snap.trust.VerifyConn)
 	if err != nil {
 		if g.strange.write(g.log) {
 			g.log.Warn("connection of a stranger", "connection", info.ID, "source", info.Remote, "listener", info.Listener, "cause", err)

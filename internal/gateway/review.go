@@ -59,7 +59,7 @@ func (g *Gateway) judge(c *transport.Conn, before, now *snapshot) error {
 	if now.trust.ClientConfig(name) == nil {
 		return errors.New("the peer is not called over TLS any more")
 	}
-	if _, err := now.trust.VerifyConn(name, c.TLS(), trust.Server); err != nil {
+	if _, err := now.trust.ReviewConn(name, c.TLS(), trust.Server); err != nil {
 		return err
 	}
 	key.Policy = now.trust.Fingerprint(name)
@@ -74,7 +74,7 @@ func (g *Gateway) judgeInbound(c *transport.Conn, name string, before, now *snap
 		before.trust.Fingerprint(name) == now.trust.Fingerprint(name) && before.sameListener(now, c) {
 		return nil
 	}
-	p, names, err := now.recognise(c.Info(), c.TLS())
+	p, names, err := now.recognise(c.Info(), c.TLS(), now.trust.ReviewConn)
 	if l := now.listener(c.Info().Listener); err == nil && c.TLS() != nil && l != nil && l.Listen.Transport.Secure() {
 		err = now.trust.Admits(l.Name, c.TLS())
 	}
@@ -99,15 +99,19 @@ func (snap *snapshot) sameListener(now *snapshot, c *transport.Conn) bool {
 	return now.listener(name) == nil || snap.trust.ListenerFingerprint(name) == now.trust.ListenerFingerprint(name)
 }
 
+// verifier judges the connection of a peer in a role.
+type verifier = func(peer string, st *tls.ConnectionState, as trust.Role) (trust.Verified, error)
+
 // recognise says who has made an inbound connection: by the trust, the names and
-// the policy of the peers, each its own. st is nil without TLS.
-func (snap *snapshot) recognise(info transport.ConnInfo, st *tls.ConnectionState) (*peer.Peer, []string, error) {
+// the policy of the peers, each its own. st is nil without TLS; verify is VerifyConn
+// or ReviewConn of the trust.
+func (snap *snapshot) recognise(info transport.ConnInfo, st *tls.ConnectionState, verify verifier) (*peer.Peer, []string, error) {
 	origin := peer.Origin{Transport: info.Transport, Source: info.Remote, Listener: info.Listener}
 	if st == nil {
 		return snap.peers.Identify(origin, nil, nil)
 	}
 	return snap.peers.Identify(origin, st.PeerCertificates, func(p *peer.Peer, _ []*x509.Certificate) ([]string, error) {
-		verified, err := snap.trust.VerifyConn(p.Name, st, trust.Client)
+		verified, err := verify(p.Name, st, trust.Client)
 		return namesOf(verified), err
 	})
 }

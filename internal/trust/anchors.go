@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+
+	"github.com/sallyport-sip/sallyport/internal/revocation"
 )
 
 // Anchors is a set of certificates that are believed without further proof: CAs, and self-signed certificates of single
@@ -18,6 +20,7 @@ type Anchors struct {
 	pool   *x509.CertPool
 	sum    string
 	built  chainCache
+	crls   *revocation.Lists
 }
 
 // NewAnchors makes a set of certs, and of the system's CAs when system is true. The name is that of the trust in the
@@ -75,11 +78,25 @@ func (a *Anchors) subjects() []string {
 func join(all []*Anchors) (*Anchors, error) {
 	var names []string
 	var certs []*x509.Certificate
+	var crls []*revocation.CRL
 	system := false
 	for _, a := range all {
+		crls = append(crls, a.crls.All()...)
 		names = append(names, a.name)
 		certs = append(certs, a.certs...)
 		system = system || a.system
 	}
-	return NewAnchors(strings.Join(names, ", "), certs, system)
+	a, err := NewAnchors(strings.Join(names, ", "), certs, system)
+	if err == nil {
+		a.list(crls)
+	}
+	return a, err
+}
+
+// list adds lists of revoked certificates; it is called before the set is used.
+func (a *Anchors) list(crls []*revocation.CRL) {
+	if len(crls) > 0 {
+		a.crls = revocation.NewLists(crls)
+		a.sum = fingerprint(a.sum, string(a.crls.Sum()))
+	}
 }

@@ -143,6 +143,11 @@ func (f *File) needKey() *fault {
 }
 
 func readFile(path string) ([]byte, *fault) {
+	return readAtMost(path, maxPEM, &fault{"the file is larger than 1 MiB", "", "name a PEM file that holds certificates or a key only"})
+}
+
+// readAtMost reads an ordinary file of at most so many bytes; a larger one is tooLarge.
+func readAtMost(path string, most int, tooLarge *fault) ([]byte, *fault) {
 	info, err := os.Stat(path) // before it is opened: that would wait for the other end of a pipe, and devices never end
 	switch {
 	case err != nil:
@@ -157,14 +162,14 @@ func readFile(path string) ([]byte, *fault) {
 		return nil, openFault(path, err)
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxPEM+1))
+	data, err := io.ReadAll(io.LimitReader(file, int64(most)+1))
 	switch {
 	case err != nil:
 		return nil, openFault(path, err)
 	case len(bytes.TrimSpace(data)) == 0:
 		return nil, &fault{"the file is empty", "", "write it again from its source"}
-	case len(data) > maxPEM:
-		return nil, &fault{"the file is larger than 1 MiB", "", "name a PEM file that holds certificates or a key only"}
+	case len(data) > most:
+		return nil, tooLarge
 	}
 	return data, nil
 }

@@ -28,6 +28,8 @@ const (
 	NoClientCertificate Code = "no_client_certificate"
 	ChainTooDeep        Code = "chain_too_deep"
 	KeyMismatch         Code = "key_mismatch"
+	Revoked             Code = "revoked"
+	RevocationUnknown   Code = "revocation_unknown"
 	BadCertificate      Code = "bad_certificate"
 	NoCommonVersion     Code = "no_common_version"
 	NoCommonSuite       Code = "no_common_suite"
@@ -92,6 +94,12 @@ var reasons = []wording{
 	{code: KeyMismatch, sentence: "the signature made in the handshake does not fit the certificate that was shown",
 		remedy: "{who} uses a private key that does not belong to its certificate: correct its files",
 		ours:   "check that our key belongs to our certificate"},
+	{code: Revoked, sentence: "certificate {subject} was revoked by {issuer}{detail}",
+		remedy: "find out from {issuer} why; {who} needs a new certificate, and until it has one should not be let in",
+		ours:   "get a new certificate for this identity and reload"},
+	{code: RevocationUnknown, sentence: "nothing fresh says whether certificate {subject} was revoked by {issuer}: {detail}",
+		remedy: "put a fresh CRL of {issuer} into crls of trust {trust}, or let its OCSP responder be asked (ocsp: fetch) or {who} staple its answer; with revocation: soft the certificate is taken all the same",
+		ours:   "see that our OCSP answer can be had and is stapled, and that the peer reaches the CA's responder and CRLs"},
 	{code: BadCertificate, sentence: "the certificate cannot be used: {detail}",
 		remedy: "give {who} a well-formed certificate",
 		ours:   "use a well-formed certificate"},

@@ -41,7 +41,7 @@ func (l *loader) serverConfig(s *side) *tls.Config {
 	if s.ask != config.CertificateNone && !s.policy.Anchors.system {
 		c.ClientCAs = s.policy.Anchors.pool // the hint in CertificateRequest; a system's CAs would fill it with 100 names
 	}
-	c.VerifyConnection = s.admits
+	c.VerifyConnection = func(st tls.ConnectionState) error { return s.admits(st, s.policy.VerifyConn) }
 	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if f := factsOf(hello.Context()); f != nil {
 			f.ServerName = hello.ServerName
@@ -51,12 +51,12 @@ func (l *loader) serverConfig(s *side) *tls.Config {
 	return c
 }
 
-// admits judges a connection to a listener, as far as that does.
-func (s *side) admits(st tls.ConnectionState) error {
+// admits judges a connection to a listener, as far as that does, by VerifyConn or ReviewConn of its policy.
+func (s *side) admits(st tls.ConnectionState, verify func(tls.ConnectionState, Role) (Verified, error)) error {
 	if len(st.PeerCertificates) == 0 && s.ask != config.CertificateRequired {
 		return s.policy.settled(st)
 	}
-	_, err := s.policy.VerifyConn(st, Client)
+	_, err := verify(st, Client)
 	return err
 }
 

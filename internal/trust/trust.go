@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/revocation"
 )
 
 // Options are what Load takes besides the configuration. The zero value is right for the gateway.
@@ -35,6 +36,8 @@ type Options struct {
 	KeyLog func(who string) io.Writer
 	// MinVersion and MaxVersion are TLS versions as in tls.Config. They narrow what the policies have, and never widen it.
 	MinVersion, MaxVersion uint16
+	// Revocation keeps the answers of OCSP responders; nil: only those count that come with a handshake.
+	Revocation *revocation.Checker
 	// Getenv returns the value of an environment variable, for password_env. Nil: there are none.
 	Getenv func(string) string
 	// Before is the Set that is in force, nil for the first. Sessions are taken over from it where nothing has changed.
@@ -130,7 +133,7 @@ func (s *Set) VerifyPeer(peer string, certs []*x509.Certificate, as Role) (Verif
 	return p.policy.Verify(certs, as)
 }
 
-// VerifyConn judges a connection, new or live, by a peer's own policy: what its handshake settled, and then its chain as
+// VerifyConn judges a new connection by a peer's own policy: what its handshake settled, and then its chain as
 // VerifyPeer does.
 func (s *Set) VerifyConn(peer string, st *tls.ConnectionState, as Role) (Verified, error) {
 	p, ok := s.peers[peer]
@@ -140,14 +143,23 @@ func (s *Set) VerifyConn(peer string, st *tls.ConnectionState, as Role) (Verifie
 	return p.policy.VerifyConn(*st, as)
 }
 
-// Admits says why a listener would not let a connection come up, nil when it would. The error is a *Refusal, except for
+// ReviewConn is VerifyConn for a live connection, see [Policy.ReviewConn].
+func (s *Set) ReviewConn(peer string, st *tls.ConnectionState, as Role) (Verified, error) {
+	p, ok := s.peers[peer]
+	if !ok {
+		return Verified{}, fmt.Errorf("peer %q is not known by a certificate", peer)
+	}
+	return p.policy.ReviewConn(*st, as)
+}
+
+// Admits says why a listener would not let a live connection come up, nil when it would. The error is a *Refusal, except for
 // a name that is no listener with TLS.
 func (s *Set) Admits(listener string, st *tls.ConnectionState) error {
 	l, ok := s.listeners[listener]
 	if !ok {
 		return fmt.Errorf("listener %q does not speak TLS", listener)
 	}
-	return l.admits(*st)
+	return l.admits(*st, l.policy.ReviewConn)
 }
 
 // VerifyListener judges a chain by a listener's policy, which knows anchors but no names. It tells who is there although
@@ -266,6 +278,7 @@ func (l *loader) loadTrust(in *config.Trust) {
 			err.Error(), "install the system's CA certificates, or name files instead"))
 		return
 	}
+	a.list(l.loadCRLs(in, certs))
 	l.anchors[in.Name] = a
 }
 
@@ -309,6 +322,7 @@ func (l *loader) peer(in *config.Peer) {
 		Names:   slices.Clone(in.CertificateNames),
 		Rules:   l.cfg.PolicyOf(in.Policy),
 		known:   l.known,
+		checker: l.Revocation,
 	}}
 	if in.URI.TLS() {
 		s.config = l.clientConfig(s, in.URI.Host)
@@ -342,6 +356,7 @@ func (l *loader) listener(in *config.Listener) {
 		AnyName: true,
 		Rules:   l.cfg.PolicyOf(in.Policy),
 		known:   l.known,
+		checker: l.Revocation,
 	}}
 	s.config = l.serverConfig(s)
 	if in.Listen.Transport == config.WSS {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/revocation"
 	"github.com/sallyport-sip/sallyport/sip/domaincert"
 )
 
@@ -42,6 +43,8 @@ type Policy struct {
 	Match   domaincert.Options
 	Rules   config.Policy // of the configuration; complete
 
+	checker *revocation.Checker // nil: OCSP answers are only taken from handshakes
+
 	known []*x509.Certificate // intermediates seen in our own files; never trusted, they only make reasons exact
 }
 
@@ -51,6 +54,9 @@ type Verified struct {
 	Chain   []*x509.Certificate // leaf first, anchor last
 	Names   []domaincert.Name   // the identities of the leaf by RFC 5922 §7.1
 	Matched domaincert.Result   // zero when the policy judges no names
+	// Unrevoked says for each certificate of the chain below the anchor, leaf first, what is known of its revocation;
+	// nil when the policy does not look at it.
+	Unrevoked []revocation.Answer
 }
 
 // NameStrings returns the identities as strings, for example "URI:sip:acme.example".
@@ -71,6 +77,9 @@ type verification struct {
 	state  *tls.ConnectionState // of the connection on which it was; nil for a chain from elsewhere
 	chains [][]*x509.Certificate
 	match  domaincert.Result
+
+	review    bool                // of a live connection: nothing is waited for
+	unrevoked []revocation.Answer // of the first chain
 }
 
 // checks are made in this order; the first that refuses is the reason.
@@ -83,6 +92,7 @@ var checks = []struct {
 	{"usage", (*verification).usages},
 	{"depth", (*verification).depth},
 	{"name", (*verification).name},
+	{"revocation", (*verification).revocation},
 }
 
 // Verify judges a chain that a peer in the role as has presented, leaf first, by p at this moment. The error is a *Refusal.
@@ -91,9 +101,15 @@ func (p *Policy) Verify(certs []*x509.Certificate, as Role) (Verified, error) {
 }
 
 // VerifyConn judges a connection: what its handshake settled, and the chain. It is what VerifyConnection calls in both
-// roles, also for resumed sessions, and what a reload calls for live connections.
+// roles, also for resumed sessions.
 func (p *Policy) VerifyConn(st tls.ConnectionState, as Role) (Verified, error) {
 	return p.verify(&verification{role: as, certs: st.PeerCertificates, state: &st})
+}
+
+// ReviewConn is VerifyConn for a live connection: nothing is waited for, no answer that is on its way is held against
+// the peer, and neither is what was stapled in its time.
+func (p *Policy) ReviewConn(st tls.ConnectionState, as Role) (Verified, error) {
+	return p.verify(&verification{role: as, certs: st.PeerCertificates, state: &st, review: true})
 }
 
 func (p *Policy) verify(v *verification) (Verified, error) {
@@ -107,7 +123,7 @@ func (p *Policy) verify(v *verification) (Verified, error) {
 			return Verified{}, r
 		}
 	}
-	return Verified{Chain: v.chains[0], Names: domaincert.Names(certs[0]), Matched: v.match}, nil
+	return Verified{Chain: v.chains[0], Names: domaincert.Names(v.certs[0]), Matched: v.match, Unrevoked: v.unrevoked}, nil
 }
 
 // Fingerprint is equal for policies that accept the same connections: same anchors, names and rules.
