@@ -184,11 +184,20 @@ func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (tr
 	p, names, err := snap.recognise(info, st, snap.trust.VerifyConn)
 	if err != nil {
 		if g.strange.write(g.log) {
-			g.log.Warn("connection of a stranger", "connection", info.ID, "source", info.Remote, "listener", info.Listener, "cause", err)
+			g.log.Warn("connection of a stranger", append([]any{"connection", info.ID, "source", info.Remote, "listener", info.Listener, "cause", err}, remedyOf(err)...)...)
 		}
 		return transport.Identity{}, nil
 	}
 	return transport.Identity{Peer: p.Name, Names: names}, nil
+}
+
+// remedyOf is what a log says besides of a certificate or a connection that was
+// not accepted.
+func remedyOf(err error) []any {
+	if r, ok := errors.AsType[*trust.Refusal](err); ok {
+		return []any{"remedy", r.Remedy, "code", r.Code}
+	}
+	return nil
 }
 
 func namesOf(v trust.Verified) []string {

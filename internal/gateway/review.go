@@ -20,7 +20,7 @@ func (g *Gateway) review(before, now *snapshot) {
 		why := g.judge(c, before, now)
 		if why != nil && !c.Retired() {
 			g.log.Warn("connection only serves the calls it has: the new configuration would refuse it",
-				"connection", c.ID(), "peer", c.Identity().Peer, "cause", why)
+				append([]any{"connection", c.ID(), "peer", c.Identity().Peer, "cause", why}, remedyOf(why)...)...)
 			g.server.Endpoint().Retire(c)
 			retired = append(retired, c)
 		}
