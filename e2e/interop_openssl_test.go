@@ -104,7 +104,13 @@ Content-Length: 0
 // the connection, so openssl is ended then.
 func talk(t *testing.T, pki pki, addr, version, name, request string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "openssl", pki.client(addr, version, name)...)
+	return talkAs(t, pki.client(addr, version, name), request)
+}
+
+// talkAs is talk with arguments of the caller's.
+func talkAs(t *testing.T, args []string, request string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "openssl", args...)
 	out := &log{}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(request), out, out
 	if err := cmd.Start(); err != nil {
