@@ -20,6 +20,7 @@ func (s *Server) sample() metrics.Sample {
 		Version: s.version, Started: g.Started(), Draining: g.Draining(), Calls: g.Calls(),
 		ConnectionsRefused: make(map[metrics.Refusal]uint64), LimitsPassed: make(map[metrics.Passed]uint64), ConfigurationLoaded: loaded.At,
 		Reloads: uint64(loaded.Reloads), ReloadsRefused: loaded.RefusedTotal,
+		Renewals: uint64(loaded.Renewals), RenewalsRefused: loaded.RenewalsRefused,
 	}
 	m.Relayed, m.Subscriptions = make(map[metrics.Relayed]uint64), g.Subscriptions()
 	for _, c := range g.Relayed() {
@@ -31,6 +32,9 @@ func (s *Server) sample() metrics.Sample {
 	}
 	conns, aliased := make(map[string]int), make(map[string]int)
 	for c := range g.Conns() {
+		if g.Failure(c) != nil {
+			m.ConnectionsFailing++
+		}
 		conns[c.Identity().Peer]++
 		if serves(c) != "" {
 			aliased[c.Identity().Peer]++

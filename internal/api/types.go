@@ -32,16 +32,21 @@ type Configuration struct {
 	Loaded       Time     `json:"loaded"`        // when it came into force
 	Reloads      int      `json:"reloads"`       // how many since the start took a new one
 	NeedsRestart []string `json:"needs_restart"` // what it says and only a restart brings
-	Refused      *Refused `json:"refused"`       // the last reload, when it took nothing; else null
+	Refused      *Refused `json:"refused"`       // the last reload, or change of files, when it was not taken; else null
+	Watched      bool     `json:"watched"`       // changes of certificate files are taken by themselves
+	Renewals     int      `json:"renewals"`      // how often they were, since the start
+	Renewed      *Time    `json:"renewed"`       // the last time; null: never
 }
 
 // Time is a point in time.
 type Time = time.Time
 
-// Refused is a reload that took nothing.
+// Refused is a reload, or a change of certificate files, that was not taken.
 type Refused struct {
 	At       Time             `json:"at"`
+	By       string           `json:"by"` // "reload", or "watch" when files have changed
 	Problems []config.Problem `json:"problems"`
+	InUse    []string         `json:"in_use"` // which certificates go on instead, and until when
 }
 
 // Listener is an address on which the gateway accepts SIP.
@@ -59,6 +64,7 @@ type Connections struct {
 	Unknown  int `json:"unknown"` // from nobody we know
 	Outgoing int `json:"outgoing"`
 	Aliased  int `json:"aliased"` // made to us, and serve our requests too
+	Failing  int `json:"failing"` // that the configuration in force refuses: they only serve the calls they have
 
 	// What follows counts since the start.
 	KeepAlivesReceived uint64 `json:"keep_alives_received"` // CRLFs between messages
@@ -177,6 +183,7 @@ type Connection struct {
 	Names     []string `json:"names"` // verified in its certificate
 	Opened    Time     `json:"opened"`
 	Retired   bool     `json:"retired"` // it only serves the calls it has
+	Failing   string   `json:"failing"` // why the configuration in force refuses it; empty: it does not
 	Alias     string   `json:"alias"`   // the place of the peer's that our requests reach by it; empty: none
 	TLS       *TLS     `json:"tls"`     // null without
 }
@@ -197,4 +204,37 @@ type Reloaded struct {
 	Version      string           `json:"version"`       // of the configuration in force now
 	Problems     []config.Problem `json:"problems"`      // why it was not taken
 	NeedsRestart []string         `json:"needs_restart"` // what it says and only a restart brings
+	InUse        []string         `json:"in_use"`        // which certificates go on, when their files are the problem
+	Changes      []Change         `json:"changes"`       // certificates that are others now
+	Failing      []Failing        `json:"failing"`       // connections that the configuration in force refuses
+}
+
+// Change is an identity or a trust that has other certificates now.
+type Change struct {
+	Of  string        `json:"of"`  // "identity NAME", "trust NAME"
+	Old []Certificate `json:"old"` // what it has no more; an identity's own certificate alone
+	New []Certificate `json:"new"` // what it has gained
+}
+
+// Certificate says which one it is.
+type Certificate struct {
+	Subject     string `json:"subject"`
+	Issuer      string `json:"issuer"`
+	Serial      string `json:"serial"`      // hexadecimal
+	Fingerprint string `json:"fingerprint"` // SHA-256, hexadecimal
+	Until       Time   `json:"until"`       // it can be used
+}
+
+// Failing is a live connection that the configuration in force refuses. It only
+// serves the calls it has.
+type Failing struct {
+	Connection uint64   `json:"connection"` // as in logs and flows
+	Peer       string   `json:"peer"`
+	Remote     string   `json:"remote"`
+	Inbound    bool     `json:"inbound"`
+	Code       string   `json:"code"` // of the reason; empty: it is not the certificate
+	Why        string   `json:"why"`
+	Remedy     string   `json:"remedy"`
+	Calls      []uint64 `json:"calls"`   // the numbers of those on it
+	Evicted    bool     `json:"evicted"` // it is being closed, and its calls are being ended
 }

@@ -37,6 +37,9 @@ func (s *Server) Status() Status {
 	st.Connections.Dead = Dead{dead[transport.DeathNoPong], dead[transport.DeathUnacknowledged], dead[transport.DeathSilent]}
 	for c := range g.Conns() {
 		st.Connections.Open++
+		if g.Failure(c) != nil {
+			st.Connections.Failing++
+		}
 		if serves(c) != "" {
 			st.Connections.Aliased++
 		}
@@ -54,9 +57,13 @@ func (s *Server) Status() Status {
 }
 
 func configuration(l gateway.Loaded) Configuration {
-	c := Configuration{File: l.File, Version: l.Version, Loaded: l.At.UTC(), Reloads: l.Reloads, NeedsRestart: append([]string{}, l.Notes...)}
+	c := Configuration{File: l.File, Version: l.Version, Loaded: l.At.UTC(), Reloads: l.Reloads, NeedsRestart: append([]string{}, l.Notes...),
+		Watched: l.Watched, Renewals: l.Renewals}
+	if !l.Renewed.IsZero() {
+		c.Renewed = new(l.Renewed.UTC())
+	}
 	if r := l.Refused; r != nil {
-		c.Refused = &Refused{At: r.At.UTC(), Problems: r.Problems}
+		c.Refused = &Refused{At: r.At.UTC(), By: r.By, Problems: r.Problems, InUse: append([]string{}, r.InUse...)}
 	}
 	return c
 }
@@ -137,6 +144,9 @@ func (s *Server) connection(c *transport.Conn) Connection {
 		Local: info.Local.String(), Remote: info.Remote.String(), Peer: id.Peer, Names: append([]string{}, id.Names...),
 		Opened: c.Opened().UTC(), Retired: c.Retired(), Alias: serves(c),
 	}
+	if why := s.gateway.Failure(c); why != nil {
+		one.Failing = why.Error()
+	}
 	if t := s.gateway.TLS(c); t != nil {
 		one.TLS = &TLS{t.Version, t.Suite, t.Group, t.Mutual, t.Resumed, c.HandshakeTime().Microseconds()}
 	}
@@ -150,17 +160,4 @@ func serves(c *transport.Conn) string {
 		return to.String()
 	}
 	return ""
-}
-
-// reload is POST /api/v1/reload: 200 when the configuration was taken, 422 when
-// it has problems.
-func (s *Server) reload(w http.ResponseWriter, _ *http.Request) {
-	r := s.gateway.Reload()
-	doc := Reloaded{Taken: len(r.Problems) == 0, Version: r.Version,
-		Problems: append([]config.Problem{}, r.Problems...), NeedsRestart: append([]string{}, r.Notes...)}
-	w.Header().Set("Content-Type", "application/json")
-	if !doc.Taken {
-		w.WriteHeader(http.StatusUnprocessableEntity)
-	}
-	writeJSON(w, doc)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/api"
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/gateway"
+	"github.com/sallyport-sip/sallyport/internal/watch"
 )
 
 // stopWithin bounds how long a gateway takes to end, once its calls have had
@@ -59,7 +60,7 @@ func serve(a *app) *cobra.Command {
 		}
 		a.useCores(log)
 		options := a.gatewayOptions()
-		options.Log = log
+		options.Log, options.Watch = log, &watch.Config{}
 		g, problems := gateway.New(cfg, options)
 		if len(problems) > 0 {
 			return a.report(problems)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-sip/sallyport/internal/api"
+	"github.com/sallyport-sip/sallyport/internal/gateway"
 )
 
 func status(a *app) *cobra.Command {
@@ -67,6 +68,9 @@ func (p statusPage) draw(s *api.Status) string {
 		conns += fmt.Sprintf("; %d of theirs serve our requests too", n)
 	}
 	p.row("connections", conns, "")
+	if n := s.Connections.Failing; n > 0 {
+		p.row("", fmt.Sprintf("%s only for the calls there are: the configuration refuses it; sallyport reload lists and --evict closes", count(n, "connection")), yellow)
+	}
 	if d := s.Connections.Dead; d != (api.Dead{}) {
 		p.row("", fmt.Sprintf("found dead: %d without a pong, %d unacknowledged, %d silent", d.NoPong, d.Unacknowledged, d.Silent), yellow)
 	}
@@ -91,13 +95,20 @@ func (p statusPage) draw(s *api.Status) string {
 func (p statusPage) configuration(c *api.Configuration) {
 	p.row("file", c.File, "")
 	p.row("version", fmt.Sprintf("%.12s, loaded %s, %s", c.Version, clock(c.Loaded), count(c.Reloads, "reload")), "")
+	if c.Renewed != nil {
+		p.row("", fmt.Sprintf("certificate files changed and taken %s, the last time %s", count(c.Renewals, "time"), clock(*c.Renewed)), "")
+	}
 	for _, note := range c.NeedsRestart {
 		p.row("", "needs a restart: "+note, yellow)
 	}
 	if c.Refused == nil {
 		return
 	}
-	p.row("", fmt.Sprintf("the last reload, %s, was refused:", clock(c.Refused.At)), red)
+	what := "the last reload, %s, was refused:"
+	if c.Refused.By == gateway.ByWatch {
+		what = "files that have changed, %s, are no good:"
+	}
+	p.row("", fmt.Sprintf(what, clock(c.Refused.At)), red)
 	const shown = 5
 	for i, problem := range c.Refused.Problems {
 		if i == shown {
@@ -105,6 +116,9 @@ func (p statusPage) configuration(c *api.Configuration) {
 			break
 		}
 		p.row("", problem.String(), "")
+	}
+	for _, text := range c.Refused.InUse {
+		p.row("", text, "")
 	}
 }
 

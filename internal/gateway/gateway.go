@@ -2,7 +2,8 @@
 //
 // Its main type is Gateway. Reading starts at New, which compiles a
 // configuration into one immutable snapshot (build.go); run.go opens, drains and
-// closes it, reload.go puts another snapshot in its place, serve.go has the one
+// closes it, reload.go puts another snapshot in its place, renew.go takes changed
+// certificate files, serve.go has the one
 // switch over requests, and ways.go reaches peers. Most goroutines of the gateway
 // are those of its ua.Server; Close waits for all.
 package gateway
@@ -27,6 +28,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/relay"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/trust"
+	"github.com/sallyport-sip/sallyport/internal/watch"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
@@ -44,6 +46,7 @@ type Options struct {
 	Network  transport.Network  // nil: the system's
 	Timers   transaction.Config // zero fields: RFC 3261
 	Limits   transport.Limits   // in place of the configuration's, where they are not zero
+	Watch    *watch.Config      // how certificate files are watched; nil: they are not
 	// DialDNS connects to name servers as resolve.Resolver.Dial does; nil: the
 	// system's network.
 	DialDNS func(ctx context.Context, network, address string) (net.Conn, error)
@@ -73,6 +76,8 @@ type Gateway struct {
 	records   records       // the store; nil likewise
 	nameless  atomic.Uint64 // IDs of calls that are not recorded
 
+	judged atomic.Pointer[failures] // what the last review found
+
 	opens sync.Map // by peer, *atomic.Uint64: connections that came up
 
 	stopping context.Context // ends when calls have had their time
@@ -83,6 +88,9 @@ type Gateway struct {
 	sockets   []socket   // open listeners; guarded by reloading, as what follows
 	leaving   []socket   // on UDP: gone, and still open for the calls that live on them
 	followers []Follower
+	files     files
+
+	retirees retirees
 
 	telling sync.Mutex // held only for a moment
 	started time.Time  // guarded by telling, as what follows
@@ -108,6 +116,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	}
 	g.upkeeps.all, g.upkeeps.slots = make(map[string]*upkeep), make(chan struct{}, dialsAtOnce)
 	g.stopping, g.stop = context.WithCancel(context.Background())
+	g.files.taken = g.look(cfg)
 	snap, problems := build(cfg, o.TLS, nil)
 	if len(problems) > 0 {
 		return nil, problems

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
@@ -36,16 +37,52 @@ func (g *Gateway) leave(s socket) {
 }
 
 // letGo closes connections that a reload has retired, once the calls are over
-// that may live on them. One that a later reload takes back stays.
+// that may live on them. One that a later reload takes back stays. There is one
+// goroutine for all of them, however often certificates change.
 func (g *Gateway) letGo(retired []*transport.Conn) {
 	if len(retired) == 0 {
 		return
 	}
+	r := &g.retirees
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next == nil {
+		r.next = make(map[*transport.Conn]struct{})
+	}
+	for _, c := range retired {
+		r.next[c] = struct{}{}
+	}
+	if r.busy {
+		return
+	}
+	r.busy = true
+	g.letGoNext()
+}
+
+// retirees are connections that are retired and not closed yet.
+type retirees struct {
+	mu   sync.Mutex
+	busy bool                         // somebody waits for the calls of some; guarded by mu
+	next map[*transport.Conn]struct{} // that wait for their turn; guarded by mu
+}
+
+// letGoNext waits for the calls of those whose turn it is, and then sees who has
+// come meanwhile. The caller holds mu.
+func (g *Gateway) letGoNext() {
+	r := &g.retirees
+	retired := r.next
+	r.next = nil
 	g.afterCalls(func() {
-		for _, c := range retired {
-			if c.Retired() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for c := range retired {
+			// One that was taken back and retired again may have calls of between.
+			if _, again := r.next[c]; !again && c.Retired() {
 				c.Close(errLetGo)
 			}
+		}
+		if r.busy = len(r.next) > 0; r.busy {
+			g.letGoNext()
 		}
 	})
 }

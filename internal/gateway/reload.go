@@ -8,15 +8,26 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/trust"
 )
 
 // Reload is one attempt to take a new configuration.
 type Reload struct {
 	At       time.Time
+	By       string           // who asked: ByReload, ByWatch
 	Version  string           // of the configuration that is in force afterwards
 	Problems []config.Problem // why it was refused; none: it was taken
 	Notes    []string         // what it says and only a restart brings
+	InUse    []string         // when files were refused: what certificates go on instead, and until when
+	Changes  []trust.Change   // certificates that are others now
+	Failing  []Failing        // connections that the configuration in force refuses
 }
+
+// Who asks for what is in a Reload.
+const (
+	ByReload = "reload" // a person or a program
+	ByWatch  = "watch"  // files have changed
+)
 
 // Loaded is what is known of the configuration in force.
 type Loaded struct {
@@ -28,6 +39,11 @@ type Loaded struct {
 	Refused *Reload   // the last one that was not, nil when the last one was taken
 
 	RefusedTotal uint64 // how many were not
+
+	Watched         bool      // changes of certificate files are taken by themselves
+	Renewals        int       // how often
+	Renewed         time.Time // the last time; zero: never
+	RenewalsRefused uint64    // how often changed files were no good
 }
 
 // history is what became of each configuration. Guarded by Gateway.telling.
@@ -38,6 +54,11 @@ type history struct {
 	refused *Reload
 
 	refusals uint64
+
+	renewals        int
+	renewed         time.Time
+	unfit           *Reload // changed files that are no good; nil: those that run are good
+	renewalsRefused uint64
 }
 
 // Loaded returns what is known of the configuration in force.
@@ -45,14 +66,30 @@ func (g *Gateway) Loaded() Loaded {
 	g.telling.Lock()
 	defer g.telling.Unlock()
 	cfg := g.snapshot.Load().config
-	return Loaded{File: cfg.File, Version: cfg.Version, At: g.history.loaded, Notes: g.history.notes, Reloads: g.history.reloads, Refused: g.history.refused,
-		RefusedTotal: g.history.refusals}
+	h := &g.history
+	refused := h.refused
+	if h.unfit != nil && (refused == nil || h.unfit.At.After(refused.At)) {
+		refused = h.unfit
+	}
+	return Loaded{File: cfg.File, Version: cfg.Version, At: h.loaded, Notes: h.notes, Reloads: h.reloads, Refused: refused, RefusedTotal: h.refusals,
+		Watched: cfg.Watch && g.options.Watch != nil, Renewals: h.renewals, Renewed: h.renewed, RenewalsRefused: h.renewalsRefused}
 }
 
 // Reload reads the file again, and all files that it names, and takes what it
 // says. With problems everything stays as it is. Calls and connections live on
 // in any case. Several at once are made one after the other.
-func (g *Gateway) Reload() Reload {
+func (g *Gateway) Reload() Reload { return g.ReloadWith(ReloadOptions{}) }
+
+// ReloadOptions are what a reload does besides.
+type ReloadOptions struct {
+	// Evict closes the connections that the configuration in force refuses, those
+	// too that an earlier one has left, and ends the calls on them. A reload that is
+	// refused closes none.
+	Evict bool
+}
+
+// ReloadWith is Reload with options.
+func (g *Gateway) ReloadWith(o ReloadOptions) Reload {
 	file := g.snapshot.Load().config.File
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
 		return g.note(nil, []config.Problem{{File: file, What: "it is no ordinary file any more", Why: "reading it could wait for ever",
@@ -68,7 +105,11 @@ func (g *Gateway) Reload() Reload {
 		}
 		return g.note(nil, problems)
 	}
-	return g.apply(cfg)
+	r := g.apply(cfg)
+	if o.Evict && len(r.Problems) == 0 {
+		g.evict(r.Failing)
+	}
+	return r
 }
 
 // Apply takes a configuration without problems of its own, as Reload does.
@@ -84,6 +125,7 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	if g.closing.Load() {
 		return g.note(nil, []config.Problem{{File: cfg.File, What: "the gateway stops", Why: "no configuration is taken any more", Remedy: "start it again"}})
 	}
+	sight := g.look(cfg)
 	next, problems := build(cfg, g.options.TLS, before)
 	if len(problems) > 0 {
 		return g.note(nil, problems)
@@ -103,9 +145,14 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	sockets.commit()
 	g.lenient(before, next)
 	follow(true)
-	g.review(before, next)
+	failing := g.review(before, next)
 	g.keepUp()
-	return g.note(restartOnly(g.first, cfg), nil)
+	g.fit(sight)
+	g.follows(cfg)
+	r := g.note(restartOnly(g.first, cfg), nil)
+	r.Changes, r.Failing = before.trust.Changes(next.trust), failing
+	g.sayChanges(r.Changes)
+	return r
 }
 
 // restartOnly says what differs from the configuration that the gateway started
@@ -141,14 +188,18 @@ func onOff(m config.CDRMode) string {
 // note keeps and says what became of an attempt.
 func (g *Gateway) note(notes []string, problems []config.Problem) Reload {
 	cfg := g.snapshot.Load().config
-	r := Reload{At: time.Now(), Version: cfg.Version, Problems: problems, Notes: notes}
+	r := Reload{At: time.Now(), By: ByReload, Version: cfg.Version, Problems: problems, Notes: notes}
 	config.SortProblems(problems)
+	r.InUse = g.alarmFiles(g.snapshot.Load(), problems)
 	g.keep(r)
 	if len(problems) > 0 {
 		for _, p := range problems {
 			g.log.Error("configuration refused", "problem", p.String())
 		}
 		g.log.Error("the configuration stays as it was", "problems", len(problems))
+		for _, text := range r.InUse {
+			g.log.Error("nothing is changed", "in_use", text)
+		}
 		return r
 	}
 	for _, n := range notes {

@@ -13,18 +13,24 @@ import (
 
 // review judges the live connections by a new configuration. Nothing is closed
 // under a call: a connection that passes goes on under the new policy, one that
-// fails serves the dialogs that live on it.
-func (g *Gateway) review(before, now *snapshot) {
+// fails serves the dialogs that live on it. It returns all that fail.
+func (g *Gateway) review(before, now *snapshot) []Failing {
+	refused := failures{}
 	var retired []*transport.Conn
 	for c := range g.server.Endpoint().Review() {
 		why := g.judge(c, before, now)
-		if why != nil && !c.Retired() {
+		if why == nil {
+			continue
+		}
+		refused[c.ID()] = why
+		if !c.Retired() {
 			g.log.Warn("connection only serves the calls it has: the new configuration would refuse it",
 				append([]any{"connection", c.ID(), "peer", c.Identity().Peer, "cause", why}, remedyOf(why)...)...)
 			g.server.Endpoint().Retire(c)
 			retired = append(retired, c)
 		}
 	}
+	g.judged.Store(&refused)
 	for c := range g.server.Endpoint().Conns() {
 		g.tend(c)
 		if c.Info().Inbound {
@@ -32,6 +38,7 @@ func (g *Gateway) review(before, now *snapshot) {
 		}
 	}
 	g.letGo(retired)
+	return g.Failing()
 }
 
 // judge says why a connection may begin nothing new, nil when it may.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
@@ -40,6 +39,7 @@ func (g *Gateway) Start() error {
 		return errors.Join(err, g.closeStore())
 	}
 	g.keepUp()
+	g.startWatch()
 	g.telling.Lock()
 	g.started = time.Now()
 	g.history.loaded = g.started
@@ -144,20 +144,10 @@ const (
 )
 
 func (g *Gateway) endCalls() {
-	var shards sync.WaitGroup
-	for i := range g.server.NumShards() {
-		shards.Go(func() {
-			for more := true; more; {
-				more = false // when the server has ended
-				g.server.Do(i, func(s *ua.Shard) { more = g.engine.Shutdown(s, endAtOnce) })
-				g.server.Do(i, func(s *ua.Shard) { more = g.relay.Shutdown(s, endAtOnce) || more })
-				if more {
-					time.Sleep(endEvery)
-				}
-			}
-		})
-	}
-	shards.Wait()
+	g.inTurns(func(s *ua.Shard) (more bool) {
+		more = g.engine.Shutdown(s, endAtOnce)
+		return g.relay.Shutdown(s, endAtOnce) || more
+	})
 }
 
 // Close refuses new calls, ends every call, then every connection, and waits for

@@ -43,6 +43,9 @@ type Sample struct {
 	ConfigurationLoaded time.Time
 	Reloads             uint64 // that took a new configuration
 	ReloadsRefused      uint64
+	Renewals            uint64 // changes of certificate files that were taken
+	RenewalsRefused     uint64
+	ConnectionsFailing  int // live streams that the configuration refuses
 }
 
 // Peer is one peer of the configuration.
@@ -129,6 +132,8 @@ var (
 	descAlarm     = desc("alarm", "1 for each alarm that lasts.", "alarm")
 	descLoaded    = desc("configuration_loaded_time_seconds", "When the configuration came into force.")
 	descReloads   = desc("configuration_reloads_total", "Reloads; result taken or refused.", "result")
+	descRenewals  = desc("certificate_changes_total", "Changes of certificate files that were noticed without a reload; result taken or refused.", "result")
+	descUnfit     = desc("connections_failing", "Live connections that the configuration in force refuses; they only serve the calls they have.")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -182,6 +187,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	p.gauge(descLoaded, seconds(s.ConfigurationLoaded))
 	p.counter(descReloads, s.Reloads, "taken")
 	p.counter(descReloads, s.ReloadsRefused, "refused")
+	p.counter(descRenewals, s.Renewals, "taken")
+	p.counter(descRenewals, s.RenewalsRefused, "refused")
+	p.gauge(descUnfit, float64(s.ConnectionsFailing))
 }
 
 // page takes metrics one at a time.

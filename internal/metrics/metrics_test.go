@@ -38,7 +38,7 @@ func full() Sample {
 		ConnectionsUnknown: 1, LimitsPassed: map[Passed]uint64{{"outside", "headers"}: 3}, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca"}: 5},
 		KeepAlives: 11, Pings: 12, NotSIP: 13, ConnectionsDead: map[string]uint64{"no_pong": 14},
 		Records: &Records{Waiting: 100, Lost: 1, Failing: true}, Alarms: []string{"records"},
-		ConfigurationLoaded: time.UnixMilli(2500), Reloads: 2, ReloadsRefused: 1,
+		ConfigurationLoaded: time.UnixMilli(2500), Reloads: 2, ReloadsRefused: 1, Renewals: 15, RenewalsRefused: 16, ConnectionsFailing: 17,
 	}
 }
 
@@ -46,6 +46,8 @@ func TestPage(t *testing.T) {
 	const want = `sallyport_alarm{alarm="records"} 1
 sallyport_build_info{version="v1"} 1
 sallyport_calls 3
+sallyport_certificate_changes_total{result="refused"} 16
+sallyport_certificate_changes_total{result="taken"} 15
 sallyport_configuration_loaded_time_seconds 2.5
 sallyport_configuration_reloads_total{result="refused"} 1
 sallyport_configuration_reloads_total{result="taken"} 2
@@ -53,6 +55,7 @@ sallyport_connections{peer=""} 1
 sallyport_connections{peer="ac\"me"} 2
 sallyport_connections_aliased{peer="ac\"me"} 1
 sallyport_connections_dead_total{sign="no_pong"} 14
+sallyport_connections_failing 17
 sallyport_connections_opened_total{peer="ac\"me"} 9
 sallyport_connections_refused_total{peer="",reason="unknown_ca"} 5
 sallyport_datagrams_not_sip_total 13

@@ -102,7 +102,7 @@ func (o Options) loadIdentity(cfg *config.Config, in *config.Identity) (*Identit
 		add("key", in.Key, bad)
 		return nil, problems
 	}
-	for _, f := range id.faults(certs.Certs) {
+	for _, f := range id.faults(certs.Certs, o.aged(fmt.Sprintf("identity %q", in.Name))) {
 		add("certificate", in.Certificate, f)
 	}
 	return id, problems
@@ -127,12 +127,12 @@ func pair(in *config.Identity, certs, keys *File) (*Identity, *fault) {
 		"name the key that the certificate was made with, or have a new certificate made"}
 }
 
-// faults reports what would make peers refuse the chain: certificates out of their time, and an issuer in the file that
-// did not sign what stands before it.
-func (id *Identity) faults(certs []*x509.Certificate) []*fault {
+// faults reports what would make peers refuse the chain: certificates out of their time, unless it is aged, and an issuer
+// in the file that did not sign what stands before it.
+func (id *Identity) faults(certs []*x509.Certificate, aged bool) []*fault {
 	var faults []*fault
 	for _, c := range id.Chain {
-		if f := lifetimeFault(c, time.Now()); f != nil {
+		if f := lifetimeFault(c, time.Now()); f != nil && !aged {
 			faults = append(faults, f)
 		}
 	}

@@ -42,11 +42,17 @@ type Options struct {
 	Getenv func(string) string
 	// Before is the Set that is in force, nil for the first. Sessions are taken over from it where nothing has changed.
 	Before *Set
+	// Aged says of an identity or a trust, as problems name it (`identity "gateway"`), that its files are those that run
+	// already: that their time has passed meanwhile is then no reason to refuse what is new in others. nil: of none.
+	Aged func(of string) bool
 }
+
+func (o Options) aged(of string) bool { return o.Aged != nil && o.Aged(of) }
 
 // Set is what one configuration says about TLS.
 type Set struct {
 	identities map[string]*Identity
+	trusts     map[string]*Anchors
 	listeners  map[string]*side
 	peers      map[string]*side
 }
@@ -77,8 +83,9 @@ func Check(cfg *config.Config) []config.Problem {
 // Load reads the files that cfg names and makes the TLS configurations. cfg must be complete and without problems of its
 // own; names that it does not define are passed over here. With problems the Set is nil.
 func (o Options) Load(cfg *config.Config) (*Set, []config.Problem) {
-	l := &loader{Options: o, cfg: cfg, anchors: map[string]*Anchors{}, set: &Set{
-		identities: map[string]*Identity{}, listeners: map[string]*side{}, peers: map[string]*side{},
+	anchors := map[string]*Anchors{}
+	l := &loader{Options: o, cfg: cfg, anchors: anchors, set: &Set{
+		identities: map[string]*Identity{}, trusts: anchors, listeners: map[string]*side{}, peers: map[string]*side{},
 	}}
 	for i := range cfg.Identities {
 		in := &cfg.Identities[i]
@@ -262,7 +269,7 @@ func (l *loader) loadTrust(in *config.Trust) {
 		if bad == nil {
 			bad = f.needCertificates()
 		}
-		if bad == nil {
+		if bad == nil && !l.aged(fmt.Sprintf("trust %q", in.Name)) {
 			bad = outOfTime(f.Certs)
 		}
 		if bad != nil {
