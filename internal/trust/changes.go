@@ -65,9 +65,6 @@ func (a *Anchors) certificates() []*x509.Certificate {
 // Anchors returns the certificates of a trust that come from files, by its name in the configuration.
 func (s *Set) Anchors(trust string) []*x509.Certificate { return s.trusts[trust].certificates() }
 
-// Issuer returns the name of who signed a certificate, short and printable.
-func Issuer(c *x509.Certificate) string { return printable(c.Issuer.String()) }
-
 // Serial returns the serial number of a certificate, in hexadecimal.
 func Serial(c *x509.Certificate) string { return fmt.Sprintf("%x", c.SerialNumber) }
 
