@@ -76,5 +76,6 @@ func (s *signer) read(a *app) (*trust.Issued, error) {
 	if s.key == "" {
 		s.key = besides(s.cert)
 	}
-	return trust.ReadIssued(s.cert, s.key, secret)
+	ca, err := trust.ReadIssued(s.cert, s.key, secret)
+	return ca, passwordHint(err)
 }

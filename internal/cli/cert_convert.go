@@ -138,7 +138,7 @@ func (v *conversion) read(files []string, known []byte) (certs []*x509.Certifica
 	for _, name := range files {
 		c, err := trust.ReadContents(name, known)
 		if err != nil {
-			return nil, nil, v.app.passwordHint(err)
+			return nil, nil, passwordHint(err)
 		}
 		if c.Locked() && v.only != "certificates" {
 			return nil, nil, fmt.Errorf("%s: the private key is encrypted: name its password with --password-file FILE or --password-env NAME", name)
@@ -253,7 +253,7 @@ func (a *app) oneKey(file string, secret *password) (crypto.Signer, error) {
 	}
 	c, err := trust.ReadContents(file, known)
 	if err != nil {
-		return nil, a.passwordHint(err)
+		return nil, passwordHint(err)
 	}
 	if keys := c.Keys(); len(keys) > 0 {
 		return keys[0], nil

@@ -45,11 +45,11 @@ func (a *app) material(ctx context.Context, name string, secret []byte) (materia
 		}
 	}
 	c, err := trust.ReadContents(name, secret)
-	return material{Contents: c}, a.passwordHint(err)
+	return material{Contents: c}, passwordHint(err)
 }
 
 // passwordHint adds the remedy that only a command line has.
-func (a *app) passwordHint(err error) error {
+func passwordHint(err error) error {
 	if errors.Is(err, certfile.ErrNoPassword) {
 		return fmt.Errorf("%w: --password-file FILE or --password-env NAME", err)
 	}

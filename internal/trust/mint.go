@@ -318,14 +318,17 @@ func ReadIssued(certFile, keyFile string, password []byte) (*Issued, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, bad := readPEM(keyFile, password)
-	if bad == nil {
-		bad = keys.needKey()
+	keys, err := ReadContents(keyFile, password)
+	if err != nil {
+		return nil, err
 	}
-	if bad != nil {
-		return nil, bad.in(keyFile)
+	if keys.Locked() {
+		return nil, fmt.Errorf("%s: %w", keyFile, &certfile.Error{What: "the private key is encrypted", Remedy: "name its password", Err: certfile.ErrNoPassword})
 	}
-	for _, key := range keys.Keys {
+	if len(keys.Keys()) == 0 {
+		return nil, fmt.Errorf("%s: it holds no private key, name the file with the private key", keyFile)
+	}
+	for _, key := range keys.Keys() {
 		if leafFor(certs, key) != nil {
 			id := newIdentity("", certs, key)
 			return &Issued{Chain: id.Chain, Key: key}, nil
