@@ -21,6 +21,11 @@ func (c *Config) Complete() {
 	for i := range c.Policies {
 		c.Policies[i].complete()
 	}
+	for i := range c.Identities {
+		if c.Identities[i].Stapling == "" {
+			c.Identities[i].Stapling = StaplingOn
+		}
+	}
 	for i := range c.Profiles {
 		c.Profiles[i].complete()
 	}

@@ -23,7 +23,24 @@ type Identity struct {
 	// `password_file`. It is what the variable held when the gateway was
 	// started. Default: none.
 	PasswordEnv string `yaml:"password_env" form:"name of an environment variable"`
+
+	// Whether an OCSP answer about the certificate is stapled to handshakes in
+	// which we are the server. `on`: it is fetched from the responder that the
+	// certificate names, if it names one, and renewed before it ends. Default:
+	// `on`.
+	Stapling Stapling `yaml:"stapling" form:"one of on, off"`
 }
+
+// Stapling says whether OCSP answers are stapled.
+type Stapling string
+
+// The values of stapling.
+const (
+	StaplingOn  Stapling = "on"
+	StaplingOff Stapling = "off"
+)
+
+func (v *Stapling) set(text string) *fault { return setWord(v, text, StaplingOn, StaplingOff) }
 
 func checkIdentities(c *Config, r *report) {
 	for i := range c.Identities {

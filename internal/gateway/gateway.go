@@ -26,6 +26,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/recorder"
 	"github.com/sallyport-sip/sallyport/internal/relay"
+	"github.com/sallyport-sip/sallyport/internal/revocation"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/internal/watch"
@@ -50,6 +51,8 @@ type Options struct {
 	// DialDNS connects to name servers as resolve.Resolver.Dial does; nil: the
 	// system's network.
 	DialDNS func(ctx context.Context, network, address string) (net.Conn, error)
+	// Revocation says how OCSP responders are reached; its Changed is the gateway's.
+	Revocation revocation.Options
 }
 
 // Gateway is a running gateway.
@@ -67,6 +70,8 @@ type Gateway struct {
 	lookups   resolve.Counts
 	alarms    *alarms
 	upkeeps   upkeeps
+	checker   *revocation.Checker
+	staples   staples
 	deaths    map[transport.Death]*atomic.Uint64 // by sign; never changed
 	limited   *excesses
 	strange   strangeLines
@@ -117,6 +122,11 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	g.upkeeps.all, g.upkeeps.slots = make(map[string]*upkeep), make(chan struct{}, dialsAtOnce)
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.files.taken = g.look(cfg)
+	o.Revocation.Changed = g.reviewRevoked
+	g.checker = revocation.New(o.Revocation)
+	g.staples.all, g.staples.wake = make(map[string]*staple), make(chan struct{}, 1)
+	o.TLS.Revocation = g.checker
+	g.options = o
 	snap, problems := build(cfg, o.TLS, nil)
 	if len(problems) > 0 {
 		return nil, problems

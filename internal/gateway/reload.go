@@ -141,7 +141,9 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	}
 	next.places = sockets.places()
 	next.resolver = g.resolverOf(cfg, before)
+	g.staples.carry(next)
 	g.snapshot.Store(next)
+	g.staples.nudge()
 	sockets.commit()
 	g.lenient(before, next)
 	follow(true)

@@ -30,9 +30,12 @@ func (g *Gateway) Start() error {
 	}
 	g.engine = b2bua.New(g, g.log, g.server.NumShards())
 	g.relay = relay.New(g, g.log, g.server.NumShards())
+	g.checkRevocation()
 	err := g.listenAll()
 	close(g.opening)
 	if err != nil {
+		g.stop()
+		g.work.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		g.server.Close(ctx)

@@ -19,8 +19,17 @@ import (
 type Identity struct {
 	Name  string
 	Chain []*x509.Certificate // as we show it: leaf first, each signed by the next, without a self-signed root
-	cert  atomic.Pointer[tls.Certificate]
-	sum   string
+	// Issuer has signed the leaf, whether or not we show it; nil when it is in none of our files.
+	Issuer *x509.Certificate
+	cert   atomic.Pointer[tls.Certificate]
+	sum    string
+}
+
+// Staple puts an OCSP answer about the leaf into the handshakes to come in which we are the server; nil: none.
+func (id *Identity) Staple(der []byte) {
+	next := *id.cert.Load()
+	next.OCSPStaple = der
+	id.cert.Store(&next)
 }
 
 // Certificate returns the identity as crypto/tls shows it. It must not be changed: another one is stored in its place.
@@ -30,6 +39,7 @@ func (id *Identity) Certificate() *tls.Certificate { return id.cert.Load() }
 // file has of its issuers, whatever the order there was.
 func newIdentity(name string, certs []*x509.Certificate, key crypto.Signer) *Identity {
 	id := &Identity{Name: name, Chain: []*x509.Certificate{leafFor(certs, key)}}
+	id.Issuer = signerOf(id.Chain[0], certs)
 	for c := id.Chain[0]; !selfSigned(c); {
 		if c = signerOf(c, certs); c == nil || selfSigned(c) || slices.Contains(id.Chain, c) {
 			break

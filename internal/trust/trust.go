@@ -18,6 +18,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -101,6 +102,7 @@ func (o Options) Load(cfg *config.Config) (*Set, []config.Problem) {
 		return nil, l.problems
 	}
 	l.known = l.intermediates()
+	l.findIssuers()
 	for i := range cfg.Peers {
 		l.peer(&cfg.Peers[i])
 	}
@@ -218,6 +220,9 @@ func (s *Set) Of(peer string) *Set {
 	}
 	return only
 }
+
+// Identities returns all identities, by their names.
+func (s *Set) Identities() map[string]*Identity { return maps.Clone(s.identities) }
 
 // Identity returns an identity by its name, nil when there is none.
 func (s *Set) Identity(name string) *Identity { return s.identities[name] }
@@ -373,6 +378,17 @@ func (l *loader) listener(in *config.Listener) {
 }
 
 func (l *loader) pins() string { return fmt.Sprintf("%x-%x ", l.MinVersion, l.MaxVersion) }
+
+// findIssuers looks among the anchors for the issuers of identities whose own files do not have them.
+func (l *loader) findIssuers() {
+	for _, id := range l.set.identities {
+		for _, a := range l.anchors {
+			if id != nil && id.Issuer == nil && !selfSigned(id.Chain[0]) {
+				id.Issuer = signerOf(id.Chain[0], a.certs)
+			}
+		}
+	}
+}
 
 // intermediates gathers those in our own files, by which a missing one is recognised.
 func (l *loader) intermediates() []*x509.Certificate {
