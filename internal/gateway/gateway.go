@@ -11,6 +11,7 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
@@ -110,6 +111,10 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	}
 	var g *Gateway
 	o.Recorder.Names = func(peer string) []string { return g.wanted(peer) }
+	o.Recorder.Side = func(listener, peer string) trust.OurSide { return g.ourSide(listener, peer) }
+	if o.Recorder.Clock == nil {
+		o.Recorder.Clock = func(now time.Time) string { return g.clockDoubt(now) }
+	}
 	rec := recorder.New(o.Recorder)
 	o.TLS.KeyLog = rec.KeyLog
 	g = &Gateway{
@@ -166,6 +171,23 @@ func (g *Gateway) wanted(peer string) []string {
 		return snap.trustOf(peer).Names(peer)
 	}
 	return nil
+}
+
+// ourSide returns how we speak TLS with who calls a listener, or with a peer.
+func (g *Gateway) ourSide(listener, peer string) trust.OurSide {
+	if snap := g.snapshot.Load(); snap != nil {
+		return snap.trustOf(peer).OurSide(listener, peer)
+	}
+	return trust.OurSide{}
+}
+
+// clockDoubt says why the clock here may be wrong, empty when nothing says so.
+func (g *Gateway) clockDoubt(now time.Time) string {
+	var own []*x509.Certificate
+	if snap := g.snapshot.Load(); snap != nil {
+		own = snap.trust.Own()
+	}
+	return trust.ClockDoubt(now, trust.Built(), own)
 }
 
 // Recorder returns what happened, as flows and as handshakes.

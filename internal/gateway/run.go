@@ -43,6 +43,9 @@ func (g *Gateway) Start() error {
 	}
 	g.keepUp()
 	g.startWatch()
+	if doubt := g.options.Recorder.Clock(time.Now()); doubt != "" {
+		g.log.Warn("the clock of this machine may be wrong", "cause", doubt, "remedy", "set it by NTP or by hand: certificates are judged by it")
+	}
 	g.telling.Lock()
 	g.started = time.Now()
 	g.history.loaded = g.started

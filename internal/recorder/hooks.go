@@ -268,6 +268,9 @@ func (k *conn) explain(err error) []trust.Verdict {
 	case !k.info.Local.IsValid() || k.info.Local.Port() == 0:
 		return []trust.Verdict{trust.ExplainDial(err)}
 	}
+	if r, ok := errors.AsType[*trust.Refusal](err); ok {
+		k.r.shakes.misdated(r.Code, cmp.Or(k.info.Peer, k.info.Remote.Addr().String()), time.Now())
+	}
 	verdicts := trust.Explain(err, k.role(), k.facts())
 	for _, v := range verdicts {
 		if v.Code == trust.Unexplained && (k.info.Inbound || k.live != nil && k.live.State().Finished[k.us()]) {
@@ -287,7 +290,8 @@ func (k *conn) explain(err error) []trust.Verdict {
 }
 
 func ours(err error) trust.Verdict {
-	return trust.Verdict{By: "gateway", KnownBy: trust.OwnDecision, Code: trust.Unexplained, Reason: err.Error()}
+	v := trust.Refuse(trust.Unexplained, err.Error())
+	return trust.Verdict{By: "gateway", KnownBy: trust.OwnDecision, Code: v.Code, Reason: err.Error(), Remedy: v.Remedy}
 }
 
 func (k *conn) judged(v trust.Verdict) {
@@ -314,7 +318,14 @@ func (k *conn) facts() trust.Facts {
 		return trust.Facts{}
 	}
 	s := k.live.State()
-	f := trust.Facts{Asked: s.ClientCertificateRequested, AcceptableCAs: s.AcceptableCAs, ServerName: s.SNI}
+	f := trust.Facts{
+		Asked: s.ClientCertificateRequested, AcceptableCAs: s.AcceptableCAs, ServerName: s.SNI,
+		Wire: trust.Wire{State: s, Read: true, Clock: k.r.clockDoubt(time.Now())},
+	}
+	f.Wire.Last, f.Wire.Ours = k.shake.lastMessage()
+	if k.r.side != nil {
+		f.Wire.Side = k.r.side(k.info.Listener, k.info.Peer)
+	}
 	shown := s.ClientCertificates
 	if k.info.Inbound {
 		shown = s.ServerCertificates

@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/tlswire"
+	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
 
@@ -45,6 +46,12 @@ type Config struct {
 	// Names returns the names of which a peer's certificate must have one, for the records of handshakes; nil: they have none.
 	// What it returns is not changed. It is called for each handshake with a peer.
 	Names func(peer string) []string
+	// Side returns how we speak TLS with who calls a listener, or with a peer that we call; nil: reasons do without. It is called for
+	// handshakes that fail.
+	Side func(listener, peer string) trust.OurSide
+	// Clock says why the clock of this machine may be wrong, empty when nothing says so; nil: nobody knows. It is called for handshakes
+	// that fail.
+	Clock func(time.Time) string
 }
 
 // A Recorder keeps what happened. Its methods may be called by any goroutine.
@@ -60,6 +67,8 @@ type Recorder struct {
 	refusals map[Refusal]uint64 // guarded by mu
 
 	names  func(peer string) []string
+	side   func(listener, peer string) trust.OurSide
+	clock  func(time.Time) string
 	keeper atomic.Pointer[store.Store] // where handshakes are kept besides; nil: nowhere
 	shakes shakes
 	leaves leaves
@@ -87,7 +96,7 @@ func New(cfg Config) *Recorder {
 		refusals: make(map[Refusal]uint64),
 		watchers: make(map[chan struct{}]struct{}),
 	}
-	r.names = cfg.Names
+	r.names, r.side, r.clock = cfg.Names, cfg.Side, cfg.Clock
 	r.shakes.init(max(cmp.Or(cfg.HandshakeBytes, DefaultHandshakeBytes), 64<<10))
 	r.ring.init(max(cfg.Bytes, 64<<10))
 	return r

@@ -157,6 +157,20 @@ func (s *shake) judged(v *callflow.Verdict) {
 	s.verdicts = append(s.verdicts, *v)
 }
 
+// lastMessage is the last message of the handshake that was seen, and whether we sent it.
+func (s *shake) lastMessage() (name string, ours bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(s.steps) - 1; i >= 0; i-- {
+		switch st := s.steps[i].Step; st.Name {
+		case callflow.NameAlert, callflow.NameProblem, callflow.NameApplicationData, tlswire.NameEncryptedHandshake:
+		default:
+			return st.Name, st.ByGateway
+		}
+	}
+	return "", false
+}
+
 // learn takes over what is known of the connection now.
 func (s *shake) learn(k *conn, now time.Time) {
 	s.mu.Lock()

@@ -48,6 +48,8 @@ type shakes struct {
 	peers    map[netip.Addr]string // addresses from which or at which a peer has proved who it is
 	repeated uint64                // that were only counted
 	seen     map[seenKey]callflow.Seen
+
+	outOfTime outOfTime
 }
 
 // likeness is what handshakes have in common that are counted instead of kept.
@@ -71,6 +73,7 @@ type seenKey struct {
 
 func (s *shakes) init(bound int) {
 	s.alike, s.peers, s.seen = make(map[likeness]*likes), make(map[netip.Addr]string), make(map[seenKey]callflow.Seen)
+	s.outOfTime = make(outOfTime)
 	for c := range s.rings {
 		s.rings[c] = shakeRing{most: bound / 4 * share[c], blobs: make(map[[32]byte]*blobs)}
 	}

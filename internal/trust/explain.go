@@ -49,7 +49,7 @@ func Explain(err error, we Role, f Facts) []Verdict {
 		return []Verdict{{By: byGateway, Accepted: true, KnownBy: OwnDecision, Reason: "the peer passed every check"}, peerAccepts(we, f)}
 	}
 	if r, ok := errors.AsType[*Refusal](err); ok {
-		return []Verdict{ourRefusal(r), peerBefore(we)}
+		return append([]Verdict{ourRefusal(r), peerBefore(we)}, f.ourClock(r.Code)...)
 	}
 	if a, ok := remoteAlert(err); ok {
 		return append([]Verdict{gatewayBefore(we, f, a)}, peerRefusal(a, we, f)...)
@@ -58,14 +58,19 @@ func Explain(err error, we Role, f Facts) []Verdict {
 		if code == UnrecognizedName && f.ServerName != "" {
 			detail = ": " + printable(f.ServerName)
 		}
+		code, detail = f.Wire.exactly(code, detail, we, f)
 		return []Verdict{ourRefusal(Refuse(code, detail)), notJudged(byPeer)}
 	}
 	code := connectionEnd(err)
 	v := Verdict{By: byPeer, KnownBy: Unknown, Code: code}
-	v.Reason, v.Remedy = words{detail: clean(err.Error(), 300)}.say(code)
+	detail := clean(err.Error(), 300)
+	if code == ClosedWithoutAlert || code == Reset {
+		detail = f.Wire.place(we)
+	}
+	v.Reason, v.Remedy = words{detail: detail}.say(code)
 	verdicts := []Verdict{gatewayBefore(we, f, alert{}), v}
 	if code == ClosedWithoutAlert || code == Reset {
-		verdicts = append(verdicts, causes(nil, we, f)...)
+		verdicts = append(verdicts, causes(alert{}, we, f)...)
 	}
 	return verdicts
 }
@@ -140,12 +145,15 @@ var ownTexts = []struct {
 	{"selected unsupported protocol version", NoCommonVersion},
 	{"no supported versions satisfy", NoCommonVersion},
 	{"no cipher suite supported by both", NoCommonSuite},
-	{"no key exchanges supported by both", NoCommonSuite},
+	{"no key exchanges supported by both", NoCommonGroup},
+	{"no supported elliptic curves offered", NoCommonGroup},
 	{"chose an unconfigured cipher suite", NoCommonSuite},
-	{"selected unsupported group", NoCommonSuite},
-	{"signature algorithm", NoCommonSuite},
-	{"client requested unsupported application protocols", ALPNMismatch},
-	{"server selected unadvertised ALPN protocol", ALPNMismatch},
+	{"selected unsupported group", NoCommonGroup},
+	{"selected unsupported curve", NoCommonGroup},
+	{"selected unoffered curve", NoCommonGroup},
+	{"signature algorithm", NoCommonSignature},
+	{"application protocol", ALPNMismatch},
+	{"ALPN protocol", ALPNMismatch},
 	{"invalid signature by the", KeyMismatch},
 	{"failed to parse certificate", BadCertificate},
 	{"failed to parse client certificate", BadCertificate},

@@ -13,7 +13,7 @@ import (
 // peerRefusal quotes the peer's alert, and then says what on our side can be behind it. A cause is listed only with its
 // evidence; when there is none, the verdict says so.
 func peerRefusal(a alert, we Role, f Facts) []Verdict {
-	found := causes(a.causes, we, f)
+	found := causes(a, we, f)
 	v := Verdict{By: byPeer, KnownBy: ByAlert, Code: a.code}
 	v.Reason, v.Remedy = words{detail: fmt.Sprintf("%d %s", a.number, a.name)}.say(PeerAlert)
 	if a.means != "" {
@@ -24,56 +24,152 @@ func peerRefusal(a alert, we Role, f Facts) []Verdict {
 		if len(f.Presented) > 0 {
 			w.cert = f.Presented[0]
 		}
-		_, v.Remedy = w.say(a.code)
-	}
-	if len(found) == 0 && (a.causes == nil || len(a.causes) > 0) {
-		v.Reason += "; none of our own checks explains it"
-		if a.code == Expired {
-			v.Remedy = "check the clock of the peer: by the clock here our certificate is within its time"
+		if _, remedy := w.say(a.code); remedy != "" {
+			v.Remedy = remedy
 		}
+	}
+	if a.often != "" {
+		v.Reason += " (" + a.often + ")"
+	}
+	if len(found) == 0 && (a.code == PeerAlert || a.aboutCertificates()) && (a.causes == nil || len(a.causes) > 0) {
+		v.Reason += "; none of our own checks explains it"
 	}
 	return append([]Verdict{v}, found...)
 }
 
-// causes runs our own certificate through our own checks, in the order of likelihood, and returns what applies. Only
-// codes that can be behind the alert are kept; nil keeps all.
-func causes(can []Code, we Role, f Facts) []Verdict {
-	var found []Verdict
-	add := func(code Code, w words) {
-		if can != nil && !slices.Contains(can, code) {
-			return
-		}
-		w.ours, w.role = true, we.String()
-		v := Verdict{By: byPeer, KnownBy: Inferred, Code: code}
-		v.Reason, v.Remedy = w.say(code)
-		found = append(found, v)
+// search looks for causes on our side.
+type search struct {
+	alert alert
+	we    Role
+	Facts
+	found []Verdict
+}
+
+// add enters a cause with its evidence, once, when it can be behind the alert.
+func (s *search) add(code Code, w words) {
+	if s.alert.causes != nil && !slices.Contains(s.alert.causes, code) ||
+		slices.ContainsFunc(s.found, func(v Verdict) bool { return v.Code == code && w.cert == nil }) {
+		return
+	}
+	w.ours, w.role = true, s.we.String()
+	v := Verdict{By: byPeer, KnownBy: Inferred, Code: code}
+	v.Reason, v.Remedy = w.say(code)
+	s.found = append(s.found, v)
+}
+
+// causes runs our own certificate and our offer through our own checks, in the order of likelihood, and returns what applies. What
+// comes before the server has chosen anything is about the offer, what comes later about certificates.
+func causes(a alert, we Role, f Facts) []Verdict {
+	s := &search{alert: a, we: we, Facts: f}
+	if we == Client && f.Wire.beforeHello() {
+		s.offer()
+		return s.found
 	}
 	if len(f.Presented) == 0 {
 		if we == Client && f.Asked {
-			add(NoClientCertificate, words{})
+			s.add(NoClientCertificate, words{})
 		}
-		return found
+		return s.found
 	}
-	leaf := f.Presented[0]
-	for _, c := range f.Presented {
+	s.certificate()
+	s.clock()
+	return s.found
+}
+
+// certificate tries what we showed.
+func (s *search) certificate() {
+	leaf := s.Presented[0]
+	for _, c := range s.Presented {
 		if code := lifetime(c, time.Now()); code != "" {
-			add(code, words{cert: c})
+			s.add(code, words{cert: c})
 		}
 	}
-	if !allows(leaf, we) {
-		add(WrongUsage, words{cert: leaf, detail: strings.Join(UsageNames(leaf), ", ")})
+	if !allows(leaf, s.we) {
+		s.add(WrongUsage, words{cert: leaf, detail: strings.Join(UsageNames(leaf), ", ")})
 	}
-	if selfSigned(leaf) {
-		add(SelfSignedCert, words{cert: leaf})
-	} else if we == Client && len(f.AcceptableCAs) > 0 && !acceptable(f) {
-		add(UnknownCA, words{cert: leaf})
+	s.name()
+	schemes := s.Wire.RequestedSchemes
+	if s.we == Server && s.Wire.Offer != nil {
+		schemes = s.Wire.Offer.Schemes
 	}
-	if we == Server && f.ServerName != "" {
-		if _, err := domaincert.Match(leaf, []string{f.ServerName}, domaincert.Options{}); err != nil {
-			add(NameMismatch, words{cert: leaf, detail: "the peer asked for " + printable(f.ServerName) + ": our " + err.Error()})
+	if !fits(s.Presented, schemes) {
+		s.add(NoCommonSignature, words{detail: ": our key is " + keyKind(s.Presented) + ", and it takes " + some(schemes)})
+	}
+	s.chain()
+}
+
+// name tries the name that a client asked for.
+func (s *search) name() {
+	if s.we != Server || s.ServerName == "" {
+		return
+	}
+	leaf := s.Presented[0]
+	if _, err := domaincert.Match(leaf, []string{s.ServerName}, domaincert.Options{}); err != nil {
+		s.add(nearly(NameMismatch, err), words{cert: leaf, detail: "the peer asked for " + printable(s.ServerName) + ": our " + err.Error()})
+	}
+}
+
+// chain tries whether the peer could follow our chain to a CA that it has named.
+func (s *search) chain() {
+	last := s.Presented[len(s.Presented)-1]
+	if selfSigned(s.Presented[0]) {
+		s.add(SelfSignedCert, words{cert: s.Presented[0]})
+		return
+	}
+	missing := signerOf(last, s.Wire.Side.Known)
+	if missing != nil && selfSigned(missing) {
+		missing = nil
+	}
+	if missing != nil {
+		s.add(MissingIntermediate, words{cert: last})
+	}
+	if s.we == Client && len(s.AcceptableCAs) > 0 {
+		if missing == nil && !acceptable(s.Facts) {
+			s.add(UnknownCA, words{cert: s.Presented[0]})
 		}
+		return
 	}
-	return found
+	if s.alert.code == UnknownCA && missing == nil {
+		s.add(UnknownCA, words{cert: s.Presented[0], trusted: "of which the peer names none, so it may not have it"})
+	}
+}
+
+// clock tries the peer's word that our certificate is out of its time, when by our clock it is not.
+func (s *search) clock() {
+	if s.alert.code != Expired || slices.ContainsFunc(s.found, func(v Verdict) bool { return v.Code == Expired || v.Code == NotYetValid }) {
+		return
+	}
+	leaf := s.Presented[0]
+	s.add(ClockWrong, words{detail: fmt.Sprintf("here it is %s, and our certificate %s is valid from %s until %s",
+		minute(time.Now()), Subject(leaf), minute(leaf.NotBefore), minute(leaf.NotAfter))})
+}
+
+// offer tries what we offered: the peer ended the handshake before it had chosen anything.
+func (s *search) offer() {
+	o, c := s.Wire.Offer, s.Wire.Side.Config
+	offered := func(what string) words { return words{detail: ": we offered " + what + ", and the peer chose nothing"} }
+	versions := offered("TLS " + some(o.Versions))
+	if len(o.Versions) == 1 {
+		s.add(NoCommonVersion, versions)
+	}
+	if c != nil && len(c.CurvePreferences) > 0 {
+		s.add(NoCommonGroup, offered(some(o.Groups)))
+	}
+	if c != nil && len(c.CipherSuites) > 0 {
+		s.add(NoCommonSuite, offered(some(o.Suites)))
+	}
+	if len(o.ALPN) > 0 {
+		s.add(ALPNMismatch, offered(strings.Join(o.ALPN, ", ")))
+	}
+	s.add(NoCommonSuite, offered(some(o.Suites)))
+	s.add(NoCommonGroup, offered(some(o.Groups)))
+	s.add(NoCommonVersion, versions)
+	if s.Wire.SNI != "" {
+		s.add(UnrecognizedName, words{detail: ": we asked for " + printable(s.Wire.SNI)})
+	}
+	if s.alert.number == 0 { // not a word
+		s.add(TLSOnPlain, words{detail: ": our ClientHello was answered with nothing of TLS"})
+	}
 }
 
 // acceptable reports whether the peer named a CA that signed one of the certificates we showed.

@@ -15,6 +15,8 @@ type Facts struct {
 	AcceptableCAs [][]byte            // as client: the subjects (DER) of the CAs that the peer named; none: any
 	ServerName    string              // as server: the name that the client asked for
 
+	Wire Wire // what else the wire showed; zero where nobody read it
+
 	State     *tls.ConnectionState // once the handshake was complete on our side
 	PeerSpoke bool                 // the peer has sent application data, and so has accepted us
 }

@@ -170,7 +170,7 @@ func TestGroupsOfAPolicy(t *testing.T) {
 	for _, v := range versions {
 		far.MinVersion, far.MaxVersion = v, v
 		_, s := meet(t, far, set.ServerConfig("outside"))
-		if got := reason(s, trust.Server); got != trust.NoCommonSuite {
+		if got := reason(s, trust.Server); got != trust.NoCommonGroup {
 			t.Errorf("%s: got %q, %v", tls.VersionName(v), got, s.err)
 		}
 		if c, _ := meet(t, set.ClientConfig("acme"), far); c.err == nil {

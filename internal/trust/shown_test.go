@@ -96,7 +96,7 @@ func checkUnrecognized(t *testing.T, asked string, c, s ended) {
 		!strings.Contains(v.Remedy, "identities of the listener") {
 		t.Errorf("verdict %+v", v)
 	}
-	if v := c.explain(trust.Client); v[len(v)-1].Code != trust.NameMismatch {
+	if v := c.explain(trust.Client); v[len(v)-1].Code != trust.UnrecognizedName {
 		t.Errorf("a client of ours would say %+v", v)
 	}
 }
