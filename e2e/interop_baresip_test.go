@@ -51,9 +51,9 @@ func TestBaresip(t *testing.T) {
 					defer cancel()
 					flow := newFlow(t, p.admin, row.state, func() { row.call(t, ctx) })
 					p.checkHops(t, flow, version, row.legs)
-					verdict := "tls on both hops"
+					verdict := "hop-by-hop"
 					if slices.Contains(row.legs[:], "answerer") {
-						verdict = "tls on one hop"
+						verdict = "partly"
 					}
 					recordOf(t, p.dir, flow).check(t, row.state, row.by, verdict, row.legs)
 				})

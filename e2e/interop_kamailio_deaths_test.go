@@ -54,7 +54,7 @@ func TestKamailioRestartsUnderCalls(t *testing.T) {
 				t.Fatalf("%d records, want %d", len(all), calls)
 			}
 			for i, r := range all {
-				r.check(t, "ended", []string{"caller", "callee"}[i/2%2], "tls on both hops", [][2]string{toProxy, fromProxy}[i%2])
+				r.check(t, "ended", []string{"caller", "callee"}[i/2%2], "hop-by-hop", [][2]string{toProxy, fromProxy}[i%2])
 			}
 		})
 	}

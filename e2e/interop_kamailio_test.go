@@ -44,7 +44,7 @@ func TestKamailio(t *testing.T) {
 					defer cancel()
 					flow := newFlow(t, b.admin, row.state, func() { row.call(t, ctx) })
 					b.checkHops(t, flow, version, row.legs)
-					recordOf(t, b.dir, flow).check(t, row.state, row.by, "tls on both hops", row.legs)
+					recordOf(t, b.dir, flow).check(t, row.state, row.by, "hop-by-hop", row.legs)
 				})
 			}
 			// Two connections bring the gateway and the proxy together, one dialled by each, whatever crossed them.

@@ -47,7 +47,7 @@ func (s *stage) wantRecords(t *testing.T, hops stageOptions, calls int) {
 		t.Errorf("%d calls are recorded, want %d", len(all), calls)
 	}
 	for _, r := range all {
-		r.check(t, "ended", "caller", "tls on both hops", [2]string{"caller", "answerer"})
+		r.check(t, "ended", "caller", "hop-by-hop", [2]string{"caller", "answerer"})
 		for i, l := range append([]recordLeg{r.In}, r.Out...) {
 			if want := []string{hops.in, hops.out}[i]; l.TLS == nil || l.TLS.Version != want {
 				t.Errorf("call %s: leg %d is over %+v, want TLS %s", r.ID, i, l.TLS, want)

@@ -22,6 +22,7 @@ func (s *Server) sample() metrics.Sample {
 		Reloads: uint64(loaded.Reloads), ReloadsRefused: loaded.RefusedTotal,
 		Renewals: uint64(loaded.Renewals), RenewalsRefused: loaded.RenewalsRefused,
 	}
+	m.Verdicts = g.Verdicts()
 	m.Relayed, m.Subscriptions = make(map[metrics.Relayed]uint64), g.Subscriptions()
 	for _, c := range g.Relayed() {
 		m.Relayed[metrics.Relayed{Method: c.Method, Outcome: c.Outcome}] = c.N

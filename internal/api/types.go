@@ -164,6 +164,36 @@ type Call struct {
 	From   string `json:"from"`  // the peer that calls
 	To     string `json:"to"`    // the peer that is called; empty while there is none
 	Route  string `json:"route"` // which decided
+
+	Security Security `json:"security"` // as far as the call has come
+}
+
+// Security is how secure the signalling of a call is: docs/reference/security.md.
+type Security struct {
+	Verdict string   `json:"verdict"` // the word for the call
+	Why     string   `json:"why"`     // what it stands on
+	Hops    []Hop    `json:"hops"`    // what the gateway saw, the caller's first
+	Claims  []string `json:"claims"`  // what others say of hops that the gateway does not see
+}
+
+// Hop is one hop of a call that the gateway saw.
+type Hop struct {
+	Direction string   `json:"direction"` // "in", "out"
+	Peer      string   `json:"peer"`
+	SIPS      bool     `json:"sips"`      // its dialog is sips:
+	Transport string   `json:"transport"` // empty: there was no connection
+	TLS       *HopTLS  `json:"tls"`       // null without
+	KnownBy   string   `json:"known_by"`  // "certificate", "address"
+	Names     []string `json:"names"`     // verified in the peer's certificate
+	Plain     bool     `json:"plain"`     // some of its messages went without TLS
+}
+
+// HopTLS is the TLS of a hop.
+type HopTLS struct {
+	Version string `json:"version"` // "1.2", "1.3"
+	Suite   string `json:"suite"`
+	Group   string `json:"group"`
+	Mutual  bool   `json:"mutual"` // both sides showed a certificate
 }
 
 // ConnectionList is the document of GET /api/v1/connections.

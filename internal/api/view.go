@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/gateway"
 	"github.com/sallyport-sip/sallyport/internal/peer"
@@ -121,10 +122,24 @@ func (s *Server) listCalls(w http.ResponseWriter, _ *http.Request) {
 	doc := Calls{[]Call{}}
 	for _, c := range s.gateway.CallInfo() {
 		doc.Calls = append(doc.Calls, Call{Number: c.Number, ID: c.ID, State: c.State, Since: c.Since.UTC(),
-			Caller: c.Caller, Called: c.Called, From: c.From, To: c.To, Route: c.Route})
+			Caller: c.Caller, Called: c.Called, From: c.From, To: c.To, Route: c.Route, Security: security(c.Security)})
 	}
 	slices.SortFunc(doc.Calls, func(a, b Call) int { return cmp.Compare(a.Number, b.Number) })
 	writeJSON(w, doc)
+}
+
+func security(v *callflow.Security) Security {
+	doc := Security{Verdict: v.Word, Why: v.Why, Hops: []Hop{}, Claims: append([]string{}, v.Claims...)}
+	for i := range v.Hops {
+		h := &v.Hops[i]
+		one := Hop{Direction: h.Direction.String(), Peer: h.Peer, SIPS: h.SIPS, Transport: h.Transport,
+			KnownBy: h.KnownBy(), Names: []string{}, Plain: h.Seen&callflow.OverPlain != 0}
+		if t := h.TLS; t != nil {
+			one.TLS, one.Names = &HopTLS{t.Version, t.Suite, t.Group, t.Mutual}, append(one.Names, t.PeerNames...)
+		}
+		doc.Hops = append(doc.Hops, one)
+	}
+	return doc
 }
 
 // listConnections is GET /api/v1/connections.

@@ -56,6 +56,8 @@ type Engine struct {
 	shards  []*calls
 	numbers atomic.Uint64
 	live    atomic.Int64
+
+	verdicts verdicts
 }
 
 // calls are those of one shard.

@@ -48,7 +48,7 @@ func newCaller(s *ua.Shard, c *Call, inv Invite) (*Leg, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.first = first
+	l.Watch, l.first = l, first
 	l.remember(l.localTag)
 	return l, nil
 }
@@ -74,7 +74,8 @@ func (c *Call) newTarget(s *ua.Shard, to *peer.Peer, flow ua.Flow, secure bool) 
 	}
 	cseq, _ := c.setup.invite.CSeq()
 	l.round = round{cseq.Seq, inviteCSeq}
-	l.hop = &hop{peer: to.Name, callID: l.callID, sent: s.Now()}
+	l.Watch = l
+	l.hop = &hop{peer: to.Name, callID: l.callID, sent: s.Now(), sips: l.Secure}
 	l.remember(l.localTag)
 	c.out = l
 	return l

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -29,15 +30,19 @@ type facts struct {
 	over     bool       // the last record is written
 	loaded   *peer.Peer // the target on whose load the call counts
 	timed    bool       // a session timer runs (RFC 4028)
+	claims   callflow.Claims
+	told     string // the last verdict on its security that its flow has
 }
 
 // hop is what the record says of one leg.
 type hop struct {
 	peer   string
 	callID string
-	link   *link     // nil while there is no connection
-	remote string    // the address that was tried when none came up
-	fresh  bool      // the leg is the first on its connection
+	link   *link  // nil while there is no connection
+	remote string // the address that was tried when none came up
+	fresh  bool   // the leg is the first on its connection
+	sips   bool   // the leg's dialogs are sips:
+	seen   callflow.Protection
 	sent   time.Time // the INVITE, or when it was read
 	code   int
 	text   string
@@ -67,8 +72,8 @@ func (h *hop) response(now time.Time, code int) {
 // began opens the record of a call.
 func (c *Call) began(s *ua.Shard, inv Invite) {
 	m := inv.Packet.Msg
-	c.facts = &facts{id: c.engine.ways.NewID(), began: inv.Packet.At, route: inv.Route, caller: callerOf(m), called: calledOf(m)}
-	c.in.hop = &hop{peer: c.in.Peer.Name, callID: c.in.callID, sent: inv.Packet.At}
+	c.facts = &facts{id: c.engine.ways.NewID(), began: inv.Packet.At, route: inv.Route, caller: callerOf(m), called: calledOf(m), claims: callflow.ReadClaims(m)}
+	c.in.hop = &hop{peer: c.in.Peer.Name, callID: c.in.callID, sent: inv.Packet.At, sips: c.in.Secure}
 	c.in.hop.on(c.calls, c.in.Flow)
 	c.in.hop.response(s.Now(), 100) // which the transaction has sent
 	c.put()
@@ -83,6 +88,7 @@ func (h *hop) on(c *calls, f ua.Flow) {
 		return
 	}
 	h.link = c.link(f)
+	h.seen |= h.link.seen
 	h.fresh = f.Conn.Transport().Reliable() && f.Conn.First()
 }
 
@@ -91,6 +97,7 @@ func (h *hop) on(c *calls, f ua.Flow) {
 func (c *Call) taken(s *ua.Shard, code int, done func(*ua.Shard)) {
 	c.facts.answered = s.Now()
 	c.in.hop.response(s.Now(), code)
+	c.assess()
 	c.engine.ways.CDRDurable(s, c.row(), done)
 }
 
@@ -131,6 +138,8 @@ func (c *Call) ended(by *Leg, status int, reason, why string) {
 	default:
 		r.EndedBy = "caller"
 	}
+	c.engine.verdicts.add(r.Verdict)
+	c.assess()
 	c.engine.ways.CDR(r)
 }
 
@@ -147,8 +156,6 @@ func (c *Call) row() *store.CDR {
 		r.State = store.Answered
 	}
 	c.in.hop.leg(&r.In)
-	secure := c.in.hop.secure()
-	hops := 1
 	for i := range f.given {
 		r.Out = append(r.Out, store.Leg{})
 		f.given[i].leg(&r.Out[i])
@@ -156,34 +163,13 @@ func (c *Call) row() *store.CDR {
 	if c.out != nil && !c.out.hop.given(f.given) {
 		r.Out = append(r.Out, store.Leg{})
 		c.out.hop.leg(&r.Out[len(r.Out)-1])
-		secure += c.out.hop.secure()
-		hops = 2
 	}
-	r.Verdict = verdict(secure, hops)
+	r.Verdict, r.VerdictWhy = c.judge()
 	return r
 }
 
 // given says whether the hop is the last of those that were given up.
 func (h *hop) given(up []hop) bool { return len(up) > 0 && up[len(up)-1].callID == h.callID }
-
-// verdict says how the signalling was protected.
-func verdict(secure, hops int) string {
-	switch {
-	case secure == 0:
-		return "clear"
-	case secure == 2 && hops == 2:
-		return "tls on both hops"
-	}
-	return "tls on one hop"
-}
-
-// secure is 1 for a leg over TLS.
-func (h *hop) secure() int {
-	if h.link != nil && h.link.tls != nil {
-		return 1
-	}
-	return 0
-}
 
 // leg writes the hop into a record.
 func (h *hop) leg(l *store.Leg) {
@@ -193,6 +179,7 @@ func (h *hop) leg(l *store.Leg) {
 	}
 	if k := h.link; k != nil {
 		l.Connection, l.Transport, l.Remote, l.TLS = k.id, k.transport, k.remote, k.tls
+		l.SIPS, l.KnownBy = h.sips, k.knownBy
 	}
 }
 
@@ -220,8 +207,11 @@ func (e *Engine) Refused(s *ua.Shard, p *transport.Packet, from *peer.Peer, rout
 	if status.Err != nil {
 		r.Cause.Text = status.Err.Error()
 	}
+	claims := callflow.ReadClaims(p.Msg)
+	h.sips = claims.SIPS
 	h.leg(&r.In)
-	r.Verdict = verdict(h.secure(), 1)
+	r.Verdict, r.VerdictWhy = callflow.Judge([]callflow.Protection{h.seen}, claims.SIPS, claims)
+	e.verdicts.add(r.Verdict)
 	e.ways.CDR(r)
 }
 
@@ -304,6 +294,9 @@ type link struct {
 	transport string
 	remote    string
 	tls       *store.TLS
+	agreed    *callflow.TLS // the same, for the call's flow
+	seen      callflow.Protection
+	knownBy   string // "certificate", "address"
 }
 
 // linkKey names one: on UDP one socket reaches many.
@@ -326,7 +319,12 @@ func (c *calls) link(f ua.Flow) *link {
 	if l := c.links[key]; l != nil {
 		return l
 	}
-	l := &link{id: info.ID, transport: info.Transport.String(), remote: key.remote.String(), tls: c.security(f.Conn)}
+	t := c.ways.TLS(f.Conn)
+	l := &link{id: info.ID, transport: info.Transport.String(), remote: key.remote.String(), tls: agreed(f.Conn, t), agreed: t}
+	l.seen, l.knownBy = callflow.ProtectionOf(t), "address"
+	if t != nil && len(t.PeerNames) > 0 {
+		l.knownBy = "certificate"
+	}
 	if len(c.links) >= maxLinks {
 		clear(c.links)
 	}
@@ -334,9 +332,8 @@ func (c *calls) link(f ua.Flow) *link {
 	return l
 }
 
-// security describes the TLS of a connection, nil when it has none.
-func (c *calls) security(conn *transport.Conn) *store.TLS {
-	t := c.ways.TLS(conn)
+// agreed describes the TLS of a connection, nil when it has none.
+func agreed(conn *transport.Conn, t *callflow.TLS) *store.TLS {
 	if t == nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/store"
@@ -32,26 +33,14 @@ func TestCauseOfAReason(t *testing.T) {
 	}
 }
 
-func TestVerdictOfACall(t *testing.T) {
-	for want, hops := range map[string][][2]int{
-		"clear": {{0, 1}, {0, 2}}, "tls on one hop": {{1, 1}, {1, 2}}, "tls on both hops": {{2, 2}},
-	} {
-		for _, h := range hops {
-			if got := verdict(h[0], h[1]); got != want {
-				t.Errorf("%d of %d: %q, want %q", h[0], h[1], got, want)
-			}
-		}
-	}
-}
-
 // recorded is a call that was answered by its second target.
 func recorded() *Call {
 	e := New(nil, slog.New(slog.DiscardHandler), 1)
 	k := &link{id: 7, transport: "tls", remote: "192.0.2.1:5061", tls: &store.TLS{Version: "1.3", Identity: []string{"acme.example"}}}
 	now := time.Now()
 	c := &Call{Number: 1, engine: e, calls: e.shards[0]}
-	c.in = &Leg{Hop: cross.Hop{Peer: new(peer.Peer)}, call: c, hop: &hop{peer: "office", callID: "a", link: k, sent: now, code: 200, to100: 1, to200: time.Second}}
-	c.out = &Leg{Hop: cross.Hop{Peer: new(peer.Peer)}, call: c, hop: &hop{peer: "backup", callID: "c", link: k, sent: now, code: 200, to200: time.Second}}
+	c.in = &Leg{Hop: cross.Hop{Peer: new(peer.Peer)}, call: c, hop: &hop{peer: "office", callID: "a", link: k, seen: callflow.OverTLS, sent: now, code: 200, to100: 1, to200: time.Second}}
+	c.out = &Leg{Hop: cross.Hop{Peer: new(peer.Peer)}, call: c, hop: &hop{peer: "backup", callID: "c", link: k, seen: callflow.OverTLS, sent: now, code: 200, to200: time.Second}}
 	c.facts = &facts{
 		id: "1", began: now, answered: now, caller: "+1", called: "+2", route: "route 1",
 		given: []hop{{peer: "acme", callID: "b", sent: now, code: 503, text: "answered 503"}},
@@ -63,7 +52,7 @@ func recorded() *Call {
 func TestRecordAllocatesNothing(t *testing.T) {
 	c := recorded()
 	r := c.row()
-	if len(r.Out) != 2 || r.Out[0].Peer != "acme" || r.Out[0].Text == "" || r.Out[1].Peer != "backup" || r.Verdict != "tls on both hops" || r.State != store.Answered {
+	if len(r.Out) != 2 || r.Out[0].Peer != "acme" || r.Out[0].Text == "" || r.Out[1].Peer != "backup" || r.Verdict != callflow.HopByHop || r.State != store.Answered {
 		t.Errorf("got %+v", r)
 	}
 	if n := testing.AllocsPerRun(100, func() { c.row() }); n != 0 {

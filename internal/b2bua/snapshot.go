@@ -3,6 +3,7 @@ package b2bua
 import (
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
 
@@ -20,6 +21,7 @@ type CallInfo struct {
 
 	Answered time.Time // zero until then
 	In, Out  LegInfo   // Out is empty while no target is connected
+	Security *callflow.Security
 }
 
 // LegInfo is the connection of one leg: the one that the next request in its
@@ -68,7 +70,7 @@ func Snapshot(calls []*Call) []CallInfo {
 func (c *Call) info() CallInfo {
 	info := CallInfo{
 		Number: c.Number, ID: c.facts.id, State: "trying", Since: c.facts.began, Caller: c.facts.caller, Called: c.facts.called,
-		From: c.in.Peer.Name, Route: c.facts.route, In: c.in.info(), Out: c.out.info(),
+		From: c.in.Peer.Name, Route: c.facts.route, In: c.in.info(), Out: c.out.info(), Security: c.security(),
 	}
 	if c.state == answered {
 		info.State, info.Answered = "answered", c.facts.answered

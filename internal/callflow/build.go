@@ -165,7 +165,7 @@ func (w *walk) step(e *Event) {
 	switch e.Kind {
 	case Message:
 		w.message(e)
-	case LegCreated, RouteDecided, TargetFailed, TimedOut, Noted:
+	case LegCreated, RouteDecided, TargetFailed, TimedOut, Noted, Assessed:
 		if e.Call != nil {
 			w.record(e)
 		}

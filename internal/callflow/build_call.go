@@ -204,6 +204,8 @@ func (w *walk) record(e *Event) {
 	switch e.Kind {
 	case LegCreated:
 		w.created(k, e)
+	case Assessed:
+		k.flow.Security = e.Call.Security
 	case RouteDecided:
 		k.note(e, nil, RowRoute, "route: "+e.Reason, false)
 	case TargetFailed:

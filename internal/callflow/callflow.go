@@ -36,6 +36,7 @@ const (
 	TargetFailed                  // one target cannot be had: Call, Reason
 	TimedOut                      // a transaction ended by its timer (RFC 3261 timers B, F, H): Call, Reason
 	Noted                         // something else worth a row: Call, Reason
+	Assessed                      // how secure the signalling of a call is: Call with Security; the last one counts
 )
 
 // An Event is one thing that happened on this host.
@@ -80,6 +81,7 @@ type Call struct {
 	Connection uint64    // of that leg; 0 when it has none yet, or none came up
 	Nth        int       // LegCreated: this is the n-th call on the connection; 0 lets the Builder count
 	Code       int       // TargetFailed, TimedOut: the SIP status that it means; 0 when it means none
+	Security   *Security // Assessed; not changed after
 }
 
 // A Link describes a transport connection. It is not changed after it was given to an Event.

@@ -35,6 +35,7 @@ type Flow struct {
 	Legs      []*Leg
 	Lifelines []Lifeline // left to right: who calls, the gateway, who is called
 	Rows      []Row      // in causal order
+	Security  *Security  // how secure the signalling was; nil: not judged, as before an answer
 }
 
 // A Leg is one INVITE usage with a peer.

@@ -55,15 +55,15 @@ func ProtectionOf(t *TLS) Protection {
 
 // Claims are what an INVITE says about how it came, which nobody vouches for.
 type Claims struct {
-	SIPS        bool // its Request-URI is sips:
-	ToSIPS      bool // its To is, which no proxy changes (RFC 3261 §26.4.4)
-	WasSIPS     bool // an entry of History-Info is sips: (RFC 7044)
-	WasSIP      bool // one is sip:
-	RoutedSIP   bool // a Record-Route is sip:
-	Hops        int  // Vias beyond the hop that we see
-	PlainHops   int  // of them, those that were not over TLS by their own word
-	NotBacked   bool // who it says it is from is nothing that the peer's asserts has, because it has none
-	ToOther bool // To is neither sip: nor sips:
+	SIPS      bool // its Request-URI is sips:
+	ToSIPS    bool // its To is, which no proxy changes (RFC 3261 §26.4.4)
+	WasSIPS   bool // an entry of History-Info is sips: (RFC 7044)
+	WasSIP    bool // one is sip:
+	RoutedSIP bool // a Record-Route is sip:
+	Hops      int  // Vias beyond the hop that we see
+	PlainHops int  // of them, those that were not over TLS by their own word
+	NotBacked bool // who it says it is from is nothing that the peer's asserts has, because it has none
+	ToOther   bool // To is neither sip: nor sips:
 }
 
 // ReadClaims reads them. It copies nothing and keeps nothing of m.

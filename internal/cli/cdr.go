@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/store"
 )
@@ -23,6 +24,7 @@ type cdrFlags struct {
 	config, data string
 	since, until string
 	state        string
+	verdict      string
 	format       string
 	limit        int
 	follow       bool
@@ -38,6 +40,7 @@ func cdr(a *app) *cobra.Command {
 			"listed when all filters fit. A table has the newest 50, unless --limit says\n" +
 			"otherwise; csv and json have all.",
 		Example: "  sallyport cdr --since 2h --failed\n" +
+			"  sallyport cdr --verdict downgraded --limit 0\n" +
 			"  sallyport cdr --data /var/lib/sallyport --number '+4930*' --limit 0\n" +
 			"  sallyport cdr --since 2026-03-01 --until 2026-04-01 --format csv > march.csv\n" +
 			"  sallyport cdr --follow --format json",
@@ -54,6 +57,7 @@ func cdr(a *app) *cobra.Command {
 	flags.StringVar(&f.filter.Peer, "peer", "", "calls with this `PEER` on either side")
 	flags.StringVar(&f.filter.CallID, "call-id", "", "`ID`: the call with this Call-ID on either side")
 	flags.StringVar(&f.state, "state", "", "calls in this `STATE`: "+strings.Join(cdrStates(), ", "))
+	flags.StringVar(&f.verdict, "verdict", "", "calls whose signalling was secured so: a `WORD` of "+strings.Join(callflow.SecurityWords, ", "))
 	flags.BoolVar(&f.filter.Failed, "failed", false, "calls that were refused or interrupted")
 	flags.IntVar(&f.limit, "limit", cdrShown, "the newest `N` of them, 0 for all")
 	flags.BoolVar(&f.follow, "follow", false, "print each new state of a call as it comes, until Ctrl-C")
@@ -95,6 +99,14 @@ func (f *cdrFlags) check(now time.Time) (err error) {
 		return usagef("%s", text)
 	}
 	f.filter.State = store.State(f.state)
+	if f.verdict != "" && !slices.Contains(callflow.SecurityWords, f.verdict) {
+		text := "--verdict " + strconv.Quote(f.verdict) + " is none of " + strings.Join(callflow.SecurityWords, ", ")
+		if near, ok := config.Nearest(f.verdict, callflow.SecurityWords); ok {
+			text += " (did you mean " + near + "?)"
+		}
+		return usagef("%s", text)
+	}
+	f.filter.Verdict = f.verdict
 	if !slices.Contains([]string{"table", "csv", "json"}, f.format) {
 		return usagef("--format %q is not table, csv or json", f.format)
 	}

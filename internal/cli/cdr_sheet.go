@@ -35,6 +35,29 @@ var cdrColumns = []struct {
 	{"targets", func(c *store.CDR) string { return strconv.Itoa(len(c.Out)) }},
 }
 
+// cdrLastColumns are those that came later: they stand behind the columns of the legs, where no program counts on
+// others.
+var cdrLastColumns = []struct {
+	name  string
+	value func(*store.CDR) string
+}{
+	{"verdict_why", func(c *store.CDR) string { return c.VerdictWhy }},
+	{"in_sips", func(c *store.CDR) string { return strconv.FormatBool(c.In.SIPS) }},
+	{"in_known_by", func(c *store.CDR) string { return c.In.KnownBy }},
+	{"out_sips", func(c *store.CDR) string {
+		return ofLast(c, func(l *store.Leg) string { return strconv.FormatBool(l.SIPS) })
+	}},
+	{"out_known_by", func(c *store.CDR) string { return ofLast(c, func(l *store.Leg) string { return l.KnownBy }) }},
+}
+
+// ofLast is of the last target's leg, empty when there is none.
+func ofLast(c *store.CDR, f func(*store.Leg) string) string {
+	if len(c.Out) == 0 {
+		return ""
+	}
+	return f(&c.Out[len(c.Out)-1])
+}
+
 // cdrLegColumns are the columns that both legs have, after "in_" and "out_". The outgoing one is the last target's.
 var cdrLegColumns = []struct {
 	name  string
@@ -133,6 +156,9 @@ func newCDRSheet(w io.Writer, each bool) *cdrSheet {
 			s.row = append(s.row, side+c.name)
 		}
 	}
+	for _, c := range cdrLastColumns {
+		s.row = append(s.row, c.name)
+	}
 	s.w.Write(s.row) // an error is there at the next Write, too
 	return s
 }
@@ -154,6 +180,9 @@ func (s *cdrSheet) print(c *store.CDR) error {
 			}
 			s.row = append(s.row, harmless(col.value(l)))
 		}
+	}
+	for _, col := range cdrLastColumns {
+		s.row = append(s.row, harmless(col.value(c)))
 	}
 	if err := s.w.Write(s.row); err != nil {
 		return err

@@ -55,6 +55,9 @@ func (t *cdrTable) print(c *store.CDR) error {
 		}
 		hops.WriteString(sign + t.hop(&c.Out[i]))
 	}
+	if c.Verdict != "" {
+		hops.WriteString(", " + c.Verdict)
+	}
 	t.wrapped(&b, hops.String(), dim)
 	if (c.State == store.Refused || c.State == store.Interrupted || c.EndedBy == "gateway") && c.Cause.Text != "" {
 		t.wrapped(&b, c.Cause.Text, colour)

@@ -32,7 +32,7 @@ func records(t *testing.T) (dir string, all []*store.CDR) {
 		{
 			State: store.Ended, Caller: "+4930111111", Called: "+4989222222", Route: "to acme",
 			Began: at, Answered: at.Add(2500 * time.Millisecond), Ended: at.Add(3723 * time.Second), EndedBy: "caller",
-			Cause: store.Cause{SIP: 200, Q850: 16, Reason: `Q.850;cause=16;text="Normal, clearing"`, Text: "the caller hung up"}, Verdict: "tls on one hop",
+			Cause: store.Cause{SIP: 200, Q850: 16, Reason: `Q.850;cause=16;text="Normal, clearing"`, Text: "the caller hung up"}, Verdict: "partly",
 			In: office, Out: []store.Leg{{Peer: "acme", CallID: "b1", Transport: "tls", Remote: "198.51.100.3:5061", Connection: 8, New: true, TLS: secure, Code: 200, To100: 1500 * time.Microsecond, To180: 40 * time.Millisecond, To200: 2500 * time.Millisecond}},
 		},
 		{
@@ -60,10 +60,19 @@ func TestCDRTable(t *testing.T) {
 	got := run(t, "cdr", "--data", dir, "--state", "ended")
 	const want = `Sunday, 1 March 2026, UTC
 08:00:00  1:02:01 +4930111111 → +4989222222            ended by the caller
-                  office (udp) → acme (TLS 1.3, mutual)
+                  office (udp) → acme (TLS 1.3, mutual), partly
 `
 	if got.status != exitGood || got.stdout != want {
 		t.Errorf("status %d, got\n%s\nwant\n%s%s", got.status, got.stdout, want, got.stderr)
+	}
+	if got := run(t, "cdr", "--data", dir, "--verdict", "partly"); got.stdout != want {
+		t.Errorf("by verdict: got\n%s%s", got.stdout, got.stderr)
+	}
+	if got := run(t, "cdr", "--data", dir, "--verdict", "secured"); got.stdout != "no calls\n" {
+		t.Errorf("by a verdict that none has: got\n%s%s", got.stdout, got.stderr)
+	}
+	if got := run(t, "cdr", "--data", dir, "--verdict", "secure"); got.status == exitGood || !strings.Contains(got.stderr, "did you mean secured?") {
+		t.Errorf("a verdict that there is not: status %d, %s", got.status, got.stderr)
 	}
 	got = run(t, "cdr", "--data", dir, "--ascii", "--failed")
 	const refused = `Monday, 2 March 2026, UTC

@@ -44,8 +44,18 @@ type Hop struct {
 	Secure bool // sips:
 	Place  peer.Place
 	Flow   ua.Flow
+	Watch  Watcher // nil: nobody wants to know
 
 	waiting []func(*ua.Shard, ua.Flow, error) // for the connection that is being made
+}
+
+// Watcher is told on which connections a hop's messages go, beside the first.
+type Watcher interface{ Moved(ua.Flow) }
+
+func (h *Hop) moved(to ua.Flow) {
+	if h.Watch != nil && to.Conn != nil {
+		h.Watch.Moved(to)
+	}
 }
 
 // Reach gives the flow for the next request in a dialog of the hop: the
@@ -60,6 +70,7 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 		if conn := s.Server().Instead(old); conn != nil && old.Info().Inbound && conn.Info().Inbound {
 			// Who connects to us, and has come back, may be out of our reach otherwise.
 			h.Flow = ua.Flow{Conn: conn}
+			h.moved(h.Flow)
 		}
 	}
 	secure := h.Secure || d != nil && d.SIPS()
@@ -105,6 +116,7 @@ func (h *Hop) Reach(s *ua.Shard, ways Ways, d *dialog.Dialog, done func(*ua.Shar
 		}
 		if err == nil {
 			h.Flow = flow
+			h.moved(flow)
 		}
 		h.release(s, flow, err)
 	}))
@@ -148,6 +160,9 @@ func (h *Hop) release(s *ua.Shard, flow ua.Flow, err error) {
 // has gone: the peer has come back, and what waited for a connection to it need not
 // wait any more. From TLS it does not move to anything less.
 func (h *Hop) Follow(s *ua.Shard, p *transport.Packet) {
+	if p.Conn != h.Flow.Conn {
+		h.moved(ua.Flow{Conn: p.Conn, Addr: p.Source})
+	}
 	if !h.Flow.Conn.Alive() && (p.Conn.Transport().Secure() || !h.Flow.Conn.Transport().Secure()) {
 		h.Flow = ua.Flow{Conn: p.Conn, Addr: p.Source}
 		h.release(s, h.Flow, nil)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/siptest"
@@ -75,7 +76,7 @@ func TestRecordOfACall(t *testing.T) {
 				secure++
 			}
 		}
-		if want := []string{"clear", "tls on one hop", "tls on both hops"}[secure]; got.Verdict != want {
+		if want := []string{callflow.Plain, callflow.Partly, callflow.HopByHop}[secure]; got.Verdict != want {
 			r.Errorf("verdict %q, want %q", got.Verdict, want)
 		}
 

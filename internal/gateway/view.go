@@ -49,6 +49,10 @@ func (g *Gateway) CallInfo() []b2bua.CallInfo {
 	return all
 }
 
+// Verdicts returns how many calls there were, those that are over, by the word for how
+// secure their signalling was.
+func (g *Gateway) Verdicts() map[string]uint64 { return g.engine.Verdicts() }
+
 func (g *Gateway) liveCalls(shard int) (calls []*b2bua.Call) {
 	g.server.Do(shard, func(s *ua.Shard) { calls = g.engine.LiveCalls(s) })
 	return calls

@@ -24,6 +24,8 @@ type Sample struct {
 	Calls int // live ones
 	Peers []Peer
 
+	Verdicts map[string]uint64 // calls that are over, by the word for how secure their signalling was
+
 	Subscriptions int                // that go on
 	Relayed       map[Relayed]uint64 // requests outside of calls
 
@@ -112,6 +114,7 @@ var (
 	descAnswered  = desc("peer_calls_answered_total", "Calls that were answered.", "peer", "direction")
 	descFailed    = desc("peer_calls_failed_total", "Calls that ended without an answer, whoever ended them.", "peer", "direction")
 	descLimited   = desc("peer_calls_limited_total", "Calls refused, or passed on to another target, for a limit of the peer.", "peer", "direction")
+	descVerdicts  = desc("calls_by_verdict_total", "Calls that are over, by how secure their signalling was.", "verdict")
 	descSubs      = desc("subscriptions", "Subscriptions that go on.")
 	descRelayed   = desc("relayed_requests_total", "Requests outside of calls, by what became of them.", "method", "outcome")
 	descLookups   = desc("dns_lookups_total", "Look-ups of one type of record of one name, by what became of them; cached ones asked nobody.", "outcome")
@@ -153,6 +156,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	p.gauge(descStarted, seconds(s.Started))
 	p.gauge(descDraining, truth(s.Draining))
 	p.gauge(descCalls, float64(s.Calls))
+	for word, n := range s.Verdicts {
+		p.counter(descVerdicts, n, word)
+	}
 	for i := range s.Peers {
 		p.peer(&s.Peers[i])
 	}

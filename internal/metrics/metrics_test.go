@@ -29,7 +29,7 @@ func lines(t *testing.T, s Sample) string {
 
 func full() Sample {
 	return Sample{
-		Version: "v1", Started: time.Unix(1000, 0), Draining: true, Calls: 3,
+		Version: "v1", Started: time.Unix(1000, 0), Draining: true, Calls: 3, Verdicts: map[string]uint64{"hop-by-hop": 5},
 		Lookups: map[string]uint64{"cached": 8}, Subscriptions: 4, Relayed: map[Relayed]uint64{{"MESSAGE", "delivered"}: 6},
 		Peers: []Peer{{
 			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9, Aliased: 1, Kept: new(bool), Large: &Large{3, 2, 1},
@@ -46,6 +46,7 @@ func TestPage(t *testing.T) {
 	const want = `sallyport_alarm{alarm="records"} 1
 sallyport_build_info{version="v1"} 1
 sallyport_calls 3
+sallyport_calls_by_verdict_total{verdict="hop-by-hop"} 5
 sallyport_certificate_changes_total{result="refused"} 16
 sallyport_certificate_changes_total{result="taken"} 15
 sallyport_configuration_loaded_time_seconds 2.5

@@ -19,7 +19,9 @@ type CDR struct {
 
 	EndedBy string `json:"ended_by,omitempty"` // "caller", "callee", "gateway"
 	Cause   Cause  `json:"cause"`
-	Verdict string `json:"verdict"` // of the signalling: "tls on both hops", "tls on one hop", "clear"
+	Verdict string `json:"verdict"` // of the signalling, in one word: docs/reference/security.md
+	// VerdictWhy says in words for a person what the verdict stands on.
+	VerdictWhy string `json:"verdict_why,omitempty"`
 
 	In  Leg   `json:"in"`
 	Out []Leg `json:"out,omitempty"` // one for each target that was tried, in order; the last one answered or refused
@@ -59,6 +61,8 @@ type Leg struct {
 	Connection uint64 `json:"connection,omitempty"`
 	New        bool   `json:"new,omitempty"` // the connection was made for this leg
 	TLS        *TLS   `json:"tls,omitempty"`
+	SIPS       bool   `json:"sips,omitempty"`     // the dialogs on this leg are sips:
+	KnownBy    string `json:"known_by,omitempty"` // how the peer was recognised: "certificate", "address"
 
 	Code int    `json:"code,omitempty"` // final status code; 0: none came
 	Text string `json:"text,omitempty"` // why a target failed, in plain words

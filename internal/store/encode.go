@@ -10,7 +10,10 @@ import (
 // The journal's form of a record: its fields in the order of the types, strings and lists after their length, numbers
 // as varints, times in nanoseconds since 1970 (0: none). A field that is added goes to the end of its type, under a new
 // version of the form, so that the journal of an older program can still be read.
-const formVersion = 1
+const formVersion = 2
+
+// formBefore is that of programs that knew no VerdictWhy, and no SIPS and KnownBy of legs.
+const formBefore = 1
 
 // What comes from the network is cut to these lengths, so that no record is larger than maxRecord.
 const (
@@ -75,6 +78,7 @@ func (b *encoder) record(c *CDR) {
 	for i := range out {
 		b.leg(&out[i])
 	}
+	b.text(c.VerdictWhy)
 }
 
 func (b *encoder) leg(l *Leg) {
@@ -93,6 +97,8 @@ func (b *encoder) leg(l *Leg) {
 	b.number(int64(l.To100))
 	b.number(int64(l.To180))
 	b.number(int64(l.To200))
+	b.yes(l.SIPS)
+	b.text(l.KnownBy)
 }
 
 func (b *encoder) tls(t *TLS) {
@@ -112,8 +118,9 @@ func (b *encoder) tls(t *TLS) {
 // A decoder takes values off the front of a text. After the first value that is not there all are zero, and short is
 // true.
 type decoder struct {
-	rest  string
-	short bool
+	rest   string
+	short  bool
+	before bool // the record is in formBefore
 }
 
 var errForm = errors.New("the record is not in a form that this program knows")
@@ -121,7 +128,8 @@ var errForm = errors.New("the record is not in a form that this program knows")
 // decode is the reverse of encoder.record. The strings of the record share b's memory.
 func decode(b string, id int64) (*CDR, error) {
 	d := &decoder{rest: b}
-	if version := d.byte(); version != formVersion {
+	version := d.byte()
+	if d.before = version == formBefore; !d.before && version != formVersion {
 		return nil, fmt.Errorf("%w: form %d, known is %d", errForm, version, formVersion)
 	}
 	c := &CDR{ID: FormatID(id)}
@@ -146,6 +154,9 @@ func decode(b string, id int64) (*CDR, error) {
 			d.leg(&c.Out[i])
 		}
 	}
+	if !d.before {
+		c.VerdictWhy = d.text()
+	}
 	if d.short || d.rest != "" {
 		return nil, errForm
 	}
@@ -167,6 +178,9 @@ func (d *decoder) leg(l *Leg) {
 	l.To100 = time.Duration(d.number())
 	l.To180 = time.Duration(d.number())
 	l.To200 = time.Duration(d.number())
+	if !d.before {
+		l.SIPS, l.KnownBy = d.yes(), d.text()
+	}
 }
 
 func (d *decoder) tls() *TLS {

@@ -81,6 +81,27 @@ func TestLongestRecord(t *testing.T) {
 	}
 }
 
+// What an older program has left in its journal is read, without what it did not know.
+func TestFormBeforeIsRead(t *testing.T) {
+	c := &CDR{Caller: "a", Verdict: "clear", In: Leg{Peer: "office", To200: 5}}
+	e, _ := readEntry(appendEntry(nil, 1, 1, c), 1)
+	b := []byte(e.record)
+	// At its end: no SIPS and no KnownBy of the leg, no further leg, no VerdictWhy.
+	if tail := b[len(b)-4:]; !bytes.Equal(tail, make([]byte, 4)) {
+		t.Fatalf("the record ends in %x", tail)
+	}
+	b = append(b[:len(b)-4], 0)
+	b[0] = formBefore
+	got, err := decode(string(b), 1)
+	if err != nil || got.Verdict != "clear" || got.In.To200 != 5 || got.In.Peer != "office" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	b[0] = formVersion
+	if _, err := decode(string(b), 1); err == nil {
+		t.Error("taken for the form of today")
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for n, state := range []State{Opened, Answered, Ended} {
 		e, _ := readEntry(appendEntry(nil, 1, 1, sample(FormatID(1), n, state)), 0)

@@ -13,6 +13,7 @@ type Filter struct {
 	Peer         string    // of any leg, also of a target that was tried in vain
 	CallID       string    // of any leg, also of a target that was tried in vain
 	State        State
+	Verdict      string
 	Failed       bool // refused or interrupted
 	Oldest       bool // oldest first, else newest first
 	Limit        int  // 0: all
@@ -26,6 +27,7 @@ func (f *Filter) wants(c *CDR) bool {
 	return (f.Since.IsZero() || !c.Began.Before(f.Since)) &&
 		(f.Until.IsZero() || c.Began.Before(f.Until)) &&
 		(f.State == "" || f.State == c.State) &&
+		(f.Verdict == "" || f.Verdict == c.Verdict) &&
 		(!f.Failed || c.State == Refused || c.State == Interrupted) &&
 		(matches(f.Number, c.Caller) || matches(f.Number, c.Called)) &&
 		some(f.Peer, func(l *Leg) string { return l.Peer }) &&
@@ -64,6 +66,9 @@ func (f *Filter) where() (sql string, args []any) {
 	}
 	if f.State != "" {
 		add("state = ?", string(f.State))
+	}
+	if f.Verdict != "" {
+		add("record ->> '$.verdict' = ?", f.Verdict)
 	}
 	if f.Failed {
 		add("state IN (?, ?)", string(Refused), string(Interrupted))

@@ -27,6 +27,7 @@ func appendJSON(b []byte, c *CDR) []byte {
 	j.text("text", c.Cause.Text)
 	j.close('}')
 	j.text("verdict", c.Verdict)
+	j.textIf("verdict_why", c.VerdictWhy)
 	j.open("in")
 	j.leg(&c.In)
 	j.close('}')
@@ -84,6 +85,8 @@ func (j *object) leg(l *Leg) {
 		j.number("handshake_ns", strconv.AppendInt(j.num[:0], int64(t.Handshake), 10))
 		j.close('}')
 	}
+	j.trueIf("sips", l.SIPS)
+	j.textIf("known_by", l.KnownBy)
 	j.intIf("code", int64(l.Code))
 	j.textIf("text", l.Text)
 	j.intIf("to_100_ns", int64(l.To100))

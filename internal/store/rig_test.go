@@ -14,7 +14,7 @@ func sample(id string, n int, state State) *CDR {
 	c := &CDR{
 		ID: id, Call: uint64(n), State: state, Route: "to acme",
 		Caller: fmt.Sprintf("+4930%07d", n*7919%10000000), Called: fmt.Sprintf("+4989%07d", n*104729%10000000),
-		Began: began, Verdict: "tls on both hops",
+		Began: began, Verdict: "hop-by-hop",
 		In: Leg{
 			Peer: "office", CallID: fmt.Sprintf("%016x@192.0.2.7", uint64(n)*0x9e3779b97f4a7c15), Transport: "tls", Remote: "192.0.2.7:49152", Connection: 7,
 			TLS: &TLS{Version: "1.3", Suite: "TLS_AES_128_GCM_SHA256", Group: "X25519MLKEM768", Mutual: true, Identity: []string{"sip:office.example"}, Handshake: 3 * time.Millisecond},

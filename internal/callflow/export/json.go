@@ -35,8 +35,40 @@ type DocumentCall struct {
 	Start    time.Time       `json:"start"`
 	From     string          `json:"from"`
 	To       string          `json:"to"`
+	Security *DocumentSecure `json:"security,omitempty"`
 	Legs     []DocumentLeg   `json:"legs"`
 	Events   []DocumentEvent `json:"events"`
+}
+
+// A DocumentSecure is the verdict on the signalling of a call.
+type DocumentSecure struct {
+	Word   string              `json:"word"`
+	Why    string              `json:"why"`
+	Hops   []DocumentSecureHop `json:"hops"`
+	Claims []string            `json:"claims"`
+}
+
+// A DocumentSecureHop is one hop of it, as the gateway saw it.
+type DocumentSecureHop struct {
+	Direction string       `json:"direction"`
+	Peer      string       `json:"peer"`
+	SIPS      bool         `json:"sips"`
+	Transport string       `json:"transport"`
+	TLS       *DocumentTLS `json:"tls"`
+	KnownBy   string       `json:"known_by"`
+	Plain     bool         `json:"plain"` // of its messages some went without TLS
+}
+
+func documentSecure(v *callflow.Security) *DocumentSecure {
+	if v == nil {
+		return nil
+	}
+	d := &DocumentSecure{Word: v.Word, Why: v.Why, Claims: append([]string{}, v.Claims...), Hops: []DocumentSecureHop{}}
+	for i := range v.Hops {
+		h := &v.Hops[i]
+		d.Hops = append(d.Hops, DocumentSecureHop{h.Direction.String(), h.Peer, h.SIPS, h.Transport, documentTLS(h.TLS), h.KnownBy(), h.Seen&callflow.OverPlain != 0})
+	}
+	return d
 }
 
 // A DocumentLeg is one leg with its hop.
@@ -116,7 +148,7 @@ func Call(f *callflow.Flow) DocumentCall { return documentCall(f) }
 func documentCall(f *callflow.Flow) DocumentCall {
 	c := DocumentCall{
 		ID: f.ID, State: f.State, Sentence: f.Sentence, Start: f.Start.UTC(), From: f.From, To: f.To,
-		Legs: []DocumentLeg{}, Events: []DocumentEvent{},
+		Security: documentSecure(f.Security), Legs: []DocumentLeg{}, Events: []DocumentEvent{},
 	}
 	for _, l := range f.Legs {
 		c.Legs = append(c.Legs, DocumentLeg{
@@ -145,12 +177,7 @@ func documentHop(h *callflow.Hop) DocumentHop {
 	if l := h.Link; l != nil {
 		d.Connection, d.Transport = l.ID, l.Transport
 		d.Local, d.Remote = address(l.Local), address(l.Remote)
-		if t := l.TLS; t != nil {
-			d.TLS = &DocumentTLS{
-				Version: t.Version, Suite: t.Suite, Group: t.Group, Mutual: t.Mutual,
-				PeerNames: append([]string{}, t.PeerNames...), Resumed: t.Resumed,
-			}
-		}
+		d.TLS = documentTLS(l.TLS)
 	}
 	if h.Reused != nil {
 		d.Reused = &DocumentReuse{AgeMicros: h.Reused.Age.Microseconds(), Call: h.Reused.Nth}
@@ -167,6 +194,16 @@ func documentHop(h *callflow.Hop) DocumentHop {
 		})
 	}
 	return d
+}
+
+func documentTLS(t *callflow.TLS) *DocumentTLS {
+	if t == nil {
+		return nil
+	}
+	return &DocumentTLS{
+		Version: t.Version, Suite: t.Suite, Group: t.Group, Mutual: t.Mutual,
+		PeerNames: append([]string{}, t.PeerNames...), Resumed: t.Resumed,
+	}
 }
 
 func side(gateway bool) string {

@@ -114,9 +114,37 @@ func (l *ladder) heading() {
 	case n > 1:
 		parts = append(parts, fmt.Sprintf("%d legs", n))
 	}
-	for _, line := range wrap(l.g.clean(strings.Join(parts, ", ")), l.width-2) {
+	l.under(faint, strings.Join(parts, ", "))
+	l.security()
+}
+
+// security is how secure the signalling was: the word and why, each hop, and what others claim.
+func (l *ladder) security() {
+	v := l.Security
+	if v == nil {
+		return
+	}
+	s := styleBold
+	switch v.Word {
+	case callflow.Secured, callflow.HopByHop:
+		s = styleGood
+	case callflow.Downgraded:
+		s = styleBad
+	}
+	l.under(s, "signalling "+v.Word+": "+v.Why)
+	for i := range v.Hops {
+		l.under(faint, v.Hops[i].Words())
+	}
+	if len(v.Claims) > 0 {
+		l.under(faint, "claimed, not seen: "+strings.Join(v.Claims, "; "))
+	}
+}
+
+// under prints a line below the heading.
+func (l *ladder) under(s style, text string) {
+	for _, line := range wrap(l.g.clean(text), l.width-2) {
 		c := newCanvas(l.width)
-		c.put(2, faint, line)
+		c.put(2, s, line)
 		l.print(c)
 	}
 }
