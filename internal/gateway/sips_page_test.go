@@ -16,10 +16,10 @@ var sipsRules = []struct {
 	section, rule, does, code string
 	tests                     []string
 }{
-	{"3261 §8.1.1.8, 5630 §5.1.1", "With a SIPS Request-URI or topmost Route, our Contact MUST be a SIPS URI", "our Contact has the scheme of the dialog, and is sips: too where the target or first Route is", "internal/b2bua/build.go:request", []string{"TestRule4SIPSByProfileSchemeAndTransport", "TestNoSIPSRequestLeavesOverAPlainHop"}},
-	{"3261 §12.1.1, 5630 §5.1.2", "The Contact of our response MUST be a SIPS URI when the Request-URI is, or the top Record-Route, or without one the Contact", "so it is", "internal/cross/sips.go:Begins", []string{"TestURIsOfARequestAgreeAboutSIPS"}},
-	{"3261 §26.2.2", "UDP is not a valid transport for SIPS; `transport=tcp` and the deprecated `transport=tls` are TLS over TCP", "accepted without a transport and with tcp, tls, ws and wss; `transport=udp` gets 400, and in a peer's uri is a problem of the configuration", "internal/cross/sips.go:judged", []string{"TestURIsOfARequestAgreeAboutSIPS"}},
-	{"3261 §26.4.4, 5630 §3.2", "It is RECOMMENDED to inspect To for its scheme; the Vias and History-Info MAY be too", "inspected, and part of the call's verdict; nothing is refused for them", "internal/callflow/security.go:ReadClaims", []string{"TestVerdictOfACall"}},
+	{"RFC 3261 §8.1.1.8, RFC 5630 §5.1.1", "With a SIPS Request-URI or topmost Route, our Contact MUST be a SIPS URI", "our Contact has the scheme of the dialog, and is sips: too where the target or first Route is", "internal/b2bua/build.go:request", []string{"TestRule4SIPSByProfileSchemeAndTransport", "TestNoSIPSRequestLeavesOverAPlainHop"}},
+	{"RFC 3261 §12.1.1, RFC 5630 §5.1.2", "The Contact of our response MUST be a SIPS URI when the Request-URI is, or the top Record-Route, or without one the Contact", "so it is", "internal/cross/sips.go:Begins", []string{"TestURIsOfARequestAgreeAboutSIPS"}},
+	{"RFC 3261 §26.2.2", "UDP is not a valid transport for SIPS; `transport=tcp` and the deprecated `transport=tls` are TLS over TCP", "accepted without a transport and with tcp, tls, ws and wss; `transport=udp` gets 400, and in a peer's uri is a problem of the configuration", "internal/cross/sips.go:judged", []string{"TestURIsOfARequestAgreeAboutSIPS"}},
+	{"RFC 3261 §26.4.4, RFC 5630 §3.2", "It is RECOMMENDED to inspect To for its scheme; the Vias and History-Info MAY be too", "inspected, and part of the call's verdict; nothing is refused for them", "internal/callflow/security.go:ReadClaims", []string{"TestVerdictOfACall"}},
 	{"4", "A SIPS Request-URI is not downgraded, by its scheme or by a link that is not secure", "a sips: request leaves as sips: over TLS or not at all", "internal/cross/hop.go:Reach", []string{"TestNoSIPSRequestLeavesOverAPlainHop", "TestRule4SIPSByProfileSchemeAndTransport", "TestSIPSRulesForRelayedRequests"}},
 	{"4, 5.3", "A SIP Request-URI MUST NOT be forwarded to a SIPS Request-URI", "deviates: a profile with `sips: required` makes a call of our own, which is sips:. The verdict stays hop-by-hop at best, as it was not sips: from its beginning", "internal/peer/peer.go:Scheme", []string{"TestRule4SIPSByProfileSchemeAndTransport", "TestVerdictOfACall"}},
 	{"4", "From and To may be SIP or SIPS URIs", "opaque in what arrives; ours have the scheme of the leg", "internal/cross/uri.go:URI", []string{"TestRule4SIPSByProfileSchemeAndTransport", "TestVerdictOfACall"}},
@@ -69,11 +69,9 @@ Rules without another number are of RFC 5630.
 		if (r.code == "") != (len(r.tests) == 0) {
 			t.Errorf("§%s: code and no test, or the reverse", r.section)
 		}
-		section := "§" + r.section
-		if strings.HasPrefix(r.section, "3261") {
-			section = "RFC " + strings.ReplaceAll(r.section, ", 5630", ", RFC 5630")
-		} else {
-			section = strings.ReplaceAll(section, ", ", ", §")
+		section := r.section
+		if !strings.HasPrefix(section, "RFC") {
+			section = "§" + strings.ReplaceAll(section, ", ", ", §")
 		}
 		var kept, tests []string
 		if fn != "" {
