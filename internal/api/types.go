@@ -211,6 +211,7 @@ type Connection struct {
 	Remote    string   `json:"remote"`
 	Peer      string   `json:"peer"`  // empty: nobody we know
 	Names     []string `json:"names"` // verified in its certificate
+	Notes     []string `json:"notes"` // what is to be known about that: a common name or wildcard that only the policy lets count, or why it is nobody we know
 	Opened    Time     `json:"opened"`
 	Retired   bool     `json:"retired"` // it only serves the calls it has
 	Failing   string   `json:"failing"` // why the configuration in force refuses it; empty: it does not

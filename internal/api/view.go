@@ -156,7 +156,7 @@ func (s *Server) connection(c *transport.Conn) Connection {
 	info, id := c.Info(), c.Identity()
 	one := Connection{
 		ID: info.ID, Transport: info.Transport.String(), Inbound: info.Inbound, Listener: info.Listener,
-		Local: info.Local.String(), Remote: info.Remote.String(), Peer: id.Peer, Names: append([]string{}, id.Names...),
+		Local: info.Local.String(), Remote: info.Remote.String(), Peer: id.Peer, Names: append([]string{}, id.Names...), Notes: append([]string{}, id.Notes...),
 		Opened: c.Opened().UTC(), Retired: c.Retired(), Alias: serves(c),
 	}
 	if why := s.gateway.Failure(c); why != nil {

@@ -69,6 +69,15 @@ type Peer struct {
 	// WSS. Default: `/`.
 	Path string `yaml:"path" form:"path of a URL"`
 
+	// Keys or certificates of which the peer must show one, besides all else that
+	// is asked of its certificate: the chain to its trust and the name. A pin is
+	// the SHA-256 sum of a key in base64, `sha256/…` as browsers and curl write it,
+	// or of a whole certificate in hexadecimal digits, with colons or without, as
+	// openssl prints its fingerprint; `key:` or `certificate:` before it says
+	// otherwise. A key stays pinned when its certificate is renewed. Name the next
+	// one too before the peer changes. Default: none.
+	Pins []Pin `yaml:"pins" form:"list of SHA-256 pins"`
+
 	// How much it may do. Default: as much as it likes.
 	Limits Limits `yaml:"limits" form:"group of keys"`
 }
@@ -90,6 +99,7 @@ func checkPeers(c *Config, r *report) {
 		}
 		checkPeerNames(r, p, label)
 		checkPeerPath(r, p, label)
+		checkPins(r, p, label)
 		checkPeerSource(r, p, label)
 		checkPeerListener(c, r, p, label)
 		checkPeerTLS(c, r, p, label)
@@ -111,7 +121,8 @@ func checkPeerNames(r *report, p *Peer, label string) {
 		case strings.EqualFold(scheme, "sip") || strings.EqualFold(scheme, "sips"):
 			r.add(at, what, "names are domains, and are looked for in the certificate's SIP URIs too", "write "+quote(rest))
 		case strings.Contains(name, "*"):
-			r.add(at, what, "certificates of SIP domains have no wildcards (RFC 5922 §7.2)", "write each name in full")
+			r.add(at, what, "certificates of SIP domains have no wildcards (RFC 5922 §7.2)",
+				"write each name in full; a policy with wildcards: true lets a wildcard in the certificate stand for it")
 		default:
 			if f := checkHost(name); f != nil {
 				r.add(at, what, f.why, "write a domain name such as acme.example")
@@ -154,7 +165,7 @@ func checkPeerTLS(c *Config, r *report, p *Peer, label string) {
 			"the two contradict each other", `write the uri as "sip:…;transport=tls", or choose another profile`)
 	}
 	if !p.UsesTLS() {
-		for _, key := range []string{"identity", "trust", "policy"} {
+		for _, key := range []string{"identity", "trust", "policy", "pins"} {
 			if p.Has(key) && p.URI.Host != "" && !p.Broken("certificate_names") {
 				r.add(p.At(key), fmt.Sprintf("%s: %q is only for TLS", label, key),
 					fmt.Sprintf("the uri is %s and there are no certificate_names", p.URI.Transport), "remove the key or add ;transport=tls to the uri")

@@ -74,6 +74,30 @@ type Policy struct {
 	// The responder that is asked in place of the one that the certificate names;
 	// it may be at any address. Only with `ocsp: fetch`.
 	OCSPResponder ResponderURL `yaml:"ocsp_responder" form:"http or https URL"`
+
+	// Whether the common name of a peer's certificate counts as its name, in a
+	// certificate that has no subjectAltName at all, as very old ones have none
+	// (RFC 5922 §7.1). Such a peer is marked as known by a common name wherever
+	// its connection is shown. Default: `false`.
+	CommonName bool `yaml:"common_name"`
+
+	// Whether a wildcard in a DNS name of a peer's certificate stands for one
+	// left-most label of a name in the peer's `certificate_names`: `*.acme.example`
+	// for `gw.acme.example`, never for `a.gw.acme.example`. RFC 5922 §7.2 forbids
+	// wildcards, and such a peer is marked as known by one. Default: `false`.
+	Wildcards bool `yaml:"wildcards"`
+
+	// Whether a peer that calls us may show a certificate whose extended key
+	// usage is that of servers alone, as public CAs issue no other any more.
+	// A peer whose policy allows it can get so far on every listener of which the
+	// policy does not say `false` itself. Default: `false`.
+	ServerUsage bool `yaml:"server_usage"`
+
+	// Whether a certificate with extended key usages must have that of SIP
+	// domains, id-kp-sipDomain or anyExtendedKeyUsage, among them (RFC 5924 §4). One
+	// without any such usage passes, as it may be used for everything. Default:
+	// `false`.
+	RequireSIPDomain bool `yaml:"require_sip_domain"`
 }
 
 // TLSVersion is a version of TLS, as "1.2".
@@ -161,6 +185,7 @@ func checkPolicies(c *Config, r *report) {
 		}
 		p.checkALPN(r, label)
 		checkRevocation(p, r)
+		checkPolicyNames(r, p)
 	}
 	checkFence(c, r)
 	checkWebSocketPolicies(c, r)

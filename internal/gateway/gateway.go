@@ -212,24 +212,20 @@ func (g *Gateway) NextNumber() uint64 { return g.engine.NextNumber() }
 func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (transport.Identity, error) {
 	snap := g.snapshot.Load()
 	if !info.Inbound {
-		id := transport.Identity{Peer: info.Peer}
-		if st != nil {
-			verified, err := snap.trustOf(info.Peer).VerifyConn(info.Peer, st, trust.Server)
-			if err != nil {
-				return id, err
-			}
-			id.Names = namesOf(verified)
+		if st == nil {
+			return transport.Identity{Peer: info.Peer}, nil
 		}
-		return id, nil
+		verified, err := snap.trustOf(info.Peer).VerifyConn(info.Peer, st, trust.Server)
+		return provenBy(info.Peer, verified), err
 	}
-	p, names, err := snap.recognise(info, st, snap.trust.VerifyConn)
-	if err != nil {
+	_, id, err := snap.recognise(info, st, snap.trust.VerifyConn)
+	if unknown, ok := errors.AsType[*peer.UnknownError](err); ok {
 		if g.strange.write(g.log) {
 			g.log.Warn("connection of a stranger", append([]any{"connection", info.ID, "source", info.Remote, "listener", info.Listener, "cause", err}, remedyOf(err)...)...)
 		}
-		return transport.Identity{}, nil
+		id.Notes = []string{"it is no peer here: " + unknown.Cause()}
 	}
-	return transport.Identity{Peer: p.Name, Names: names}, nil
+	return id, nil
 }
 
 // remedyOf is what a log says besides of a certificate or a connection that was
@@ -241,12 +237,13 @@ func remedyOf(err error) []any {
 	return nil
 }
 
-func namesOf(v trust.Verified) []string {
-	names := make([]string, len(v.Names))
+// provenBy is who a peer is by its certificate.
+func provenBy(name string, v trust.Verified) transport.Identity {
+	id := transport.Identity{Peer: name, Names: make([]string, len(v.Names)), Notes: v.Notes}
 	for i, n := range v.Names {
-		names[i] = n.Value
+		id.Names[i] = n.Value
 	}
-	return names
+	return id
 }
 
 var (

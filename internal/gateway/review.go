@@ -81,14 +81,14 @@ func (g *Gateway) judgeInbound(c *transport.Conn, name string, before, now *snap
 		before.trust.Fingerprint(name) == now.trust.Fingerprint(name) && before.sameListener(now, c) {
 		return nil
 	}
-	p, names, err := now.recognise(c.Info(), c.TLS(), now.trust.ReviewConn)
+	p, id, err := now.recognise(c.Info(), c.TLS(), now.trust.ReviewConn)
 	if l := now.listener(c.Info().Listener); err == nil && c.TLS() != nil && l != nil && l.Listen.Transport.Secure() {
 		err = now.trust.Admits(l.Name, c.TLS())
 	}
 	switch {
 	case err == nil && name != "" && p.Name != name:
 		return fmt.Errorf("it would be peer %q", p.Name)
-	case err == nil && g.server.Endpoint().Recognise(c, transport.Identity{Peer: p.Name, Names: names}):
+	case err == nil && g.server.Endpoint().Recognise(c, id):
 		g.server.Endpoint().Rekey(c, transport.Key{})
 		if name == "" {
 			g.log.Info("connection of a stranger is a peer's now", "connection", c.ID(), "peer", p.Name)
@@ -112,13 +112,13 @@ type verifier = func(peer string, st *tls.ConnectionState, as trust.Role) (trust
 // recognise says who has made an inbound connection: by the trust, the names and
 // the policy of the peers, each its own. st is nil without TLS; verify is VerifyConn
 // or ReviewConn of the trust.
-func (snap *snapshot) recognise(info transport.ConnInfo, st *tls.ConnectionState, verify verifier) (*peer.Peer, []string, error) {
+func (snap *snapshot) recognise(info transport.ConnInfo, st *tls.ConnectionState, verify verifier) (*peer.Peer, transport.Identity, error) {
 	origin := peer.Origin{Transport: info.Transport, Source: info.Remote, Listener: info.Listener}
 	if st == nil {
 		return snap.peers.Identify(origin, nil, nil)
 	}
-	return snap.peers.Identify(origin, st.PeerCertificates, func(p *peer.Peer, _ []*x509.Certificate) ([]string, error) {
+	return snap.peers.Identify(origin, st.PeerCertificates, func(p *peer.Peer, _ []*x509.Certificate) (transport.Identity, error) {
 		verified, err := verify(p.Name, st, trust.Client)
-		return namesOf(verified), err
+		return provenBy(p.Name, verified), err
 	})
 }

@@ -37,8 +37,8 @@ func ambiguous(cfg *config.Config, first, second *config.Peer) (config.Problem, 
 	if byCert != (len(second.CertificateNames) > 0) || unclear(first) || unclear(second) {
 		return config.Problem{}, false // a certificate is asked for by one of them only, and then decides
 	}
-	name := common(first.CertificateNames, second.CertificateNames)
-	if byCert && name == "" {
+	both := shared(cfg, first, second)
+	if byCert && (both == "" || config.PinsApart(first.Pins, second.Pins)) {
 		return config.Problem{}, false
 	}
 	for i := range cfg.Listeners {
@@ -53,8 +53,8 @@ func ambiguous(cfg *config.Config, first, second *config.Peer) (config.Problem, 
 		}
 		what := fmt.Sprintf("peer %q: a connection to listener %q could also be peer %q", second.Name, l.Name, first.Name)
 		if byCert {
-			return cfg.Problem(second.At("certificate_names"), what, fmt.Sprintf("both have the certificate name %q", name),
-				"give them different names, addresses in accept_from, or listeners"), true
+			return cfg.Problem(second.At("certificate_names"), what, both,
+				"give them different names, addresses in accept_from, or listeners, or each pins of its own, all of one kind"), true
 		}
 		why := fmt.Sprintf("%s and %s overlap", b, a)
 		remedy := "give them different addresses in accept_from, or listeners"
@@ -70,7 +70,7 @@ func ambiguous(cfg *config.Config, first, second *config.Peer) (config.Problem, 
 // unclear says whether it is not known how the peer is recognised, because of a
 // problem that is reported already.
 func unclear(p *config.Peer) bool {
-	keys := []string{"uri", "certificate_names", "accept_from", "listener"}
+	keys := []string{"uri", "certificate_names", "pins", "accept_from", "listener"}
 	return p.URI.Host == "" || slices.ContainsFunc(keys, p.Broken)
 }
 
@@ -112,6 +112,27 @@ func sources(p *config.Peer) []config.Source {
 		return anywhere
 	}
 	return p.AcceptFrom
+}
+
+// shared says which certificate two peers would both be known by, nothing when
+// one name cannot be good for both. Whether the common name counts for one of
+// them makes no difference: a certificate with the same name in subjectAltName
+// counts for both.
+func shared(cfg *config.Config, first, second *config.Peer) string {
+	if name := common(first.CertificateNames, second.CertificateNames); name != "" {
+		return fmt.Sprintf("both have the certificate name %q", name)
+	}
+	if !cfg.PolicyOf(first.Policy).Wildcards || !cfg.PolicyOf(second.Policy).Wildcards {
+		return ""
+	}
+	for _, x := range first.CertificateNames {
+		for _, y := range second.CertificateNames {
+			if parent := parentOf(x); parent != "" && parent == parentOf(y) {
+				return fmt.Sprintf("the policies of both let a certificate for \"*.%s\" count", parent)
+			}
+		}
+	}
+	return ""
 }
 
 // common returns a name that both lists have.

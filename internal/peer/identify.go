@@ -20,9 +20,9 @@ type Origin struct {
 }
 
 // Verify judges a certificate chain, leaf first, by the trust, the names and
-// the policy of one peer, and returns the names for which it is good. The table
-// calls it only for peers of which the leaf has a name.
-type Verify func(p *Peer, chain []*x509.Certificate) (names []string, err error)
+// the policy of one peer, and returns who has shown it then. The table calls it
+// only for peers of which the leaf speaks of a name, whether or not that counts.
+type Verify func(p *Peer, chain []*x509.Certificate) (transport.Identity, error)
 
 // UnknownError says why nobody was recognised. It is for our log: nothing of it
 // may be told to the other side.
@@ -33,62 +33,64 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string {
-	text := fmt.Sprintf("%s %s is not a peer: %s", e.Origin.Transport, e.Origin.Source, e.Why)
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
+	return fmt.Sprintf("%s %s is not a peer: %s", e.Origin.Transport, e.Origin.Source, e.Cause())
+}
+
+// Cause is the error without the origin.
+func (e *UnknownError) Cause() string {
+	if e.Err == nil {
+		return e.Why
 	}
-	return text
+	return e.Why + ": " + e.Err.Error()
 }
 
 func (e *UnknownError) Unwrap() error { return e.Err }
 
 // Identify finds the peer on the other side. chain is what it presented on TLS,
-// leaf first, nil when it presented nothing; names are those that Verify
-// returned. A certificate decides alone: one that no peer owns is not made good
-// by the address. The error is always an *UnknownError.
-func (t *Table) Identify(o Origin, chain []*x509.Certificate, verify Verify) (p *Peer, names []string, err error) {
+// leaf first, nil when it presented nothing; id is what Verify returned. A
+// certificate decides alone: one that no peer owns is not made good by the
+// address. The error is always an *UnknownError.
+func (t *Table) Identify(o Origin, chain []*x509.Certificate, verify Verify) (p *Peer, id transport.Identity, err error) {
 	if o.Transport.Secure() && len(chain) > 0 {
 		return t.byCertificate(o, chain, verify)
 	}
 	if p := t.BySource(o); p != nil {
-		return p, nil, nil
+		return p, transport.Identity{Peer: p.Name}, nil
 	}
 	why := "no peer without certificate_names has this address in accept_from"
 	if o.Transport.Secure() {
 		why = "it showed no certificate, and " + why
 	}
-	return nil, nil, &UnknownError{Origin: o, Why: why}
+	return nil, transport.Identity{}, &UnknownError{Origin: o, Why: why}
 }
 
-// byCertificate asks every peer of which the leaf has a name. A certificate
-// that two of them accept belongs to neither.
-func (t *Table) byCertificate(o Origin, chain []*x509.Certificate, verify Verify) (*Peer, []string, error) {
-	unknown := &UnknownError{Origin: o, Why: fmt.Sprintf("no peer has a name of its certificate in certificate_names: %s is for %s",
-		trust.Subject(chain[0]), domaincert.Describe(domaincert.Names(chain[0])))}
-	var found *Peer
-	var names []string
-	for _, p := range t.byCert {
-		if _, err := domaincert.Match(chain[0], p.CertNames, domaincert.Options{}); err != nil {
+// byCertificate asks every peer with a name that the leaf speaks of. A
+// certificate that two of them accept belongs to neither.
+func (t *Table) byCertificate(o Origin, chain []*x509.Certificate, verify Verify) (p *Peer, id transport.Identity, err error) {
+	unknown := &UnknownError{Origin: o}
+	for _, candidate := range t.byCert.claimed(chain[0]) {
+		if why := candidate.refuses(o); why != "" {
+			unknown.Why = fmt.Sprintf("its certificate speaks of a name of peer %q, but %s", candidate.Name, why)
 			continue
 		}
-		if why := p.refuses(o); why != "" {
-			unknown.Why = fmt.Sprintf("its certificate has a name of peer %q, but %s", p.Name, why)
-			continue
-		}
-		good, err := verify(p, chain)
+		good, err := verify(candidate, chain)
 		if err != nil {
-			unknown.Why, unknown.Err = fmt.Sprintf("its certificate has a name of peer %q, but is not accepted", p.Name), err
+			unknown.Why, unknown.Err = fmt.Sprintf("its certificate speaks of a name of peer %q, but is not accepted", candidate.Name), err
 			continue
 		}
-		if found != nil {
-			return nil, nil, &UnknownError{Origin: o, Why: fmt.Sprintf("its certificate is good for two peers, %q and %q", found.Name, p.Name)}
+		if p != nil {
+			return nil, transport.Identity{}, &UnknownError{Origin: o, Why: fmt.Sprintf("its certificate is good for two peers, %q and %q", p.Name, candidate.Name)}
 		}
-		found, names = p, good
+		p, id = candidate, good
 	}
-	if found == nil {
-		return nil, nil, unknown
+	if p != nil {
+		return p, id, nil
 	}
-	return found, names, nil
+	if unknown.Why == "" {
+		unknown.Why = fmt.Sprintf("no peer has a name of its certificate in certificate_names: %s is for %s",
+			trust.Subject(chain[0]), domaincert.Describe(domaincert.Names(chain[0])))
+	}
+	return nil, transport.Identity{}, unknown
 }
 
 // refuses says why a peer with certificate names cannot be at o, "" when it can.

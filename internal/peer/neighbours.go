@@ -14,7 +14,7 @@ import (
 func neighbours(cfg *config.Config) [][]int {
 	n := &near{names: make(map[string][]int), at: make(map[netip.Prefix][]int), of: make([][]int, len(cfg.Peers))}
 	for i := range cfg.Peers {
-		n.add(i, &cfg.Peers[i])
+		n.add(i, &cfg.Peers[i], cfg.PolicyOf(cfg.Peers[i].Policy).Wildcards)
 	}
 	for prefix, owners := range n.at {
 		for bits := range prefix.Bits() {
@@ -39,16 +39,19 @@ func neighbours(cfg *config.Config) [][]int {
 
 // near gathers who has what.
 type near struct {
-	names map[string][]int       // peers by certificate name
+	names map[string][]int       // peers by certificate name, and by the wildcard that counts for it
 	at    map[netip.Prefix][]int // peers without one, by address or network
 	bits  [2][129]bool           // lengths of networks that there are, by family
 	of    [][]int
 }
 
-func (n *near) add(i int, p *config.Peer) {
+func (n *near) add(i int, p *config.Peer, wildcards bool) {
 	for _, name := range p.CertificateNames {
 		name = sameForm(name)
 		n.names[name] = append(n.names[name], i)
+		if parent := parentOf(name); wildcards && parent != "" {
+			n.names["*."+parent] = append(n.names["*."+parent], i)
+		}
 	}
 	if len(p.CertificateNames) > 0 {
 		return

@@ -16,12 +16,14 @@ func TestNeighboursMissNobody(t *testing.T) {
 	found := 0
 	for range 50 {
 		var b strings.Builder
-		b.WriteString("listeners: {u: {listen: \"udp:127.0.0.1:5060\"}, t: {listen: \"tls:127.0.0.1:5061\", client_certificates: optional}}\npeers:\n")
+		b.WriteString("listeners: {u: {listen: \"udp:127.0.0.1:5060\"}, t: {listen: \"tls:127.0.0.1:5061\", client_certificates: optional}}\npolicies: {w: {wildcards: true}}\npeers:\n")
 		for i := range 12 {
 			switch r.IntN(4) {
 			case 0:
-				fmt.Fprintf(&b, "  p%d: {uri: \"sip:x.example;transport=tls\", certificate_names: [%s]}\n", i,
-					[]string{"a.example", "A.Example.", "b.example", "192.0.2.1", "192.0.2.2"}[r.IntN(5)])
+				fmt.Fprintf(&b, "  p%d: {uri: \"sip:x.example;transport=tls\", certificate_names: [%s]%s%s}\n", i,
+					[]string{"a.example", "A.Example.", "b.example", "192.0.2.1", "192.0.2.2", "a.b.example", "C.b.example.", "d.a.b.example"}[r.IntN(8)],
+					[]string{"", ", policy: w"}[r.IntN(2)],
+					[]string{"", ", pins: [" + strings.Repeat("ab", 32) + "]", ", pins: [" + strings.Repeat("cd", 32) + "]"}[r.IntN(3)])
 			case 1:
 				fmt.Fprintf(&b, "  p%d: {uri: \"sip:192.0.2.%d:506%d\"}\n", i, r.IntN(4), r.IntN(2))
 			case 2:

@@ -46,6 +46,8 @@ type Peer struct {
 	Connection config.Connection // from its profile
 
 	State *State
+
+	place int // in the file
 }
 
 // Choice is a transport by which a peer may be reached.
@@ -90,25 +92,26 @@ func (p *Peer) Scheme(sips bool) string {
 // Table is the peers of one configuration.
 type Table struct {
 	peers  []*Peer
-	byName map[string]*Peer
-	byCert []*Peer // those with certificate names
+	named  map[string]*Peer
+	byCert byName // those with certificate names
 	bySource
 }
 
 // Compile returns the table of a configuration without problems. Peers that
 // before has too keep their State; before may be nil.
 func Compile(cfg *config.Config, before *Table) *Table {
-	t := &Table{byName: make(map[string]*Peer, len(cfg.Peers))}
+	t := &Table{named: make(map[string]*Peer, len(cfg.Peers))}
 	for i := range cfg.Peers {
 		p := compile(cfg, &cfg.Peers[i])
+		p.place = i
 		p.State = new(State)
 		if old := before.Lookup(p.Name); old != nil {
 			p.State = old.State
 		}
 		t.peers = append(t.peers, p)
-		t.byName[p.Name] = p
+		t.named[p.Name] = p
 		if len(p.CertNames) > 0 {
-			t.byCert = append(t.byCert, p)
+			t.byCert.add(p)
 		} else {
 			t.add(p)
 		}
@@ -162,7 +165,7 @@ func (t *Table) Lookup(name string) *Peer {
 	if t == nil {
 		return nil
 	}
-	return t.byName[name]
+	return t.named[name]
 }
 
 // All returns the peers in the order of the file. The slice must not be changed.

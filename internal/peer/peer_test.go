@@ -42,6 +42,7 @@ peers:
   six: {uri: "sip:[2001:db8::1]:5070"}
   mute: {uri: "sip:mute.example", accept_from: []}
   door: {uri: "sip:192.0.2.7", listener: udp}
+  wild: {uri: "sips:gw.wild.example"}
 `
 
 func table(t testing.TB) *Table {
@@ -57,7 +58,7 @@ func TestCompile(t *testing.T) {
 	peers := table(t)
 	office, both, pinned := peers.Lookup("office"), peers.Lookup("both"), peers.Lookup("pinned")
 	for what, pair := range map[string][2]any{
-		"number":          {len(peers.All()), 10},
+		"number":          {len(peers.All()), 11},
 		"order":           {peers.All()[4], office},
 		"transport":       {office.Transport, transport.UDP},
 		"rule":            {office.SIPS, config.SIPSNever},
@@ -130,11 +131,11 @@ func TestBySource(t *testing.T) {
 	} {
 		o := Origin{test.transport, netip.MustParseAddrPort(test.source), test.transport.String()}
 		got := ""
-		p, names, err := peers.Identify(o, nil, nil)
+		p, id, err := peers.Identify(o, nil, nil)
 		if p != nil {
 			got = p.Name
 		}
-		if got != test.want || names != nil || (err != nil) != (test.want == "") {
+		if got != test.want || id.Peer != got || id.Names != nil || (err != nil) != (test.want == "") {
 			t.Errorf("%v: got %q, %v, want %q", o, got, err, test.want)
 		}
 		if p != peers.BySource(o) {
@@ -151,9 +152,9 @@ func TestBySource(t *testing.T) {
 func TestByCertificate(t *testing.T) {
 	peers, ca, other := table(t), testca.New("ca"), testca.New("other")
 	pools := map[string]*x509.CertPool{"them": ca.Pool(), "others": other.Pool()}
-	verify := func(p *Peer, chain []*x509.Certificate) ([]string, error) {
+	verify := func(p *Peer, chain []*x509.Certificate) (transport.Identity, error) {
 		_, err := chain[0].Verify(x509.VerifyOptions{Roots: pools[p.Trust[0]], KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
-		return chain[0].DNSNames, err
+		return transport.Identity{Peer: p.Name, Names: chain[0].DNSNames}, err
 	}
 	for _, test := range []struct {
 		name     string
@@ -176,11 +177,14 @@ func TestByCertificate(t *testing.T) {
 		{"pinned", other.Leaf("pinned", testca.DNS("pinned.example")), "203.0.113.9:4000", "tls2", "pinned"},
 		{"pinned, other listener", other.Leaf("pinned", testca.DNS("pinned.example")), "203.0.113.9:4000", "tls", `recognised on listener "tls2" only`},
 		{"pinned, the others' authority", ca.Leaf("pinned", testca.DNS("pinned.example")), "203.0.113.9:4000", "tls2", "is not accepted"},
+		{"by a wildcard", ca.Leaf("wild", testca.DNS("*.wild.example")), "203.0.113.9:4000", "tls", "wild"},
+		{"by a wildcard of another label", ca.Leaf("wild", testca.DNS("*.gw.wild.example")), "203.0.113.9:4000", "tls", "no peer has a name of its certificate"},
+		{"a name that does not count", ca.Leaf("acme", testca.URI("sip:zebra.example"), testca.DNS("acme.example")), "203.0.113.9:4000", "tls", "acme"},
 		{"good for two", ca.Leaf("two", testca.DNS("acme.example", "host.example")), "203.0.113.9:4000", "tls", `good for two peers, "acme" and "host"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := Origin{transport.TLS, netip.MustParseAddrPort(test.source), test.listener}
-			p, names, err := peers.Identify(o, test.leaf.Chain, verify)
+			p, id, err := peers.Identify(o, test.leaf.Chain, verify)
 			if err != nil {
 				unknown, ok := errors.AsType[*UnknownError](err)
 				if !ok || unknown.Origin != o || p != nil || !strings.Contains(err.Error(), test.want) {
@@ -188,8 +192,8 @@ func TestByCertificate(t *testing.T) {
 				}
 				return
 			}
-			if p.Name != test.want || !slices.Equal(names, test.leaf.Cert().DNSNames) {
-				t.Errorf("got %s %v, want %s", p.Name, names, test.want)
+			if p.Name != test.want || id.Peer != p.Name || !slices.Equal(id.Names, test.leaf.Cert().DNSNames) {
+				t.Errorf("got %s %v, want %s", p.Name, id.Names, test.want)
 			}
 		})
 	}

@@ -32,7 +32,7 @@ func (r *Recorder) Opened(c *transport.Conn) {
 		return
 	}
 	st := c.TLS()
-	facts := trust.Facts{State: st} // what else there is matters to refusals
+	facts := trust.Facts{State: st, Notes: id.Notes} // what else there is matters to refusals
 	k.describe(func(l *callflow.Link) {
 		l.Peer, l.TLS = cmp.Or(id.Peer, l.Peer), k.agreed(st, id.Names)
 	})

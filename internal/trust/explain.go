@@ -46,7 +46,7 @@ const (
 // after the first are the causes found on our side, as inferred.
 func Explain(err error, we Role, f Facts) []Verdict {
 	if err == nil {
-		return []Verdict{{By: byGateway, Accepted: true, KnownBy: OwnDecision, Reason: "the peer passed every check"}, peerAccepts(we, f)}
+		return []Verdict{weAccept(f), peerAccepts(we, f)}
 	}
 	if r, ok := errors.AsType[*Refusal](err); ok {
 		return append([]Verdict{ourRefusal(r), peerBefore(we)}, f.ourClock(r.Code)...)
@@ -85,6 +85,15 @@ func ExplainDial(err error) Verdict {
 		v.Code = Unreachable
 	}
 	v.Reason, v.Remedy = words{detail: clean(err.Error(), 300)}.say(v.Code)
+	return v
+}
+
+// weAccept is our verdict on a peer that we accepted.
+func weAccept(f Facts) Verdict {
+	v := Verdict{By: byGateway, Accepted: true, KnownBy: OwnDecision, Reason: "the peer passed every check"}
+	if len(f.Notes) > 0 {
+		v.Reason += ", though " + strings.Join(f.Notes, ", and ")
+	}
 	return v
 }
 

@@ -18,6 +18,7 @@ type Facts struct {
 	Wire Wire // what else the wire showed; zero where nobody read it
 
 	State     *tls.ConnectionState // once the handshake was complete on our side
+	Notes     []string             // what is to be known about who the peer is, although it was accepted
 	PeerSpoke bool                 // the peer has sent application data, and so has accepted us
 }
 

@@ -30,6 +30,8 @@ const (
 	UnrecognizedName    Code = "unrecognized_name"
 	NameConstraint      Code = "name_constraint"
 	WrongUsage          Code = "wrong_usage"
+	NotForSIP           Code = "not_for_sip"
+	PinMismatch         Code = "pin_mismatch"
 	NoClientCertificate Code = "no_client_certificate"
 	ChainTooDeep        Code = "chain_too_deep"
 	KeyMismatch         Code = "key_mismatch"
@@ -99,6 +101,12 @@ var reasons = []wording{
 	{code: WrongUsage, public: "its certificate is not for this use", sentence: "certificate {subject} may not be used as a TLS {role}: its extended key usage is {detail}",
 		remedy: "have {who} get a certificate with {usage}",
 		ours:   "use a certificate with {usage}"},
+	{code: NotForSIP, public: "its certificate is not one for SIP", sentence: "certificate {subject} is not for SIP: its extended key usage is {detail}, without sipDomain",
+		remedy: "have {who} get a certificate with sipDomain (1.3.6.1.5.5.7.3.20) or without extended key usage, or leave require_sip_domain out of its policy",
+		ours:   "use a certificate with sipDomain (1.3.6.1.5.5.7.3.20) or without extended key usage"},
+	{code: PinMismatch, public: "its certificate is not the one that is known", sentence: "certificate {subject} is none of those that are pinned: {detail}",
+		remedy: "ask {who}, by another way than this connection, whether it has a new certificate: if so, add the one or the other to pins of {who}; if not, somebody else has a certificate for its name",
+		ours:   "tell the peer the pin of this certificate"},
 	{code: NoClientCertificate, public: "a client certificate is missing", sentence: "no client certificate was shown",
 		remedy: "give the peer a certificate to show, or set client_certificates of {listener} to optional",
 		ours:   "name an identity for this peer, so that there is a certificate to show",
@@ -270,9 +278,9 @@ func nearly(code Code, err error) Code {
 	m, ok := errors.AsType[*domaincert.MismatchError](err)
 	switch {
 	case code != NameMismatch || !ok:
-	case strings.HasPrefix(m.Hint, "CN="):
+	case m.Leave.CommonName:
 		return NameInCommonName
-	case strings.Contains(m.Hint, "*.") && strings.Contains(m.Hint, "wildcard"):
+	case m.Leave.Wildcard:
 		return WildcardName
 	}
 	return code

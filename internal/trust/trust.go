@@ -332,6 +332,7 @@ func (l *loader) peer(in *config.Peer) {
 		Who:     fmt.Sprintf("peer %q", in.Name),
 		Anchors: l.trusts(in.Trust),
 		Names:   slices.Clone(in.CertificateNames),
+		Pins:    slices.Clone(in.Pins),
 		Rules:   l.cfg.PolicyOf(in.Policy),
 		known:   l.known,
 		checker: l.Revocation,
@@ -347,18 +348,18 @@ func (l *loader) peer(in *config.Peer) {
 
 // listener makes the policy that lets a handshake finish. Which peer it is, is decided afterwards by that peer's own
 // policy; so a listener that names no trust of its own takes the trust of the peers who may call on it besides the
-// default, or a peer with its own CA could never get so far.
+// default, or a peer with its own CA could never get so far; and likewise of certificates for servers alone.
 func (l *loader) listener(in *config.Listener) {
 	if !in.Listen.Transport.Secure() {
 		return
 	}
-	names := slices.Clone(in.Trust)
-	if !in.Has("trust") && in.ClientCertificates != config.CertificateNone {
-		for _, p := range l.cfg.Peers {
-			never := p.AcceptFrom != nil && len(p.AcceptFrom) == 0
-			if p.UsesTLS() && !never && (p.Listener == "" || p.Listener == in.Name) {
-				names = append(names, p.Trust...)
-			}
+	names, rules := slices.Clone(in.Trust), l.cfg.PolicyOf(in.Policy)
+	for _, p := range l.callers(in) {
+		if !in.Has("trust") {
+			names = append(names, p.Trust...)
+		}
+		if !rules.Has("server_usage") && l.cfg.PolicyOf(p.Policy).ServerUsage {
+			rules.ServerUsage = true
 		}
 	}
 	slices.Sort(names)
@@ -366,7 +367,7 @@ func (l *loader) listener(in *config.Listener) {
 		Who:     fmt.Sprintf("listener %q", in.Name),
 		Anchors: l.trusts(slices.Compact(names)),
 		AnyName: true,
-		Rules:   l.cfg.PolicyOf(in.Policy),
+		Rules:   rules,
 		known:   l.known,
 		checker: l.Revocation,
 	}}
@@ -375,6 +376,19 @@ func (l *loader) listener(in *config.Listener) {
 		s.config.NextProtos = []string{"http/1.1"} // what a WebSocket begins with; who offers only others is refused (RFC 7301 §3.2)
 	}
 	l.set.listeners[in.Name] = s
+}
+
+// callers returns the peers that may show a certificate to a listener.
+func (l *loader) callers(in *config.Listener) []*config.Peer {
+	var callers []*config.Peer
+	for i := range l.cfg.Peers {
+		p := &l.cfg.Peers[i]
+		never := p.AcceptFrom != nil && len(p.AcceptFrom) == 0
+		if p.UsesTLS() && !never && (p.Listener == "" || p.Listener == in.Name) && in.ClientCertificates != config.CertificateNone {
+			callers = append(callers, p)
+		}
+	}
+	return callers
 }
 
 func (l *loader) pins() string { return fmt.Sprintf("%x-%x ", l.MinVersion, l.MaxVersion) }

@@ -40,7 +40,7 @@ type Policy struct {
 	// refuses every certificate, unless AnyName says that names are judged later, as a listener's policy does.
 	Names   []string
 	AnyName bool
-	Match   domaincert.Options
+	Pins    []config.Pin  // of which the certificate must fit one; none: any will do
 	Rules   config.Policy // of the configuration; complete
 
 	checker *revocation.Checker // nil: OCSP answers are only taken from handshakes
@@ -57,6 +57,7 @@ type Verified struct {
 	// Unrevoked says for each certificate of the chain below the anchor, leaf first, what is known of its revocation;
 	// nil when the policy does not look at it.
 	Unrevoked []revocation.Answer
+	Notes     []string // what was accepted only because the policy allows it, in plain words
 }
 
 // NameStrings returns the identities as strings, for example "URI:sip:acme.example".
@@ -92,6 +93,7 @@ var checks = []struct {
 	{"usage", (*verification).usages},
 	{"depth", (*verification).depth},
 	{"name", (*verification).name},
+	{"pin", (*verification).pin},
 	{"revocation", (*verification).revocation},
 }
 
@@ -123,12 +125,12 @@ func (p *Policy) verify(v *verification) (Verified, error) {
 			return Verified{}, r
 		}
 	}
-	return Verified{Chain: v.chains[0], Names: domaincert.Names(v.certs[0]), Matched: v.match, Unrevoked: v.unrevoked}, nil
+	return Verified{Chain: v.chains[0], Names: domaincert.Names(v.certs[0]), Matched: v.match, Notes: v.notes(), Unrevoked: v.unrevoked}, nil
 }
 
 // Fingerprint is equal for policies that accept the same connections: same anchors, names and rules.
 func (p *Policy) Fingerprint() string {
-	return fingerprint(p.Anchors.sum, strconv.FormatBool(p.AnyName), strings.Join(p.Names, "\x00"), fmt.Sprint(p.Match), rulesPrint(p.Rules))
+	return fingerprint(p.Anchors.sum, strconv.FormatBool(p.AnyName), strings.Join(p.Names, "\x00"), fmt.Sprint(p.Pins), rulesPrint(p.Rules))
 }
 
 // rulesPrint is equal for rules that say the same, whatever their name and place.

@@ -1,13 +1,19 @@
 package trust
 
-import "github.com/sallyport-sip/sallyport/sip/domaincert"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/sip/domaincert"
+)
 
 // name compares the identities of the leaf with the names of the policy (RFC 5922 §7.2).
 func (v *verification) name() *Refusal {
 	if v.AnyName {
 		return nil
 	}
-	match, err := domaincert.Match(v.certs[0], v.Names, v.Match)
+	match, err := domaincert.Match(v.certs[0], v.Names, matching(v.Rules))
 	if err != nil {
 		w := v.words(v.certs[0])
 		w.detail = clean(err.Error(), 400)
@@ -15,4 +21,23 @@ func (v *verification) name() *Refusal {
 	}
 	v.match = match
 	return nil
+}
+
+func matching(r config.Policy) domaincert.Options {
+	return domaincert.Options{CommonName: r.CommonName, Wildcard: r.Wildcards}
+}
+
+// notes says what of an accepted certificate RFC 5922 would not have accepted without the policy's leave.
+func (v *verification) notes() []string {
+	var notes []string
+	switch n := v.match.Name; {
+	case n.Kind == domaincert.CN:
+		notes = append(notes, fmt.Sprintf("it is known only by the common name %s of a certificate without subjectAltName, which policy %q lets count", printable(n.Value), v.Rules.Name))
+	case n.Kind == domaincert.DNS && strings.HasPrefix(n.Value, "*.") && n.Value != v.match.Want:
+		notes = append(notes, fmt.Sprintf("it is known only by the wildcard %s, which policy %q lets stand for %s", printable(n.Value), v.Rules.Name, v.match.Want))
+	}
+	if !allows(v.certs[0], v.role) {
+		notes = append(notes, fmt.Sprintf("its certificate is one for servers alone, which policy %q lets it show as client", v.Rules.Name))
+	}
+	return notes
 }

@@ -64,6 +64,8 @@ func Names(cert *x509.Certificate) []Name {
 type Ignored struct {
 	Value string // with its kind, for example "URI:sips:acme.example"
 	Why   string // ends a sentence that begins with Value
+
+	host string // that it speaks of; empty for none
 }
 
 // NotCounted returns what Names left out, for people who wonder why a certificate does not match.
@@ -72,14 +74,31 @@ func NotCounted(cert *x509.Certificate) []Ignored {
 	return ignored
 }
 
-func examine(cert *x509.Certificate) (names []Name, ignored []Ignored) {
-	skip := func(value, why string) { ignored = append(ignored, Ignored{value, why}) }
-	for _, u := range cert.URIs {
-		if host, why := sipHost(u); why == "" {
-			names = append(names, Name{URI, host})
-		} else {
-			skip("URI:"+u.String(), why)
+// Claims returns the hosts that cert speaks of, whether or not they count, wildcards among them. They prove nothing; by
+// them it is found whom a certificate may be meant for, to say why it is not good for that.
+func Claims(cert *x509.Certificate) []string {
+	var hosts []string
+	names, ignored := examine(cert)
+	for _, n := range names {
+		hosts = append(hosts, n.Value)
+	}
+	for _, i := range ignored {
+		if i.host != "" {
+			hosts = append(hosts, i.host)
 		}
+	}
+	return hosts
+}
+
+func examine(cert *x509.Certificate) (names []Name, ignored []Ignored) {
+	skip := func(value, host, why string) { ignored = append(ignored, Ignored{value, why, host}) }
+	for _, u := range cert.URIs {
+		host, why := sipHost(u)
+		if why == "" {
+			names = append(names, Name{URI, host})
+			continue
+		}
+		skip("URI:"+u.String(), host, why)
 	}
 	// "An implementation MUST accept a domain name system identifier as a SIP domain identity if and only if no other
 	// identity is found that matches the "sip" URI type described above."
@@ -87,9 +106,9 @@ func examine(cert *x509.Certificate) (names []Name, ignored []Ignored) {
 	for _, dns := range cert.DNSNames {
 		switch {
 		case sip:
-			skip("DNS:"+dns, "does not count beside a sip: URI (RFC 5922 §7.1)")
+			skip("DNS:"+dns, dns, "does not count beside a sip: URI (RFC 5922 §7.1)")
 		case !isPattern(dns):
-			skip("DNS:"+dns, "is not a DNS name")
+			skip("DNS:"+dns, "", "is not a DNS name")
 		default:
 			names = append(names, Name{DNS, dns})
 		}
@@ -99,7 +118,7 @@ func examine(cert *x509.Certificate) (names []Name, ignored []Ignored) {
 	if cn := cert.Subject.CommonName; cn != "" && isName(cn) {
 		if hasAltName(cert) {
 			if !slices.ContainsFunc(names, func(n Name) bool { return sameName(n.Value, cn) }) {
-				skip("CN="+cn, "does not count beside a subjectAltName (RFC 5922 §7.1)")
+				skip("CN="+cn, cn, "does not count beside a subjectAltName (RFC 5922 §7.1)")
 			}
 		} else {
 			names = append(names, Name{CN, cn})
@@ -113,23 +132,30 @@ func examine(cert *x509.Certificate) (names []Name, ignored []Ignored) {
 	return names, ignored
 }
 
-// sipHost returns the host of a URI that is a SIP domain identity, or why it is none.
+// sipHost returns the host of a URI, and why it is no SIP domain identity, nothing for one that is.
 func sipHost(u *url.URL) (host, why string) {
-	if !strings.EqualFold(u.Scheme, "sip") {
-		if strings.EqualFold(u.Scheme, "sips") {
-			return "", "is not a sip: URI; sips: does not count (RFC 5922 §7.1)"
-		}
+	sips := strings.EqualFold(u.Scheme, "sips")
+	if !sips && !strings.EqualFold(u.Scheme, "sip") {
 		return "", "is not a sip: URI"
 	}
-	if strings.ContainsRune(u.String(), '@') {
-		return "", "names a user, not a domain (RFC 5922 §7.1)"
-	}
 	host, _, _ = strings.Cut(u.Opaque, ";")
+	_, after, user := strings.Cut(host, "@")
+	if user {
+		host = after
+	}
 	host, ok := withoutPort(host)
 	if !ok {
-		return "", "has no host name"
+		host = ""
 	}
-	return host, ""
+	switch {
+	case sips:
+		why = "is not a sip: URI; sips: does not count (RFC 5922 §7.1)"
+	case strings.ContainsRune(u.String(), '@'):
+		why = "names a user, not a domain (RFC 5922 §7.1)"
+	case !ok:
+		why = "has no host name"
+	}
+	return host, why
 }
 
 // withoutPort cuts the port from a hostport (RFC 3261 §25.1) and reports whether what is left is a host.

@@ -34,7 +34,9 @@ func Match(cert *x509.Certificate, want []string, opts Options) (Result, error) 
 			}
 		}
 	}
-	return Result{}, &MismatchError{Want: want, Found: names, Hint: hint(names, ignored, want, opts)}
+	mismatch := &MismatchError{Want: want, Found: names}
+	mismatch.Hint, mismatch.Leave = hint(names, ignored, want, opts)
+	return Result{}, mismatch
 }
 
 func matches(n Name, want string, opts Options) bool {
@@ -71,7 +73,8 @@ func covers(pattern, name string) bool {
 type MismatchError struct {
 	Want  []string
 	Found []Name
-	Hint  string // a value of the certificate that nearly matched, and why it does not count; may be empty
+	Hint  string  // a value of the certificate that nearly matched, and why it does not count; may be empty
+	Leave Options // with what is set here the value of Hint would have matched; none when nothing would help
 }
 
 // Error returns what was wanted, what was found and the hint.
@@ -87,35 +90,29 @@ func (e *MismatchError) Error() string {
 }
 
 // hint looks for the rule that kept a wanted name from matching.
-func hint(names []Name, ignored []Ignored, want []string, opts Options) string {
+func hint(names []Name, ignored []Ignored, want []string, opts Options) (text string, leave Options) {
 	for _, w := range want {
 		for _, n := range names {
+			cn, wildcard := Options{CommonName: true}, Options{Wildcard: true}
 			switch {
-			case n.Kind == CN && !opts.CommonName && matches(n, w, Options{CommonName: true}):
-				return n.String() + " does not count: it is the common name of a certificate without subjectAltName"
-			case !opts.Wildcard && matches(n, w, Options{Wildcard: true}):
-				return n.String() + " does not count: RFC 5922 §7.2 allows no wildcard"
+			case n.Kind == CN && !opts.CommonName && matches(n, w, cn):
+				return n.String() + " does not count: it is the common name of a certificate without subjectAltName", cn
+			case !opts.Wildcard && matches(n, w, wildcard):
+				return n.String() + " does not count: RFC 5922 §7.2 allows no wildcard", wildcard
 			}
 		}
 		for _, i := range ignored {
-			value := strings.TrimPrefix(i.Value, "URI:")
-			if _, host, ok := strings.Cut(value, "@"); ok {
-				value = host
-			}
-			for _, prefix := range []string{"DNS:", "CN=", "sips:", "sip:"} {
-				value = strings.TrimPrefix(value, prefix)
-			}
-			if sameName(value, w) {
-				return i.Value + " " + i.Why
+			if i.host != "" && sameName(i.host, w) {
+				return i.Value + " " + i.Why, Options{}
 			}
 		}
 		if a, ok := address(w); ok {
 			for _, n := range names {
 				if b, ok := address(n.Value); ok && a == b {
-					return n.String() + " does not count: an address is an iPAddress entry of subjectAltName"
+					return n.String() + " does not count: an address is an iPAddress entry of subjectAltName", Options{}
 				}
 			}
 		}
 	}
-	return ""
+	return "", Options{}
 }

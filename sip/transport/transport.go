@@ -148,4 +148,5 @@ func (i ConnInfo) String() string {
 type Identity struct {
 	Peer  string   // configured name; empty for somebody unknown
 	Names []string // names that the certificate proved
+	Notes []string // what is to be known about that proof, in words for people
 }
