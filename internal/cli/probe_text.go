@@ -36,6 +36,9 @@ func (p *probing) draw(r *probe.Report) {
 func (p *probing) line(r *probe.Report) {
 	s := p.style(p.stdout)
 	mark, colour := s.mark(r.Well)
+	if r.Code == probe.Unfulfilled {
+		mark, colour = "!", yellow
+	}
 	verdict := strings.TrimPrefix(r.Verdict, r.Target+" ")
 	fmt.Fprintf(p.stdout, "%s %s  %s\n", s.paint(colour, mark), s.paint(bold, fmt.Sprintf("%-16s", s.plain(r.Peer))), s.plain(verdict))
 	if len(r.Remedies) > 0 {
@@ -118,6 +121,9 @@ func (p *probePage) marked(mark, markColour, name, colour, text string) {
 
 func (p *probePage) answer(r *probe.Report) {
 	mark, colour := p.mark(r.Well)
+	if r.Code == probe.Unfulfilled {
+		mark, colour = "!", yellow
+	}
 	p.hanging(0, 2, colour, mark+" "+r.Verdict)
 	for i, remedy := range r.Remedies {
 		switch {
@@ -128,7 +134,7 @@ func (p *probePage) answer(r *probe.Report) {
 		}
 	}
 	if c := topmost(r); c != nil && (r.Code == trust.SelfSignedCert || r.Code == trust.UnknownCA) && r.Peer == "" {
-		p.labelled("or:", "", fmt.Sprintf("when the server's operator confirms the fingerprint of %s, keep it: %s probe %s --save-trust FILE", trust.Subject(c), program(), quoted(r.Target)))
+		p.labelled("or:", "", fmt.Sprintf("when the server's operator confirms the fingerprint of %s, keep it: sallyport probe %s --save-trust FILE", trust.Subject(c), quoted(r.Target)))
 	}
 }
 

@@ -74,6 +74,9 @@ type Pong struct {
 	Took time.Duration
 }
 
+// errDone ends a connection that has told what there is to know.
+var errDone = errors.New("the probe is over")
+
 // hop tries one address.
 func (p *Probe) hop(ctx context.Context, to *peer.Peer, target resolve.Target) *Hop {
 	t := transportOf(target)
@@ -89,14 +92,14 @@ func (p *Probe) hop(ctx context.Context, to *peer.Peer, target resolve.Target) *
 	}
 	cfg := p.reach.DialConfig(to, t, target.Addr)
 	cfg.Timeout = p.Timeout
-	if p.Source.IsValid() {
+	if p.Source.IsValid() && t.Reliable() {
 		cfg.Local = netip.AddrPortFrom(p.Source, 0)
 	}
 	c, err := p.endpoint.Dial(ctx, cfg)
 	if err == nil {
 		h.Local, h.Connected, h.Stage = c.Info().Local, c.ConnectTime(), StageOptions
 		p.ask(ctx, h, w, c, to, q)
-		c.Close(nil)
+		c.Close(errDone)
 	}
 	if t.Reliable() {
 		wait(ctx, w.over, 2*linger)

@@ -165,7 +165,7 @@ func forURI(all []remedy) (out []string) {
 // remedies are those of the reason, of the other reasons found in the chain, and of the causes found on our side.
 func (h *Hop) remedies() []remedy {
 	own := remedy{h.Failed.Code, h.Failed.Remedy}
-	if h.TLS == nil || h.Stage != StageHandshake {
+	if h.TLS == nil || h.Stage != StageHandshake || trust.Code(h.TLS.Code) != h.Failed.Code { // or it was found out beside the handshake
 		return []remedy{own}
 	}
 	var all, causes []remedy
@@ -199,7 +199,9 @@ func (h *Hop) judgeAnswer(w *watch) {
 	}
 	h.Stage = StageOptions
 	switch why := w.closed; {
-	case why != nil && !why.Local && why.Err != nil && !why.Reset && why.Alert == 0:
+	case w.odd != "":
+		fail(NotSIP, "what it sends back is no SIP: "+w.odd, "check the port: something else than SIP listens there")
+	case why != nil && why.Local && !errors.Is(why.Err, errDone):
 		fail(NotSIP, "what it sends back is no SIP: "+why.Text, "check the port: something else than SIP listens there")
 	case why != nil && !why.Local:
 		fail(Closed, "it ended the connection instead of answering OPTIONS: "+why.Text,

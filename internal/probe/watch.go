@@ -29,6 +29,7 @@ type watch struct {
 	closed      *transport.CloseReason
 	requests    int // that the server sent to us
 	provisional int
+	odd         string // what came that cannot be read as SIP
 	confirmOnce sync.Once
 	overOnce    sync.Once
 }
@@ -112,16 +113,18 @@ func (p *Probe) deliver(batch []transport.Packet) {
 	for _, packet := range batch {
 		m := packet.Msg
 		if w := p.now.Load(); w != nil {
-			w.take(m, packet.At)
+			w.take(m, packet.At, packet.Err)
 		}
 		m.Release()
 	}
 }
 
-func (w *watch) take(m *sip.Message, at time.Time) {
+func (w *watch) take(m *sip.Message, at time.Time, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
+	case err != nil && string(m.CallID()) != w.callID:
+		w.odd = err.Error()
 	case m.IsRequest():
 		w.requests++
 	case string(m.CallID()) != w.callID || m.Method() != sip.OPTIONS:

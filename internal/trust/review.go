@@ -84,11 +84,21 @@ func (v *verification) validity(c *x509.Certificate) Finding {
 	left := int(c.NotAfter.Sub(v.now).Hours() / 24)
 	switch lifetime(c, v.now) {
 	case Expired:
-		return Finding{"validity", false, fmt.Sprintf("it expired on %s, %d days ago; here it is %s", day(c.NotAfter), -left, minute(v.now))}
+		return Finding{"validity", false, fmt.Sprintf("it expired on %s, %s ago; here it is %s", day(c.NotAfter), days(-left), minute(v.now))}
 	case NotYetValid:
 		return Finding{"validity", false, fmt.Sprintf("it is valid only from %s; here it is %s", minute(c.NotBefore), minute(v.now))}
 	}
-	return Finding{"validity", true, fmt.Sprintf("until %s, %d days left", day(c.NotAfter), left)}
+	return Finding{"validity", true, fmt.Sprintf("until %s, %s left", day(c.NotAfter), days(left))}
+}
+
+func days(n int) string {
+	switch n {
+	case 0:
+		return "less than a day"
+	case 1:
+		return "1 day"
+	}
+	return fmt.Sprintf("%d days", n)
 }
 
 // signature says whether the one that signed the certificate is at hand, and whether its key made the signature.

@@ -1,10 +1,12 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -309,7 +311,7 @@ func (w *Walk) addresses(ctx context.Context, host string) (addrs []netip.Addr, 
 	}
 	var results []found
 	w.timed(ctx, func(ctx context.Context) { results = w.r.addresses(ctx, host, w.query.Family) })
-	for _, f := range results {
+	for _, f := range slices.SortedFunc(slices.Values(results), func(a, b found) int { return cmp.Compare(a.kind, b.kind) }) {
 		w.answered(question{host, f.kind}, answer{addrs: f.addrs}, f.err, f.took)
 	}
 	if addrs, late, err = w.r.together(results); len(addrs) > 1 {
