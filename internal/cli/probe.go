@@ -62,7 +62,7 @@ func probeCommand(a *app) *cobra.Command {
 	f.StringVar(&p.target.PasswordEnv, "password-env", "", "`NAME`: environment variable that holds it")
 	f.StringSliceVar(&p.target.Trust, "trust", nil, "`FILE`: for a URI, whom to believe (default: the system's CAs); may be repeated")
 	f.StringSliceVar(&p.target.Names, "names", nil, "`NAME`: for a URI, whose certificate it must be (default: its host); may be repeated")
-	f.StringVar(&p.version, "tls", "", "`VERSION`: for a URI, the one version of TLS to speak: 1.2 or 1.3")
+	f.StringVar(&p.version, "tls", "", "`VERSION`: for a URI, the one version of TLS to speak, 1.0 to 1.3 (default: 1.2 and 1.3)")
 	f.StringVar(&p.source, "source", "", "`ADDRESS`: our address to leave from (default: the listener's, or the system's choice)")
 	f.DurationVar(&p.timeout, "timeout", 5*time.Second, "`TIME`: how long each step may take")
 	f.StringVar(&p.save, "save-trust", "", "`FILE`: keep the topmost certificate shown, to be named as trust, once its fingerprint is confirmed")
@@ -90,8 +90,8 @@ func (p *probing) check(c *cobra.Command) error {
 	switch {
 	case p.timeout < 100*time.Millisecond || p.timeout > 5*time.Minute:
 		return usagef("--timeout %v is not between 100ms and 5m", p.timeout)
-	case p.version != "" && p.version != "1.2" && p.version != "1.3":
-		return usagef("--tls %q is not 1.2 or 1.3", p.version)
+	case p.version != "" && !slices.Contains([]string{"1.0", "1.1", "1.2", "1.3"}, p.version):
+		return usagef("--tls %q is not 1.0, 1.1, 1.2 or 1.3", p.version)
 	case p.target.Cert == "" && (p.target.Key != "" || p.target.PasswordFile != "" || p.target.PasswordEnv != ""):
 		return usagef("--cert is missing: name the certificate that the key belongs to")
 	case p.target.PasswordFile != "" && p.target.PasswordEnv != "":

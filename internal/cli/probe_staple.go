@@ -1,22 +1,21 @@
 package cli
 
 import (
-	"fmt"
+	"cmp"
+	"crypto/x509"
 	"time"
 
-	"golang.org/x/crypto/ocsp"
-
 	"github.com/sallyport-sip/sallyport/internal/probe"
+	"github.com/sallyport-sip/sallyport/internal/revocation"
 )
 
 // staple is what a stapled OCSP response says (RFC 6960).
 type staple struct {
 	Good       bool      `json:"good"`
-	Status     string    `json:"status"` // good, revoked, unknown, unreadable
+	Text       string    `json:"text"`
 	ThisUpdate time.Time `json:"this_update,omitzero"`
 	NextUpdate time.Time `json:"next_update,omitzero"`
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
-	Error      string    `json:"error,omitempty"`
 }
 
 // stapleOf reads the response that came with a handshake, nil when none did.
@@ -24,40 +23,45 @@ func stapleOf(d *probe.Handshake) *staple {
 	if len(d.Staple) == 0 || len(d.Chain) == 0 {
 		return nil
 	}
-	issuer := d.Chain[0]
-	if chain := d.Review.Verified.Chain; len(chain) > 1 {
-		issuer = chain[1]
-	} else if len(d.Chain) > 1 {
-		issuer = d.Chain[1]
-	}
-	r, err := ocsp.ParseResponseForCert(d.Staple, d.Chain[0], issuer)
+	a, err := revocation.ParseOCSP(d.Staple, d.Chain[0], issuerOf(d), time.Now())
 	if err != nil {
-		return &staple{Status: "unreadable", Error: err.Error()}
+		return &staple{Text: "it cannot be used: " + err.Error()}
 	}
-	s := &staple{ThisUpdate: r.ThisUpdate.UTC(), NextUpdate: r.NextUpdate.UTC()}
-	switch r.Status {
-	case ocsp.Good:
-		s.Status, s.Good = "good", r.NextUpdate.IsZero() || time.Now().Before(r.NextUpdate)
-	case ocsp.Revoked:
-		s.Status, s.RevokedAt = "revoked", r.RevokedAt.UTC()
-	default:
-		s.Status = "unknown"
-	}
+	s := &staple{ThisUpdate: a.ThisUpdate.UTC(), NextUpdate: a.NextUpdate.UTC(), RevokedAt: a.RevokedAt.UTC()}
+	s.Good, s.Text = revocationText(a)
 	return s
 }
 
-func (s *staple) text() string {
-	switch {
-	case s.Error != "":
-		return s.Error
-	case s.Status == "revoked":
-		return "the CA has revoked this certificate on " + s.RevokedAt.Format("2006-01-02 15:04 UTC")
-	case s.NextUpdate.IsZero():
-		return "said by the CA at " + s.ThisUpdate.Format("2006-01-02 15:04 UTC")
+// issuerOf is the certificate that should have signed the server's: that of the chain that was found, else the next one shown.
+func issuerOf(d *probe.Handshake) *x509.Certificate {
+	switch chain := d.Review.Verified.Chain; {
+	case len(chain) > 1:
+		return chain[1]
+	case len(d.Chain) > 1:
+		return d.Chain[1]
 	}
-	text := fmt.Sprintf("said by the CA at %s, for use until %s", s.ThisUpdate.Format("2006-01-02 15:04"), s.NextUpdate.Format("2006-01-02 15:04 UTC"))
-	if !s.Good && s.Status == "good" {
-		text += ", which is over"
+	return d.Chain[0]
+}
+
+// revocationText says what is known of the revocation of one certificate.
+func revocationText(a revocation.Answer) (good bool, text string) {
+	const form = "2006-01-02 15:04 UTC"
+	switch a.Status {
+	case revocation.Revoked:
+		text = "the CA has revoked it on " + a.RevokedAt.UTC().Format(form)
+		if a.Reason != "" {
+			text += ", reason: " + a.Reason
+		}
+	case revocation.Unknown:
+		text = "nothing is known: " + cmp.Or(a.Why, "no answer was stapled, and no CRL is at hand")
+	default:
+		good, text = true, "not revoked, as of "+a.ThisUpdate.UTC().Format(form)
+		if !a.NextUpdate.IsZero() {
+			text += ", for use until " + a.NextUpdate.UTC().Format(form)
+		}
 	}
-	return text
+	if a.Source != "" {
+		text += ", says " + a.Source
+	}
+	return good, text
 }

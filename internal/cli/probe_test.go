@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -27,8 +26,6 @@ import (
 	"github.com/sallyport-sip/sallyport/sip/transport"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens")
 
 var (
 	pbxAt  = netip.MustParseAddrPort("192.0.2.1:5061")

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 	"github.com/sallyport-sip/sallyport/internal/probe"
+	"github.com/sallyport-sip/sallyport/internal/revocation"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip/resolve"
 )
@@ -194,14 +195,15 @@ func (p *probePage) hop(h *probe.Hop, n, all int) {
 		p.text(2, yellow, note)
 	}
 	if h.TLS != nil && h.Stage != probe.StageConnect {
-		p.handshake(h.TLS)
+		p.handshake(h.TLS, h.Failed != nil && string(h.Failed.Code) != h.TLS.Code)
 	}
 	if h.Answer != nil {
 		p.options(h)
 	}
 }
 
-func (p *probePage) handshake(d *probe.Handshake) {
+// handshake draws what both sides said; found says that the true cause was found out beside it, so that guesses are needless.
+func (p *probePage) handshake(d *probe.Handshake, found bool) {
 	p.head("Handshake")
 	if c := d.Chosen; c.Version != "" {
 		p.row("agreed", strings.Join(strings.Fields("TLS "+c.Version+" "+c.Suite+" "+c.Group), " "), "")
@@ -212,7 +214,9 @@ func (p *probePage) handshake(d *probe.Handshake) {
 	for i, v := range d.Verdicts {
 		who := map[bool]string{true: "we decided", false: "it decided"}[v.ByGateway]
 		if i > 1 {
-			who = "perhaps"
+			if who = "a likely cause"; found {
+				break
+			}
 		}
 		known := ""
 		if v.KnownBy != callflow.OwnDecision {
@@ -224,6 +228,9 @@ func (p *probePage) handshake(d *probe.Handshake) {
 		default:
 			p.checked(v.Accepted, who, v.Reason+known)
 		}
+	}
+	for _, note := range d.Review.Verified.Notes {
+		p.marked("!", yellow, "by our policy", yellow, note)
 	}
 	p.chain(d)
 }
@@ -272,17 +279,30 @@ func (p *probePage) chain(d *probe.Handshake) {
 		for _, f := range d.Review.Findings[i] {
 			p.checked(f.Good, f.What, f.Text)
 		}
+		if answers := d.Review.Verified.Unrevoked; i < len(answers) {
+			p.revocation(answers[i])
+		}
 		if i == 0 {
 			p.names(d, shown)
 		}
 	}
 	if s := stapleOf(d); s != nil {
 		p.head("OCSP, stapled")
-		p.checked(s.Good, s.Status, s.text())
+		p.checked(s.Good, "the CA's word", s.Text)
 	} else if len(d.Chain) > 0 {
 		p.head("OCSP, stapled")
 		p.text(2, dim, "none: the server shows no proof that its certificate is not revoked")
 	}
+}
+
+// revocation says what is known of it; that nothing is, is no fault unless the policy is a hard one.
+func (p *probePage) revocation(a revocation.Answer) {
+	good, text := revocationText(a)
+	if a.Status == revocation.Unknown {
+		p.marked("-", dim, "revocation", "", text)
+		return
+	}
+	p.checked(good, "revocation", text)
 }
 
 // names compares what is in the leaf with what is wanted (RFC 5922 §7).

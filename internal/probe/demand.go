@@ -42,7 +42,7 @@ type subject struct {
 
 // demandRows are the rows, in their order; a nil Demand is none.
 var demandRows = []func(*subject) *Demand{
-	(*subject).sips, (*subject).versions, (*subject).chain, (*subject).names, (*subject).mutual,
+	(*subject).sips, (*subject).versions, (*subject).suites, (*subject).groups, (*subject).alpn, (*subject).chain, (*subject).names, (*subject).mutual,
 	(*subject).alias, (*subject).pong, (*subject).options, (*subject).methods,
 }
 
@@ -91,6 +91,59 @@ func (s *subject) versions() *Demand {
 		d.State, d.Remedy = Missed, "change min_version or max_version of the peer's policy, or have the peer speak another one"
 	}
 	return d
+}
+
+// suites are those of TLS 1.2 that the policy names.
+func (s *subject) suites() *Demand {
+	if s.hop.TLS == nil || len(s.policy.Suites) == 0 {
+		return nil
+	}
+	d := &Demand{Name: "suites", Wants: words(s.policy.Suites), State: Open, Found: "the handshake did not come so far"}
+	switch c := s.hop.TLS.Chosen; {
+	case s.hop.Failed != nil && s.hop.Failed.Code == trust.NoCommonSuite:
+		d.State, d.Found, d.Remedy = Missed, "none in common", s.hop.Failed.Remedy
+	case c.Version == "1.3":
+		d.Found = "TLS 1.3 has its own: " + c.Suite
+	case c.Suite != "":
+		d.State, d.Found = Met, c.Suite
+	}
+	return d
+}
+
+// groups are those of the key exchange that the policy names.
+func (s *subject) groups() *Demand {
+	if s.hop.TLS == nil || len(s.policy.Groups) == 0 {
+		return nil
+	}
+	d := &Demand{Name: "groups", Wants: words(s.policy.Groups), State: Open, Found: "the handshake did not come so far"}
+	if c := s.hop.TLS.Chosen; c.Group != "" {
+		d.State, d.Found = Met, c.Group
+	}
+	return d
+}
+
+// alpn is the application protocol (RFC 7301) that the policy wants agreed on.
+func (s *subject) alpn() *Demand {
+	if s.hop.TLS == nil || len(s.policy.ALPN) == 0 {
+		return nil
+	}
+	d := &Demand{Name: "ALPN", Wants: strings.Join(s.policy.ALPN, " or "), State: Open, Found: "the handshake did not come so far"}
+	switch c := s.hop.TLS.Chosen; {
+	case slices.Contains(s.policy.ALPN, c.ALPN):
+		d.State, d.Found = Met, c.ALPN
+	case s.hop.Failed != nil && s.hop.Stage == StageHandshake && s.hop.Failed.Code == trust.ALPNMismatch:
+		d.State, d.Found, d.Remedy = Missed, "none was agreed on", s.hop.Failed.Remedy
+	}
+	return d
+}
+
+// words joins values of the configuration.
+func words[T ~string](all []T) string {
+	out := make([]string, len(all))
+	for i, v := range all {
+		out[i] = string(v)
+	}
+	return strings.Join(out, " ")
 }
 
 // chain is what the certificate has to lead to.

@@ -200,6 +200,6 @@ func (p *Probe) handshake(h *Hop, w *watch, to *peer.Peer) {
 	}
 	if w.state != nil {
 		d.Chain, d.Staple = w.state.PeerCertificates, w.state.OCSPResponse
-		d.Review, _ = p.reach.Trust().ReviewPeer(to.Name, d.Chain)
+		d.Review, _ = p.reach.Trust().ReviewPeer(to.Name, w.state)
 	}
 }

@@ -34,7 +34,7 @@ func (t Target) Config() *config.Config {
 		peer.Identity = filepath.Base(t.Cert)
 	}
 	if t.Version != "" {
-		cfg.Policies = []config.Policy{{Name: "probe", MinVersion: t.Version, MaxVersion: t.Version}}
+		cfg.Policies = []config.Policy{{Name: "probe", MinVersion: t.Version, MaxVersion: t.Version, Legacy: t.Version < config.TLS12}}
 		peer.Policy = "probe"
 	}
 	cfg.Peers = []config.Peer{peer}

@@ -2,10 +2,12 @@ package trust
 
 import (
 	"bytes"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,40 +31,39 @@ type Review struct {
 // signed by any other. RFC 9325 knows no chain as long.
 const maxReviewed = 16
 
-// Review looks at a chain that a peer in the role as has presented. It is for who wants to know all; it decides
-// nothing.
-func (p *Policy) Review(certs []*x509.Certificate, as Role) Review {
+// ReviewPeer reviews what a peer that we called has shown, by its policy. It decides nothing. ok is false for a name that
+// is no peer with TLS.
+func (s *Set) ReviewPeer(peer string, st *tls.ConnectionState) (r Review, ok bool) {
+	p := s.PeerPolicy(peer)
+	if p == nil {
+		return Review{}, false
+	}
+	return p.reviewAll(st, Server), true
+}
+
+func (p *Policy) reviewAll(st *tls.ConnectionState, as Role) Review {
 	var r Review
-	verified, err := p.Verify(certs, as)
-	r.Verified = verified
+	var err error
+	r.Verified, err = p.VerifyConn(*st, as)
 	if first, ok := errors.AsType[*Refusal](err); ok {
 		r.Refusals = append(r.Refusals, first)
 	}
+	certs := st.PeerCertificates
 	if len(certs) == 0 {
 		return r
 	}
-	v := &verification{Policy: p, role: as, now: time.Now(), certs: certs}
-	if err != nil { // what Verify did not come to, of that which needs no chain
-		for _, check := range []func(*verification) *Refusal{(*verification).usages, (*verification).name} {
-			if more := check(v); more != nil && more.Code != r.Refusals[0].Code {
+	if err != nil {
+		for _, more := range p.Refusals(certs, as) {
+			if !slices.ContainsFunc(r.Refusals, func(known *Refusal) bool { return known.Code == more.Code }) {
 				r.Refusals = append(r.Refusals, more)
 			}
 		}
 	}
-	v.certs = certs[:min(len(certs), maxReviewed)]
+	v := &verification{Policy: p, role: as, now: time.Now(), certs: certs[:min(len(certs), maxReviewed)]}
 	for i := range v.certs {
 		r.Findings = append(r.Findings, v.findings(i))
 	}
 	return r
-}
-
-// ReviewPeer reviews a chain by the policy of a peer that we call. ok is false for a name that is no peer with TLS.
-func (s *Set) ReviewPeer(peer string, certs []*x509.Certificate) (r Review, ok bool) {
-	p, ok := s.peers[peer]
-	if !ok {
-		return Review{}, false
-	}
-	return p.policy.Review(certs, Server), true
 }
 
 // findings looks at one certificate of the chain.

@@ -25,6 +25,9 @@ func (v *verification) usages() *Refusal {
 		w.detail = strings.Join(UsageNames(leaf), ", ")
 		return w.refusal(NotForSIP, nil)
 	}
+	if len(v.chains) == 0 { // of a chain that leads nowhere, the leaf is judged all the same: see Refusals
+		return nil
+	}
 	if bad := v.restrictedCA(v.chains[0]); bad != nil {
 		v.chains = slices.DeleteFunc(v.chains, func(chain []*x509.Certificate) bool { return v.restrictedCA(chain) != nil })
 		if len(v.chains) == 0 {
