@@ -34,6 +34,7 @@ var routes = []struct {
 	{"GET /api/v1/connections", (*Server).listConnections},
 	{"GET /api/v1/flows", (*Server).flows},
 	{"POST /api/v1/reload", (*Server).reload},
+	{"POST /api/v1/trust/diff", (*Server).trustDiff},
 }
 
 // Options are what a Server takes besides its gateway.
@@ -95,7 +96,7 @@ func (s *Server) Handler(local bool) http.Handler {
 	}
 	h := http.MaxBytesHandler(mux, maxBody)
 	if local {
-		return h
+		return markLocal(h)
 	}
 	return s.admit(h)
 }

@@ -28,17 +28,26 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 }
 
 func reloaded(r gateway.Reload) Reloaded {
-	doc := Reloaded{Taken: len(r.Problems) == 0, Version: r.Version, Problems: append([]config.Problem{}, r.Problems...),
-		NeedsRestart: append([]string{}, r.Notes...), InUse: append([]string{}, r.InUse...), Changes: []Change{}, Failing: []Failing{}}
-	for _, c := range r.Changes {
-		doc.Changes = append(doc.Changes, Change{strings.ReplaceAll(c.Of, `"`, ""), certificates(c.Removed), certificates(c.Added)})
+	return Reloaded{Taken: len(r.Problems) == 0, Version: r.Version, Problems: append([]config.Problem{}, r.Problems...),
+		NeedsRestart: append([]string{}, r.Notes...), InUse: append([]string{}, r.InUse...), Changes: changesOf(r.Changes), Failing: failingOf(r.Failing)}
+}
+
+func changesOf(changes []trust.Change) []Change {
+	list := []Change{}
+	for _, c := range changes {
+		list = append(list, Change{strings.ReplaceAll(c.Of, `"`, ""), certificates(c.Removed), certificates(c.Added)})
 	}
-	for _, f := range r.Failing {
+	return list
+}
+
+func failingOf(all []gateway.Failing) []Failing {
+	list := []Failing{}
+	for _, f := range all {
 		info := f.Conn.Info()
-		doc.Failing = append(doc.Failing, Failing{Connection: info.ID, Peer: f.Conn.Identity().Peer, Remote: info.Remote.String(), Inbound: info.Inbound,
+		list = append(list, Failing{Connection: info.ID, Peer: f.Conn.Identity().Peer, Remote: info.Remote.String(), Inbound: info.Inbound,
 			Code: string(f.Code), Why: f.Why, Remedy: f.Remedy, Calls: append([]uint64{}, f.Calls...), Evicted: f.Evicted})
 	}
-	return doc
+	return list
 }
 
 func certificates(all []*x509.Certificate) []Certificate {

@@ -269,3 +269,43 @@ type Failing struct {
 	Calls      []uint64 `json:"calls"`   // the numbers of those on it
 	Evicted    bool     `json:"evicted"` // it is being closed, and its calls are being ended
 }
+
+// TrustDiff is the answer to POST /api/v1/trust/diff: whom a configuration, with the
+// files that it names, would affect.
+type TrustDiff struct {
+	Breaks   bool             `json:"breaks"`   // a peer would stop verifying
+	Problems []config.Problem `json:"problems"` // why nothing could be compared
+	Changes  []Change         `json:"changes"`  // certificates that would be others
+	Peers    []PeerDiff       `json:"peers"`    // that prove who they are by a certificate
+	Gone     []string         `json:"gone"`     // such peers that the configuration does not have any more
+}
+
+// PeerDiff is what would become of one peer.
+type PeerDiff struct {
+	Peer    string    `json:"peer"`
+	State   string    `json:"state"`   // "stops", "fails", "unknown", "mends", "unaffected"
+	Seen    []Judged  `json:"seen"`    // its certificates, as they were seen last
+	Shown   []Shown   `json:"shown"`   // certificates of ours that it would see in place of others
+	Failing []Failing `json:"failing"` // its connections that would only serve the calls they have
+}
+
+// Judged is a certificate that a peer has shown, judged by what would be in force.
+type Judged struct {
+	Role     string `json:"role"`     // of the peer: "client" when it calls us, "server" when we call it
+	Listener string `json:"listener"` // that judges it too; empty when we call
+	At       Time   `json:"at"`       // when it was seen last; of a live connection, when that opened
+	Live     bool   `json:"live"`
+	Subject  string `json:"subject"`
+	State    string `json:"state"` // as of a peer
+	Code     string `json:"code"`  // of the reason; empty: it would be accepted
+	Why      string `json:"why"`
+	Remedy   string `json:"remedy"`
+}
+
+// Shown is a certificate of ours that a peer would see in place of another.
+type Shown struct {
+	Listener string        `json:"listener"`  // where it calls us; empty when we call
+	Old      []Certificate `json:"old"`       // leaf first
+	New      []Certificate `json:"new"`       // leaf first
+	MustKnow string        `json:"must_know"` // what the peer has to trust that signed nothing of ours before; empty: nothing new
+}
