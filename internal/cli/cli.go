@@ -40,6 +40,8 @@ var commands = []struct {
 	{"check", "To run a gateway", check},
 	{"serve", "To run a gateway", serve},
 	{"reload", "To run a gateway", reload},
+	{"trust", "To run a gateway", trustGroup},
+	{"trust diff", "", trustDiff},
 	{"probe", "To see what it does", probeCommand},
 	{"status", "To see what it does", status},
 	{"cdr", "To see what it does", cdr},

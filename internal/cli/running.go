@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,26 +32,46 @@ func (a *app) ask(c *cobra.Command, r running, method, path string, doc any) (fi
 	}
 	cfg, problems := config.Load(file)
 	dir := cmp.Or(*r.data, cfg.Data)
-	req, err := http.NewRequestWithContext(c.Context(), method, "http://gateway"+path, nil)
-	if err != nil {
-		return "", err
-	}
-	answer, err := api.Local(dir).Do(req)
+	err = exchange(c.Context(), dir, method, path, nil, doc)
 	switch {
 	case errors.Is(err, api.ErrNotRunning) && len(problems) > 0:
 		return "", a.report(problems) // and so the directory may be the wrong one
 	case errors.Is(err, api.ErrNotRunning):
 		return "", fmt.Errorf("no gateway runs with %s: nobody answers in its data directory, %s\nstart it: %s serve --config %s", file, dir, program(), file)
 	case err != nil:
-		return "", fmt.Errorf("the gateway cannot be asked: %w", err)
+		return "", err
+	}
+	return file, nil
+}
+
+// exchange puts a request, with a document unless that is nil, to the gateway that
+// runs with a data directory, and reads its answer into doc. The error wraps
+// api.ErrNotRunning when there is none.
+func exchange(ctx context.Context, dir, method, path string, document, doc any) error {
+	var body io.Reader
+	if document != nil {
+		b, err := json.Marshal(document)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://gateway"+path, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	answer, err := api.Local(dir).Do(req)
+	if err != nil {
+		return fmt.Errorf("the gateway cannot be asked: %w", err)
 	}
 	defer answer.Body.Close()
 	if answer.Header.Get("Content-Type") != "application/json" {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
-		return "", fmt.Errorf("the gateway answers %s: %s", answer.Status, text)
+		return fmt.Errorf("the gateway answers %s: %s", answer.Status, text)
 	}
 	if err := json.NewDecoder(answer.Body).Decode(doc); err != nil {
-		return "", fmt.Errorf("the answer of the gateway cannot be read: %w", err)
+		return fmt.Errorf("the answer of the gateway cannot be read: %w", err)
 	}
-	return file, nil
+	return nil
 }
