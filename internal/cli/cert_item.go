@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/sallyport-sip/sallyport/internal/certfile"
+	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip/domaincert"
 )
@@ -121,10 +121,9 @@ func weak(c *x509.Certificate) []string {
 	return all
 }
 
-// pin writes the SHA-256 sum of a public key (SubjectPublicKeyInfo) as peers.NAME.pins takes it, and browsers write it.
+// pin writes the SHA-256 sum of a public key (SubjectPublicKeyInfo) as peers.NAME.pins takes it.
 func pin(public []byte) string {
-	sum := sha256.Sum256(public)
-	return "sha256/" + base64.StdEncoding.EncodeToString(sum[:])
+	return config.Pin{Sum: sha256.Sum256(public)}.String()
 }
 
 func showKey(i certfile.Item) shownKey {

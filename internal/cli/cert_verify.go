@@ -165,7 +165,9 @@ func (v *verifying) policy() (*trust.Policy, string, error) {
 	if len(v.names) > 0 {
 		by += " and wants " + strings.Join(v.names, " or ")
 	}
-	return &trust.Policy{Who: "the gateway", Anchors: anchors, Names: v.names, AnyName: len(v.names) == 0, Rules: new(config.Config).PolicyOf("")}, by, nil
+	rules := new(config.Config).PolicyOf("")
+	rules.Revocation = config.RevocationOff // nobody is asked
+	return &trust.Policy{Who: "the gateway", Anchors: anchors, Names: v.names, AnyName: len(v.names) == 0, Rules: rules}, by, nil
 }
 
 func (v *verifying) peerPolicy() (*trust.Policy, string, error) {
@@ -266,7 +268,8 @@ func (v *verifying) complete(ctx context.Context, policy *trust.Policy, chain []
 
 // open returns the certificate at which the way to a trusted one ends, nil when there is a way or it ends in a root.
 func (v *verifying) open(policy *trust.Policy, chain []*x509.Certificate, as trust.Role) *x509.Certificate {
-	broken := slices.ContainsFunc(policy.Refusals(chain, as), func(r *trust.Refusal) bool {
+	refusals, _ := policy.Refusals(chain, as)
+	broken := slices.ContainsFunc(refusals, func(r *trust.Refusal) bool {
 		return r.Code == trust.UnknownCA || r.Code == trust.MissingIntermediate
 	})
 	if !broken {
@@ -285,7 +288,11 @@ func (v *verifying) judge(doc *verified, policy *trust.Policy, chain []*x509.Cer
 	doc.Accepted = true
 	for _, as := range roles {
 		verdict := verdictAs{As: as.String(), Failures: slices.Clone(always)}
-		for _, r := range policy.Refusals(chain, as) {
+		refusals, leave := policy.Refusals(chain, as)
+		for _, note := range leave {
+			doc.Notes = append(doc.Notes, finding{"by_leave", note, "have a certificate that needs no leave"})
+		}
+		for _, r := range refusals {
 			verdict.Failures = append(verdict.Failures, finding{string(r.Code), r.Reason, r.Remedy})
 		}
 		verdict.Accepted = len(verdict.Failures) == 0
@@ -332,6 +339,9 @@ func notes(chain []*x509.Certificate, policy *trust.Policy) []finding {
 	}
 	if last := chain[len(chain)-1]; len(chain) > 1 && trust.IsSelfSigned(last) {
 		all = append(all, finding{"root_sent", trust.Subject(last) + " is a root: peers have it or do not believe it, and need not be sent it", "leave it out: sallyport cert bundle FILE... --out NEW"})
+	}
+	if policy.Rules.Revocation != config.RevocationOff {
+		all = append(all, finding{"revocation", "whether it was revoked was looked up in the CRLs of the trust alone; OCSP answers come with a handshake", "try it: sallyport probe"})
 	}
 	if policy.AnyName {
 		all = append(all, finding{"no_name", "no name was asked for, and peers ask for one; it is for " + domaincert.Describe(domaincert.Names(chain[0])), "name it with --names"})

@@ -184,25 +184,41 @@ func TestCertVerifyByPeer(t *testing.T) {
 	in := files(t, map[string][]byte{
 		"acme-ca.pem": acme.PEM(), "lab-ca.pem": lab.PEM(), "gw.pem": gw.PEM(), "gw-key.pem": gw.KeyPEM(),
 		"acme.pem": acme.Leaf("acme.example", testca.URI("sip:acme.example")).PEM(), "deep.pem": acme.Intermediate("Acme Issuer").Intermediate("Acme Sub").Leaf("acme.example", testca.URI("sip:acme.example")).PEM(),
-		"lab.pem": lab.Leaf("acme.example", testca.URI("sip:acme.example")).PEM(),
+		"wild.pem": acme.Leaf("acme.example", testca.DNS("*.acme.example")).PEM(),
+		"lab.pem":  lab.Leaf("acme.example", testca.URI("sip:acme.example")).PEM(),
 		"sallyport.yaml": []byte(`listeners: {outside: {listen: "tls:127.0.0.1:5061"}}
 identities: {gateway: {certificate: gw.pem, key: gw-key.pem}}
 trust: {acme: {files: [acme-ca.pem]}, lab: {files: [lab-ca.pem]}}
 defaults: {identity: gateway, trust: [lab]}
-policies: {flat: {chain_depth: 1}}
+policies: {flat: {chain_depth: 1}, wild: {wildcards: true}}
 peers:
   acme: {uri: "sip:192.0.2.1;transport=tls", certificate_names: [acme.example], trust: [acme], policy: flat}
+  pinned: {uri: "sip:192.0.2.3;transport=tls", certificate_names: [acme.example], trust: [acme], pins: ["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="], accept_from: []}
+  wild: {uri: "sip:192.0.2.4;transport=tls", certificate_names: [sbc.acme.example], trust: [acme], policy: wild}
   pbx: {uri: "sip:192.0.2.2;transport=udp"}
 routes: [{from: [acme], to: [pbx]}]
 `)})
-	for file, want := range map[string]string{"acme.pem": "", "deep.pem": "chain_too_deep", "lab.pem": "unknown_ca", "gw.pem": "unknown_ca name_mismatch"} {
-		doc, got := judged(t, in(file), "--config", in("sallyport.yaml"), "--peer", "acme", "--as", "server")
+	for _, tt := range []struct{ file, peer, want, notes string }{
+		{"acme.pem", "acme", "", "expires_soon revocation"},
+		{"deep.pem", "acme", "chain_too_deep", "expires_soon expires_soon expires_soon revocation"},
+		{"lab.pem", "acme", "unknown_ca", "expires_soon revocation"},
+		{"gw.pem", "acme", "unknown_ca name_mismatch", "expires_soon revocation"},
+		{"acme.pem", "pinned", "pin_mismatch", "expires_soon revocation"},
+		{"lab.pem", "pinned", "unknown_ca pin_mismatch", "expires_soon revocation"},
+		{"wild.pem", "acme", "name_mismatch", "expires_soon revocation"},
+		{"wild.pem", "wild", "", "by_leave expires_soon revocation"},
+	} {
+		doc, got := judged(t, in(tt.file), "--config", in("sallyport.yaml"), "--peer", tt.peer, "--as", "server")
 		var codes []string
 		for _, f := range doc.Verdicts[0].Failures {
 			codes = append(codes, f.Code)
 		}
-		if strings.Join(codes, " ") != want || !strings.Contains(doc.By, `of peer "acme"`) {
-			t.Errorf("%s: %+v, want %q", file, got, want)
+		var notes []string
+		for _, f := range doc.Notes {
+			notes = append(notes, f.Code)
+		}
+		if strings.Join(codes, " ") != tt.want || strings.Join(notes, " ") != tt.notes || !strings.Contains(doc.By, `of peer "`+tt.peer+`"`) {
+			t.Errorf("%+v: %+v", tt, got)
 		}
 	}
 	for line, want := range map[string]string{
