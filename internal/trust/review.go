@@ -53,7 +53,8 @@ func (p *Policy) reviewAll(st *tls.ConnectionState, as Role) Review {
 		return r
 	}
 	if err != nil {
-		for _, more := range p.Refusals(certs, as) {
+		refusals, _ := p.Refusals(certs, as)
+		for _, more := range refusals {
 			if !slices.ContainsFunc(r.Refusals, func(known *Refusal) bool { return known.Code == more.Code }) {
 				r.Refusals = append(r.Refusals, more)
 			}
