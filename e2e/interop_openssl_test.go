@@ -86,20 +86,6 @@ data: ./data
 	}
 }
 
-// options is an OPTIONS to the gateway itself. No line begins with Q or R, which s_client would take for a command.
-func options(addr string) string {
-	return strings.ReplaceAll(`OPTIONS sip:`+addr+`;transport=tls SIP/2.0
-Via: SIP/2.0/TLS 127.0.0.1:5071;branch=z9hG4bKopenssl
-From: <sip:acme.example>;tag=1
-To: <sip:`+addr+`>
-Call-ID: openssl@acme.example
-CSeq: 1 OPTIONS
-Max-Forwards: 70
-Content-Length: 0
-
-`, "\n", "\r\n")
-}
-
 // talk sends request over openssl's client and returns what openssl printed until the answer was there; the gateway keeps
 // the connection, so openssl is ended then.
 func talk(t *testing.T, pki pki, addr, version, name, request string) string {

@@ -70,7 +70,9 @@ func (t *Table) byCertificate(o Origin, chain []*x509.Certificate, verify Verify
 	unknown := &UnknownError{Origin: o}
 	for _, candidate := range t.byCert.claimed(chain[0]) {
 		if why := candidate.refuses(o); why != "" {
-			unknown.Why = fmt.Sprintf("its certificate speaks of a name of peer %q, but %s", candidate.Name, why)
+			if unknown.Err == nil { // what a certificate lacks says more than where it came
+				unknown.Why = fmt.Sprintf("its certificate speaks of a name of peer %q, but %s", candidate.Name, why)
+			}
 			continue
 		}
 		good, err := verify(candidate, chain)
