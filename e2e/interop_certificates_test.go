@@ -29,7 +29,9 @@ func TestCertificateCasesWithOpenSSL(t *testing.T) {
 			s.serve(t)
 			for _, c := range s.cases {
 				out := servers[c.ID]
-				if !eventually(30*time.Second, func() bool { return strings.Contains(out.String(), "CIPHER is") || strings.Contains(out.String(), "error") }) {
+				if !eventually(30*time.Second, func() bool {
+					return strings.Contains(out.String(), "CIPHER is") || strings.Contains(out.String(), "error")
+				}) {
 					t.Fatalf("case %s: the gateway did not come to openssl's server:\n%s", c.ID, out)
 				}
 				var err error
