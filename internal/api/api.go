@@ -32,6 +32,7 @@ var routes = []struct {
 	{"GET /api/v1/calls", (*Server).listCalls},
 	{"GET /api/v1/peers", (*Server).listPeers},
 	{"GET /api/v1/connections", (*Server).listConnections},
+	{"GET /api/v1/certificates", (*Server).listEndings},
 	{"GET /api/v1/flows", (*Server).flows},
 	{"POST /api/v1/reload", (*Server).reload},
 	{"POST /api/v1/trust/diff", (*Server).trustDiff},

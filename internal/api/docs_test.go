@@ -15,7 +15,7 @@ import (
 // documents are the types that docs/reference/api.md describes, each under a
 // heading with its name.
 var documents = []any{
-	Status{}, Configuration{}, Refused{}, Listener{}, Connections{}, Dead{}, Kept{}, Large{}, Limit{}, Alarm{}, Peer{}, Down{}, Load{}, Call{}, Security{}, Hop{}, HopTLS{}, Connection{}, TLS{}, Reloaded{}, Change{}, Certificate{}, Failing{}, TrustDiff{}, PeerDiff{}, Judged{}, Shown{}, config.Problem{},
+	Status{}, Configuration{}, Refused{}, Listener{}, Connections{}, Dead{}, Kept{}, Large{}, Limit{}, Alarm{}, Peer{}, Down{}, Load{}, Call{}, Security{}, Hop{}, HopTLS{}, Connection{}, TLS{}, Reloaded{}, Change{}, Certificate{}, Failing{}, Endings{}, Ending{}, TrustDiff{}, PeerDiff{}, Judged{}, Shown{}, config.Problem{},
 }
 
 // kind is the word of the page for a field's type.

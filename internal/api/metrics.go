@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/gateway"
 	"github.com/sallyport-sip/sallyport/internal/metrics"
@@ -73,6 +74,15 @@ func (s *Server) sample() metrics.Sample {
 	}
 	for _, a := range g.Alarms() {
 		m.Alarms = append(m.Alarms, a.Name)
+	}
+	m.Responders = g.RespondersAsked()
+	m.Endings = make(map[metrics.Ending]time.Duration)
+	now := time.Now()
+	for _, e := range g.Endings() { // what ends first comes first
+		key := metrics.Ending{Kind: string(e.Kind), Name: e.Name}
+		if _, known := m.Endings[key]; !known {
+			m.Endings[key] = e.Left(now)
+		}
 	}
 	if r, ok := g.RecordStats(); ok {
 		m.Records = &metrics.Records{Waiting: r.Waiting, Lost: r.Lost, Failing: r.Failing}

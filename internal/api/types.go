@@ -93,6 +93,9 @@ type Alarm struct {
 	Since  Time   `json:"since"`
 	Text   string `json:"text"`
 	Remedy string `json:"remedy"`
+	// "notice": to be done in the next weeks; "warning": it breaks in days;
+	// "critical": it is broken, or about to be.
+	Severity string `json:"severity"`
 }
 
 // Peers is the document of GET /api/v1/peers.

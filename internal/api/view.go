@@ -72,7 +72,7 @@ func configuration(l gateway.Loaded) Configuration {
 func alarms(g *gateway.Gateway) []Alarm {
 	list := []Alarm{}
 	for _, a := range g.Alarms() {
-		list = append(list, Alarm{a.Name, a.Since.UTC(), a.Text, a.Remedy})
+		list = append(list, Alarm{a.Name, a.Since.UTC(), a.Text, a.Remedy, string(a.Severity)})
 	}
 	return list
 }

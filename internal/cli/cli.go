@@ -35,6 +35,7 @@ var commands = []struct {
 	{"cert self-signed", "", certSelfSigned},
 	{"cert show", "", certShow},
 	{"cert verify", "", certVerify},
+	{"cert list", "", certList},
 	{"cert bundle", "", certBundle},
 	{"cert convert", "", certConvert},
 	{"check", "To run a gateway", check},

@@ -37,7 +37,7 @@ func (a *app) ask(c *cobra.Command, r running, method, path string, doc any) (fi
 	case errors.Is(err, api.ErrNotRunning) && len(problems) > 0:
 		return "", a.report(problems) // and so the directory may be the wrong one
 	case errors.Is(err, api.ErrNotRunning):
-		return "", fmt.Errorf("no gateway runs with %s: nobody answers in its data directory, %s\nstart it: %s serve --config %s", file, dir, program(), file)
+		return "", notRunning{fmt.Sprintf("no gateway runs with %s: nobody answers in its data directory, %s\nstart it: %s serve --config %s", file, dir, program(), file)}
 	case err != nil:
 		return "", err
 	}
@@ -75,3 +75,8 @@ func exchange(ctx context.Context, dir, method, path string, document, doc any) 
 	}
 	return nil
 }
+
+// notRunning is the error of ask when no gateway runs with the configuration.
+type notRunning struct{ text string }
+
+func (e notRunning) Error() string { return e.text }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -10,10 +11,30 @@ import (
 
 // Alarm is something that a person should see to. It lasts until it is over.
 type Alarm struct {
-	Name   string    // what it is about, for example "records"; one at a time has it
-	Since  time.Time // when it was raised
-	Text   string    // what is wrong, in plain words
-	Remedy string    // what to do
+	Name     string    // what it is about, for example "records"; one at a time has it
+	Since    time.Time // when it was raised
+	Text     string    // what is wrong, in plain words
+	Remedy   string    // what to do
+	Severity Severity
+}
+
+// Severity says how urgent an alarm is.
+type Severity string
+
+// Something that will have to be done in the next weeks, something that will break
+// in days, and something that is broken or about to be.
+const (
+	Notice   Severity = "notice"
+	Warning  Severity = "warning"
+	Critical Severity = "critical"
+)
+
+// level is that of a line in the log.
+func (s Severity) level() slog.Level {
+	if s == Critical {
+		return slog.LevelError
+	}
+	return slog.LevelWarn
 }
 
 // alarms are those that last. Safe for any goroutine.
@@ -28,18 +49,22 @@ func newAlarms(log *slog.Logger) *alarms {
 	return &alarms{log: log, named: make(map[string]Alarm)}
 }
 
-// raise raises an alarm, or gives one that lasts other words.
-func (a *alarms) raise(name, text, remedy string) {
+// raise raises a critical alarm, or gives one that lasts other words.
+func (a *alarms) raise(name, text, remedy string) { a.raiseAs(Critical, name, text, remedy) }
+
+// raiseAs is raise for another severity. The log has the alarm when it is raised,
+// and again when its severity changes.
+func (a *alarms) raiseAs(severity Severity, name, text, remedy string) {
 	a.mu.Lock()
 	old, lasts := a.named[name]
-	alarm := Alarm{name, old.Since, text, remedy}
+	alarm := Alarm{name, old.Since, text, remedy, severity}
 	if !lasts {
 		alarm.Since = time.Now()
 	}
 	a.named[name] = alarm
 	a.mu.Unlock()
-	if !lasts {
-		a.log.Error("alarm", "alarm", name, "cause", text, "remedy", remedy)
+	if !lasts || old.Severity != severity {
+		a.log.Log(context.Background(), severity.level(), "alarm", "alarm", name, "severity", severity, "cause", text, "remedy", remedy)
 	}
 }
 
@@ -78,7 +103,7 @@ func (g *Gateway) Alarms() []Alarm {
 			continue
 		}
 		list = append(list, Alarm{"peer " + p.Name, d.Since, "peer " + p.Name + " is down: " + d.Why,
-			"see whether it runs and can be reached; a call tries it again when others have failed, or after " + d.Until.UTC().Format(time.TimeOnly) + " UTC"})
+			"see whether it runs and can be reached; a call tries it again when others have failed, or after " + d.Until.UTC().Format(time.TimeOnly) + " UTC", Critical})
 	}
 	slices.SortStableFunc(list, func(x, y Alarm) int { return x.Since.Compare(y.Since) })
 	return list

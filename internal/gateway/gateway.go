@@ -73,6 +73,8 @@ type Gateway struct {
 	upkeeps   upkeeps
 	checker   *revocation.Checker
 	staples   staples
+	renewed   chan struct{}                      // a configuration has come into force: the calendar is looked at
+	earlier   []callflow.Seen                    // the chains that peers showed before this start; set by Start
 	deaths    map[transport.Death]*atomic.Uint64 // by sign; never changed
 	limited   *excesses
 	strange   strangeLines
@@ -129,6 +131,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	g.files.taken = g.look(cfg)
 	o.Revocation.Changed = g.reviewRevoked
 	g.checker = revocation.New(o.Revocation)
+	g.renewed = make(chan struct{}, 1)
 	g.staples.all, g.staples.wake = make(map[string]*staple), make(chan struct{}, 1)
 	o.TLS.Revocation = g.checker
 	g.options = o

@@ -144,6 +144,10 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	g.staples.carry(next)
 	g.snapshot.Store(next)
 	g.staples.nudge()
+	select {
+	case g.renewed <- struct{}{}:
+	default:
+	}
 	sockets.commit()
 	g.lenient(before, next)
 	follow(true)

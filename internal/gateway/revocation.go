@@ -33,6 +33,10 @@ func (g *Gateway) checkRevocation() {
 	})
 }
 
+// RespondersAsked returns how many OCSP responders were asked, by what they said:
+// good, revoked, unknown, or failed.
+func (g *Gateway) RespondersAsked() map[string]uint64 { return g.checker.Counts() }
+
 // reviewRevoked lets connections of peers whose certificate was revoked only serve
 // the calls that live on them. One of which nothing is known any more is left
 // alone: it was verified when it came up.

@@ -272,9 +272,12 @@ func (r *rig) peer(name string, t transport.Transport, addr string) *siptest.Pee
 }
 
 // tls is how a peer with a name speaks TLS in both roles.
-func (r *rig) tls(name string) *tls.Config {
+func (r *rig) tls(name string) *tls.Config { return r.tlsWith(r.ca.Leaf(name)) }
+
+// tlsWith is tls with a certificate of the test's.
+func (r *rig) tlsWith(l *testca.Leaf) *tls.Config {
 	return &tls.Config{
-		Certificates: []tls.Certificate{r.ca.Leaf(name).TLS()},
+		Certificates: []tls.Certificate{l.TLS()},
 		RootCAs:      r.ca.Pool(),
 		ClientCAs:    r.ca.Pool(),
 		ClientAuth:   tls.RequireAndVerifyClientCert,

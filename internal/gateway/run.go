@@ -30,6 +30,7 @@ func (g *Gateway) Start() error {
 	}
 	g.engine = b2bua.New(g, g.log, g.server.NumShards())
 	g.relay = relay.New(g, g.log, g.server.NumShards())
+	g.rememberChains(cfg.Data)
 	g.checkRevocation()
 	err := g.listenAll()
 	close(g.opening)
@@ -42,6 +43,7 @@ func (g *Gateway) Start() error {
 		return errors.Join(err, g.closeStore())
 	}
 	g.keepUp()
+	g.work.Go(g.watchCalendar)
 	g.startWatch()
 	if doubt := g.options.Recorder.Clock(time.Now()); doubt != "" {
 		g.log.Warn("the clock of this machine may be wrong", "cause", doubt, "remedy", "set it by NTP or by hand: certificates are judged by it")

@@ -42,6 +42,9 @@ type Sample struct {
 	Records *Records // nil: calls are not recorded
 	Alarms  []string
 
+	Endings    map[Ending]time.Duration // how long what ends first of each still counts
+	Responders map[string]uint64        // OCSP responders that were asked, by what they said
+
 	ConfigurationLoaded time.Time
 	Reloads             uint64 // that took a new configuration
 	ReloadsRefused      uint64
@@ -80,6 +83,9 @@ type Refusal struct {
 	Peer   string // empty: the connection was made to us
 	Reason string // a code, see docs/reference/api.md
 }
+
+// Ending is what ends of one identity, trust or peer, by its kind.
+type Ending struct{ Kind, Name string }
 
 // Passed is a limit of a listener, of docs/reference/limits.md.
 type Passed struct {
@@ -133,6 +139,8 @@ var (
 	descFailing   = desc("records_failing", "1 while the disk takes no records.")
 	descLost      = desc("records_lost_total", "Records that found no room in memory while the disk took none.")
 	descAlarm     = desc("alarm", "1 for each alarm that lasts.", "alarm")
+	descEnding    = desc("certificate_expiry_seconds", "How long the certificate, CRL or OCSP answer still counts that ends first; negative when it has ended.", "kind", "name")
+	descResponder = desc("ocsp_lookups_total", "OCSP responders that were asked, by what they said; failed: nothing that counts.", "outcome")
 	descLoaded    = desc("configuration_loaded_time_seconds", "When the configuration came into force.")
 	descReloads   = desc("configuration_reloads_total", "Reloads; result taken or refused.", "result")
 	descRenewals  = desc("certificate_changes_total", "Changes of certificate files that were noticed without a reload; result taken or refused.", "result")
@@ -189,6 +197,12 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for _, name := range s.Alarms {
 		p.gauge(descAlarm, 1, name)
+	}
+	for e, left := range s.Endings {
+		p.gauge(descEnding, left.Seconds(), e.Kind, e.Name)
+	}
+	for outcome, n := range s.Responders {
+		p.counter(descResponder, n, outcome)
 	}
 	p.gauge(descLoaded, seconds(s.ConfigurationLoaded))
 	p.counter(descReloads, s.Reloads, "taken")

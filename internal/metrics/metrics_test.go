@@ -38,6 +38,7 @@ func full() Sample {
 		ConnectionsUnknown: 1, LimitsPassed: map[Passed]uint64{{"outside", "headers"}: 3}, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca"}: 5},
 		KeepAlives: 11, Pings: 12, NotSIP: 13, ConnectionsDead: map[string]uint64{"no_pong": 14},
 		Records: &Records{Waiting: 100, Lost: 1, Failing: true}, Alarms: []string{"records"},
+		Endings: map[Ending]time.Duration{{"own", "gateway"}: -time.Minute}, Responders: map[string]uint64{"failed": 15},
 		ConfigurationLoaded: time.UnixMilli(2500), Reloads: 2, ReloadsRefused: 1, Renewals: 15, RenewalsRefused: 16, ConnectionsFailing: 17,
 	}
 }
@@ -49,6 +50,7 @@ sallyport_calls 3
 sallyport_calls_by_verdict_total{verdict="hop-by-hop"} 5
 sallyport_certificate_changes_total{result="refused"} 16
 sallyport_certificate_changes_total{result="taken"} 15
+sallyport_certificate_expiry_seconds{kind="own",name="gateway"} -60
 sallyport_configuration_loaded_time_seconds 2.5
 sallyport_configuration_reloads_total{result="refused"} 1
 sallyport_configuration_reloads_total{result="taken"} 2
@@ -65,6 +67,7 @@ sallyport_draining 1
 sallyport_keep_alives_received_total 11
 sallyport_keep_alives_sent_total 12
 sallyport_limits_passed_total{listener="outside",reason="headers"} 3
+sallyport_ocsp_lookups_total{outcome="failed"} 15
 sallyport_peer_calls{direction="in",peer="ac\"me"} 1
 sallyport_peer_calls{direction="out",peer="ac\"me"} 2
 sallyport_peer_calls_answered_total{direction="in",peer="ac\"me"} 7

@@ -25,6 +25,9 @@ func (l *loader) loadCRLs(in *config.Trust, authorities []*x509.Certificate) (al
 			continue
 		}
 		all = append(all, crls...)
+		for _, c := range crls {
+			l.set.listed = append(l.set.listed, Listed{Trust: in.Name, File: path, CRL: c})
+		}
 	}
 	return all
 }

@@ -56,6 +56,7 @@ type Set struct {
 	trusts     map[string]*Anchors
 	listeners  map[string]*side
 	peers      map[string]*side
+	listed     []Listed // what is in the files
 }
 
 // side is one listener, or one peer as we call it and as it calls us.
@@ -88,15 +89,7 @@ func (o Options) Load(cfg *config.Config) (*Set, []config.Problem) {
 	l := &loader{Options: o, cfg: cfg, anchors: anchors, set: &Set{
 		identities: map[string]*Identity{}, trusts: anchors, listeners: map[string]*side{}, peers: map[string]*side{},
 	}}
-	for i := range cfg.Identities {
-		in := &cfg.Identities[i]
-		id, problems := o.loadIdentity(cfg, in)
-		l.set.identities[in.Name] = id
-		l.problems = append(l.problems, problems...)
-	}
-	for i := range cfg.Trust {
-		l.loadTrust(&cfg.Trust[i])
-	}
+	l.loadFiles()
 	if len(l.problems) > 0 {
 		config.SortProblems(l.problems)
 		return nil, l.problems
@@ -273,6 +266,9 @@ func (l *loader) loadTrust(in *config.Trust) {
 		}
 		if bad == nil {
 			bad = f.needCertificates()
+		}
+		if bad == nil {
+			l.listTrust(in.Name, path, f.Certs)
 		}
 		if bad == nil && !l.aged(fmt.Sprintf("trust %q", in.Name)) {
 			bad = outOfTime(f.Certs)
