@@ -65,7 +65,9 @@ func TestProbeKamailio(t *testing.T) {
 			k := newKamailio(t, dir, "127.0.0.1:9", "127.0.0.1:9", method)
 			k.start(t)
 			uri := []string{"sip:" + k.tls + ";transport=tls", "--names", "proxy.example", "--trust", "ca.pem"}
-			as := func(name string) []string { return append(uri[:len(uri):len(uri)], "--cert", name+".pem", "--key", name+"-key.pem") }
+			as := func(name string) []string {
+				return append(uri[:len(uri):len(uri)], "--cert", name+".pem", "--key", name+"-key.pem")
+			}
 
 			doc, text := probeJSON(t, dir, as("gateway")...)
 			hop := doc.Hops[0]
