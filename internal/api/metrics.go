@@ -55,6 +55,7 @@ func (s *Server) sample() metrics.Sample {
 		one := metrics.Peer{
 			Name: p.Name, Up: p.State.Up(), In: numbers(&p.State.In), Out: numbers(&p.State.Out),
 			Connections: conns[p.Name], ConnectionsOpened: opened[p.Name], Aliased: aliased[p.Name],
+			ClaimsRefused: p.State.ClaimsRefused.Load(), ClaimsStripped: p.State.ClaimsStripped.Load(),
 		}
 		if k, ok := kept[p.Name]; ok {
 			up := k.State == gateway.KeptUp

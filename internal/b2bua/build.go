@@ -103,7 +103,7 @@ func (a *attempt) invite(m *sip.Message) []byte {
 	b.HeaderInt("Max-Forwards", int64(a.setup.hops))
 	l.identify(&b)
 	l.Place.Contact(&b, l.Secure)
-	cross.Headers(&b, m, l.Place)
+	cross.Headers(&b, m, l.across(l.call.in))
 	return b.Finish(m.Body())
 }
 
@@ -138,8 +138,21 @@ func (f *fork) request(s *ua.Shard, d draft) (b, branch []byte) {
 	if d.across == nil {
 		return w.Finish(nil), branch
 	}
-	cross.Headers(&w, d.across, l.Place, d.but)
+	cross.Headers(&w, d.across, l.across(l.other()), d.but)
 	return w.Finish(d.across.Body()), branch
+}
+
+// across is for what crosses to the leg from another one.
+func (l *Leg) across(from *Leg) cross.Sides {
+	return cross.Sides{From: from.Peer, To: l.Peer, Place: l.Place}
+}
+
+// other is the leg that is joined with it.
+func (l *Leg) other() *Leg {
+	if l.out {
+		return l.call.in
+	}
+	return l.call.out
 }
 
 // hopsOf is one less than what a request that crosses had left. A BYE has been

@@ -36,7 +36,8 @@ func outgoing(t testing.TB) (*attempt, *sip.Message) {
 		t.Fatal(err)
 	}
 	p := &peer.Peer{Name: "acme", Transport: transport.TLS, URI: config.URI{Host: "2001:db8::1", Port: 5071, Transport: config.TLS}}
-	l := &Leg{Hop: cross.Hop{Peer: p, Place: here}, out: true, callID: "0123456789abcdef", localTag: "fedcba98"}
+	c := &Call{in: &Leg{Hop: cross.Hop{Peer: &peer.Peer{Name: "office"}}}}
+	l := &Leg{Hop: cross.Hop{Peer: p, Place: here}, call: c, out: true, callID: "0123456789abcdef", localTag: "fedcba98"}
 	user := []byte("+4930123")
 	l.uac = &dialog.UAC{
 		CallID: l.callID, LocalTag: l.localTag, Seq: inviteCSeq, RequestURI: cross.Target(p, false, user),

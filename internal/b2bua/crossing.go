@@ -258,7 +258,7 @@ func (x *exchange) pass(s *ua.Shard, m *sip.Message) {
 	if dialog.Refreshes(x.method) && code < 300 {
 		l.Place.Contact(&b, l.Secure)
 	}
-	cross.Headers(&b, m, l.Place)
+	cross.Headers(&b, m, l.across(x.far.leg))
 	out := b.Finish(m.Body())
 	if x.method == sip.INVITE && code >= 200 && code < 300 {
 		x.close()

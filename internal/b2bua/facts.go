@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -73,6 +74,7 @@ func (h *hop) response(now time.Time, code int) {
 func (c *Call) began(s *ua.Shard, inv Invite) {
 	m := inv.Packet.Msg
 	c.facts = &facts{id: c.engine.ways.NewID(), began: inv.Packet.At, route: inv.Route, caller: callerOf(m), called: calledOf(m), claims: callflow.ReadClaims(m)}
+	c.facts.claims.NotBacked = cross.Unbacked(m, inv.From)
 	c.in.hop = &hop{peer: c.in.Peer.Name, callID: c.in.callID, sent: inv.Packet.At, sips: c.in.Secure}
 	c.in.hop.on(c.calls, c.in.Flow)
 	c.in.hop.response(s.Now(), 100) // which the transaction has sent

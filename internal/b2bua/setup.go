@@ -141,9 +141,9 @@ func (u *setup) reject(s *ua.Shard, a *attempt, m *sip.Message) {
 	u.server.Response(&b, code, reason, u.tagFor(a, m), roomFor(m))
 	if code == 503 {
 		// Its Retry-After is about the target: a caller would hold it against us.
-		cross.Headers(&b, m, u.call.in.Place, sip.HdrRetryAfter)
+		cross.Headers(&b, m, u.call.in.across(a.leg), sip.HdrRetryAfter)
 	} else {
-		cross.Headers(&b, m, u.call.in.Place)
+		cross.Headers(&b, m, u.call.in.across(a.leg))
 	}
 	u.finally(s, code, b.Finish(m.Body()))
 }
@@ -171,7 +171,7 @@ func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
 	var b sip.Builder
 	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(tag), roomFor(m))
 	u.call.in.dialogHeaders(&b, u.invite)
-	cross.Headers(&b, m, u.call.in.Place)
+	cross.Headers(&b, m, u.call.in.across(a.leg))
 	s.Respond(u.server, m.StatusCode(), b.Finish(m.Body()))
 	u.call.in.hop.response(s.Now(), m.StatusCode())
 }

@@ -69,7 +69,7 @@ profiles:
   carrier: {sips: allowed} # required | allowed | never
   lan: {sips: never}
 peers:
-  acme:   {uri: "sip:127.0.0.1:5071;transport=tls", certificate_names: [acme.example], profile: carrier}
+  acme:   {uri: "sip:127.0.0.1:5071;transport=tls", certificate_names: [acme.example], profile: carrier, asserts: {domains: [acme.example, 127.0.0.1], numbers: ["+*"]}, hears: [p-asserted-identity]}
   backup: {uri: "sip:127.0.0.1:5072;transport=tls", certificate_names: [backup.example], profile: carrier, limits: {calls_out: 30, rate_out: 10}}
   office: {uri: "sip:127.0.0.1:5080;transport=udp", accept_from: ["127.0.0.1:5080", "127.0.0.1:5090"], profile: lan}
 routes:                    # first match wins; targets in order

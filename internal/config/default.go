@@ -92,6 +92,9 @@ func (p *Peer) complete(c *Config) {
 	if p.Limits.RefuseWith == 0 {
 		p.Limits.RefuseWith = RefuseUnavailable
 	}
+	if p.Asserts.Otherwise == "" {
+		p.Asserts.Otherwise = StripClaim
+	}
 	if p.URI.Host == "" {
 		return
 	}

@@ -78,6 +78,15 @@ type Peer struct {
 	// one too before the peer changes. Default: none.
 	Pins []Pin `yaml:"pins" form:"list of SHA-256 pins"`
 
+	// Who the peer may say that its requests are from. Default: whoever it likes; what
+	// it says passes, with a note in each call's flow that nothing backs it.
+	Asserts Asserts `yaml:"asserts" form:"group of keys"`
+
+	// Which claims of others about who they are, or were, the peer is told: it is
+	// trusted with them then, also where the caller wants privacy (RFC 3325 §5).
+	// P-Preferred-Identity is told to nobody. Default: `[]`, none.
+	Hears []Claim `yaml:"hears" form:"list of p-asserted-identity, remote-party-id, diversion, history-info, p-dcs"`
+
 	// How much it may do. Default: as much as it likes.
 	Limits Limits `yaml:"limits" form:"group of keys"`
 }
@@ -104,6 +113,7 @@ func checkPeers(c *Config, r *report) {
 		checkPeerListener(c, r, p, label)
 		checkPeerTLS(c, r, p, label)
 		checkPeerConnection(c, r, p, label)
+		checkPeerClaims(r, p, label)
 	}
 }
 

@@ -32,9 +32,9 @@ var stays = func() (t [256]bool) {
 		sip.HdrAuthorization, sip.HdrProxyAuthorization, sip.HdrWWWAuthenticate, sip.HdrProxyAuthenticate,
 		sip.HdrAuthenticationInfo, sip.HdrProxyAuthenticationInfo,
 		sip.HdrSecurityClient, sip.HdrSecurityServer, sip.HdrSecurityVerify,
-		// Good only among those who trust each other (RFC 3325 §5, RFC 7315), and
-		// no profile can say yet whom it trusts.
-		sip.HdrPAssertedIdentity, sip.HdrPPreferredIdentity, sip.HdrPAssociatedURI,
+		// Good only among those who trust each other (RFC 3325 §5, RFC 7315); see
+		// claims.go for those that cross where a peer hears them.
+		sip.HdrPPreferredIdentity, sip.HdrPAssociatedURI,
 		sip.HdrPChargingVector, sip.HdrPVisitedNetworkID, sip.HdrPAccessNetworkInfo,
 		// It is about the flow between a registrar and its client (RFC 5626 §4.4).
 		sip.HdrFlowTimer,
@@ -48,14 +48,19 @@ var stays = func() (t [256]bool) {
 
 // Headers writes the headers of m that cross to the other leg, all but
 // those of a known header that is written in another way.
-func Headers(b *sip.Builder, m *sip.Message, place peer.Place, but ...sip.HeaderID) {
+func Headers(b *sip.Builder, m *sip.Message, sides Sides, but ...sip.HeaderID) {
 	for f := range m.Fields() {
-		if !stays[f.ID] && (f.ID == sip.HdrOther || !slices.Contains(but, f.ID)) {
+		if stays[f.ID] || f.ID != sip.HdrOther && slices.Contains(but, f.ID) {
+			continue
+		}
+		if c := claimOf(f); c != "" {
+			sides.claim(b, f, c)
+		} else {
 			b.Field(f)
 		}
 	}
 	for v := range m.Values(sip.HdrWarning) {
-		warning(b, v, place)
+		warning(b, v, sides.Place)
 	}
 }
 

@@ -188,7 +188,7 @@ func TestEndToEndHeadersCross(t *testing.T) {
 	run(t, plain, func(r *rig) {
 		headers := [][2]string{
 			{"X-Custom", "  any ; bytes=\"here\" , too"}, {"Subject", "lunch"}, {"Session-Expires", "1800;refresher=uac"},
-			{"Min-SE", "90"}, {"Supported", "timer, 100rel"}, {"Diversion", "<sip:x@example.com>;reason=no-answer"},
+			{"Min-SE", "90"}, {"Supported", "timer, 100rel"}, {"Organization", "ACME"},
 			{"User-to-User", "56a390f3d2b7310023;encoding=hex"}, {"Privacy", "id"}, {"Session-ID", "ab30317f1a784dc48ff824d0d3715d86;remote=00000000000000000000000000000000"},
 		}
 		var options []siptest.Option

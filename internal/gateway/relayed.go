@@ -73,6 +73,8 @@ func (g *Gateway) refused(p *transport.Packet, from *peer.Peer, why relay.Outcom
 func reasonOf(w way, err error) relay.Outcome {
 	status, _ := errors.AsType[*sip.StatusError](err)
 	switch {
+	case errors.Is(err, cross.ErrClaim):
+		return relay.Unbacked
 	case err == errStopping:
 		return relay.Draining
 	case status != nil && (status.Code == 482 || status.Code == 483):

@@ -143,6 +143,10 @@ func (g *Gateway) way(p *transport.Packet, from *peer.Peer, method sip.Method, l
 		return w, &sip.StatusError{Code: 416}
 	}
 	w.secure = uri.Is("sips")
+	left, refusal := cross.Claims(p.Msg, from, g.Place(from, p.Conn))
+	if refusal != nil {
+		return w, refusal
+	}
 	var room [64]byte // most users are shorter, and cost one allocation then
 	w.Decision = g.snapshot.Load().routes.Decide(route.Facts{
 		From: from, Method: method, SIPS: w.secure,
@@ -160,6 +164,7 @@ func (g *Gateway) way(p *transport.Packet, from *peer.Peer, method sip.Method, l
 		return w, refusal
 	}
 	w.sips = sips
+	w.Why += left
 	return w, nil
 }
 

@@ -62,6 +62,8 @@ type Peer struct {
 	ConnectionsOpened uint64 // in both directions
 	Aliased           int    // live streams of the peer's that serve our requests too
 	Kept              *bool  // the connection that is to be kept up is; nil: none is
+	ClaimsRefused     uint64 // requests refused for who they said that they were from
+	ClaimsStripped    uint64 // values of headers left out for it
 	Large             *Large // nil unless the peer is on UDP
 }
 
@@ -129,6 +131,7 @@ var (
 	descRefused   = desc("connections_refused_total", "Connections that did not come up, by reason; peer is empty for those made to us.", "peer", "reason")
 	descAliased   = desc("connections_aliased", "Live connections that the peer made and that serve our requests too (RFC 5923).", "peer")
 	descKept      = desc("peer_kept_connected", "1 when the connection is up that is to be kept up.", "peer")
+	descClaims    = desc("peer_claims_total", "What a peer said about who its requests are from and may not: refused with 403, or stripped.", "peer", "outcome")
 	descLarge     = desc("peer_large_requests_total", "Requests too large for UDP; way tcp, or by UDP all the same: TCP was refused, or untried because it was refused before.", "peer", "way")
 	descDead      = desc("connections_dead_total", "Connections that were found dead, by the sign.", "sign")
 	descAlive     = desc("keep_alives_received_total", "CRLFs between messages, and datagrams of nothing else, that were sent to us.")
@@ -228,6 +231,8 @@ func (p page) peer(one *Peer) {
 	p.gauge(descConns, float64(one.Connections), one.Name)
 	p.counter(descOpened, one.ConnectionsOpened, one.Name)
 	p.gauge(descAliased, float64(one.Aliased), one.Name)
+	p.counter(descClaims, one.ClaimsRefused, one.Name, "refused")
+	p.counter(descClaims, one.ClaimsStripped, one.Name, "stripped")
 	if one.Kept != nil {
 		p.gauge(descKept, truth(*one.Kept), one.Name)
 	}

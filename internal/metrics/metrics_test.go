@@ -32,7 +32,7 @@ func full() Sample {
 		Version: "v1", Started: time.Unix(1000, 0), Draining: true, Calls: 3, Verdicts: map[string]uint64{"hop-by-hop": 5},
 		Lookups: map[string]uint64{"cached": 8}, Subscriptions: 4, Relayed: map[Relayed]uint64{{"MESSAGE", "delivered"}: 6},
 		Peers: []Peer{{
-			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9, Aliased: 1, Kept: new(bool), Large: &Large{3, 2, 1},
+			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9, Aliased: 1, ClaimsRefused: 17, ClaimsStripped: 18, Kept: new(bool), Large: &Large{3, 2, 1},
 			In: Load{Calls: 1, Began: 10, Answered: 7, Failed: 2, Limited: 4}, Out: Load{Calls: 2, Began: 20, Answered: 16, Failed: 3},
 		}},
 		ConnectionsUnknown: 1, LimitsPassed: map[Passed]uint64{{"outside", "headers"}: 3}, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca"}: 5},
@@ -78,6 +78,8 @@ sallyport_peer_calls_failed_total{direction="in",peer="ac\"me"} 2
 sallyport_peer_calls_failed_total{direction="out",peer="ac\"me"} 3
 sallyport_peer_calls_limited_total{direction="in",peer="ac\"me"} 4
 sallyport_peer_calls_limited_total{direction="out",peer="ac\"me"} 0
+sallyport_peer_claims_total{outcome="refused",peer="ac\"me"} 17
+sallyport_peer_claims_total{outcome="stripped",peer="ac\"me"} 18
 sallyport_peer_kept_connected{peer="ac\"me"} 0
 sallyport_peer_large_requests_total{peer="ac\"me",way="refused"} 2
 sallyport_peer_large_requests_total{peer="ac\"me",way="tcp"} 3

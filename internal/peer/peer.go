@@ -41,6 +41,9 @@ type Peer struct {
 	KeepAlive       time.Duration // how often its calls are asked for; 0: never
 	Relay           []sip.Method  // its requests that may cross outside of calls
 
+	Asserts *Asserts       // who its requests may say that they are from; nil: anybody
+	Heard   []config.Claim // what others claim to be that it is told
+
 	Limits config.Limits
 
 	Connection config.Connection // from its profile
@@ -136,6 +139,8 @@ func compile(cfg *config.Config, from *config.Peer) *Peer {
 		DownFor:         profile.DownFor.Duration,
 		KeepAlive:       profile.KeepAlive.Duration,
 		Limits:          from.Limits,
+		Asserts:         compileAsserts(from),
+		Heard:           slices.Clone(from.Hears),
 		Connection:      profile.Connection,
 	}
 	for _, m := range profile.Relay {

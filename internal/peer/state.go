@@ -23,6 +23,9 @@ type State struct {
 	Requests      guard.Bucket // that it may send and that begin something
 	Within        guard.Bucket // that it may send within dialogs, ACK and CANCEL
 
+	ClaimsRefused  atomic.Uint64 // requests, for who they said that they were from
+	ClaimsStripped atomic.Uint64 // values of headers that were left out for it
+
 	LargeOverTCP LargeOverTCP
 
 	addresses addresses

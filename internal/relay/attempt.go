@@ -147,7 +147,7 @@ func (a *attempt) build() []byte {
 	if dialog.Refreshes(r.method) {
 		l.Place.Contact(&b, l.Secure)
 	}
-	cross.Headers(&b, r.msg, l.Place)
+	cross.Headers(&b, r.msg, l.across(r.in))
 	return b.Finish(r.msg.Body())
 }
 

@@ -22,6 +22,7 @@ const (
 	Hopless                    // Max-Forwards was used up, or it was one of ours that came back
 	Draining                   // the gateway stops
 	Malformed                  // no dialog can be made of it
+	Unbacked                   // it says to be from somebody whom the sender may not claim to be
 	NoDialog                   // inside a dialog that does not exist, or out of its order
 	outcomes
 )
@@ -29,7 +30,7 @@ const (
 // String is the outcome as metrics have it.
 func (o Outcome) String() string {
 	names := [outcomes]string{
-		"delivered", "rejected", "unreachable", "unanswered", "not_allowed", "no_route", "sips", "limited", "hopless", "draining", "malformed", "no_dialog",
+		"delivered", "rejected", "unreachable", "unanswered", "not_allowed", "no_route", "sips", "limited", "hopless", "draining", "malformed", "not_backed", "no_dialog",
 	}
 	return names[o]
 }

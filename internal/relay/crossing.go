@@ -124,7 +124,7 @@ func (x *exchange) build(s *ua.Shard, m *sip.Message) {
 	if fields != nil {
 		but = append(but, sip.HdrEvent)
 	}
-	cross.Headers(&b, m, l.Place, but...)
+	cross.Headers(&b, m, l.across(x.from), but...)
 	x.bytes = b.Finish(m.Body())
 }
 
@@ -245,7 +245,7 @@ func (x *exchange) pass(s *ua.Shard, m *sip.Message) {
 	if dialog.Refreshes(x.method) && code < 300 {
 		l.Place.Contact(&b, l.Secure)
 	}
-	cross.Headers(&b, m, l.Place)
+	cross.Headers(&b, m, l.across(x.to))
 	s.Respond(x.server, code, b.Finish(m.Body()))
 	x.close(outcome)
 }

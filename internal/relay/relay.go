@@ -80,6 +80,11 @@ type leg struct {
 	uac    *dialog.UAC    // of a leg out: the request that makes it
 }
 
+// across is for what crosses to the leg from another one.
+func (l *leg) across(from *leg) cross.Sides {
+	return cross.Sides{From: from.Peer, To: l.Peer, Place: l.Place}
+}
+
 // New returns an engine for a server with that many shards.
 func New(ways Ways, log *slog.Logger, shards int) *Engine {
 	e := &Engine{ways: ways, log: log, shards: make([]*home, shards)}

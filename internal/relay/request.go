@@ -255,7 +255,7 @@ func (r *request) pass(s *ua.Shard, a *attempt, m *sip.Message) {
 		}
 		r.in.Place.Contact(&b, r.in.Secure)
 	}
-	cross.Headers(&b, m, r.in.Place, but...)
+	cross.Headers(&b, m, r.in.across(a.leg), but...)
 	s.Respond(r.server, code, b.Finish(m.Body()))
 	r.over(s, outcome)
 }

@@ -1,0 +1,207 @@
+package cross
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/sip"
+)
+
+// Who a message says it is from is a claim: TLS authenticates the hop and not the
+// message. What a peer may claim is in its asserts. A claim in a header other than From
+// crosses only to a peer whose hears lists it: that peer is inside of our trust domain
+// then, and is told also what Privacy would keep from others (RFC 3325 §5, §7; RFC 7044,
+// RFC 5806). P-DCS headers are only good inside of one (RFC 3603, RFC 5503).
+// P-Preferred-Identity is for the first server of a user and never crosses. History-Info
+// says whom a request was for on its way, in whatever domain, so that nobody's asserts
+// can back it: it is not judged.
+
+// Sides are the peers between whom a message crosses, and how we are reached by the one
+// that it goes to.
+type Sides struct {
+	From, To *peer.Peer
+	Place    peer.Place
+}
+
+// claimOf says which claim a header makes; empty: none.
+func claimOf(f sip.Field) config.Claim {
+	switch f.ID {
+	case sip.HdrPAssertedIdentity:
+		return config.ClaimAsserted
+	case sip.HdrDiversion:
+		return config.ClaimDiversion
+	case sip.HdrHistoryInfo:
+		return config.ClaimHistory
+	case sip.HdrOther:
+		const dcs, remote = "p-dcs-", "remote-party-id"
+		switch {
+		case len(f.Name) > len(dcs) && bytes.EqualFold(f.Name[:len(dcs)], []byte(dcs)):
+			return config.ClaimDCS
+		case len(f.Name) == len(remote) && bytes.EqualFold(f.Name, []byte(remote)):
+			return config.ClaimRemote
+		}
+	}
+	return ""
+}
+
+// claim writes as much of a header that makes one as crosses: nothing to who does not
+// hear it, and of a sender with asserts only the values that they back.
+func (s Sides) claim(b *sip.Builder, f sip.Field, c config.Claim) {
+	switch {
+	case !s.To.Hears(c):
+	case s.From.Asserts == nil || c == config.ClaimHistory:
+		b.Field(f)
+	default:
+		for _, value := range valuesOf(f.Value, c) {
+			if backs(s.From.Asserts, value, c) {
+				b.HeaderBytes(string(f.Name), value)
+			}
+		}
+	}
+}
+
+// backs says whether a value of a claim is one that a peer may make.
+func backs(a *peer.Asserts, value []byte, c config.Claim) bool {
+	if c == config.ClaimDCS {
+		return backsAll(a, value)
+	}
+	uri, ok := uriIn(value)
+	return ok && a.Backs(uri)
+}
+
+// backsAll says it of a P-DCS header: each URI in it has to be backed. One that names
+// nobody who could be compared, such as P-DCS-OSPS, is not.
+func backsAll(a *peer.Asserts, value []byte) bool {
+	rest, found := strings.ToLower(string(value)), false
+	for rest != "" {
+		at := -1
+		for _, scheme := range []string{"sip:", "sips:", "tel:"} {
+			if i := strings.Index(rest, scheme); i >= 0 && (at < 0 || i < at) {
+				at = i
+			}
+		}
+		if at < 0 {
+			break
+		}
+		text := rest[at:]
+		end := strings.IndexAny(text, "\"<>, \t")
+		if end < 0 {
+			end = len(text)
+		}
+		uri, err := sip.ParseURI([]byte(text[:end]))
+		if err != nil || !a.Backs(uri) {
+			return false
+		}
+		found, rest = true, text[end:]
+	}
+	return found
+}
+
+// valuesOf cuts a header at the commas between its values; those of P-DCS headers are
+// one.
+func valuesOf(value []byte, c config.Claim) (all [][]byte) {
+	if c == config.ClaimDCS {
+		return [][]byte{value}
+	}
+	from, quoted, bracket := 0, false, false
+	for i := 0; i < len(value); i++ {
+		switch ch := value[i]; {
+		case ch == '\\' && quoted:
+			i++
+		case ch == '"':
+			quoted = !quoted
+		case quoted:
+		case ch == '<' || ch == '>':
+			bracket = ch == '<'
+		case ch == ',' && !bracket:
+			all, from = append(all, bytes.TrimSpace(value[from:i])), i+1
+		}
+	}
+	return append(all, bytes.TrimSpace(value[from:]))
+}
+
+// How many values that were left out a flow tells of, and how much of each.
+const (
+	mostTold    = 8
+	longestTold = 100 // bytes
+)
+
+// ErrClaim is the cause of a refusal because a peer claims what it may not.
+var ErrClaim = errors.New("the peer may not claim that")
+
+// Claims judges who a request outside of any dialog says it is from. left says in words
+// what of it is left out; the refusal is 403 for a From, and for the others where the
+// peer's asserts says so.
+func Claims(m *sip.Message, from *peer.Peer, place peer.Place) (left string, refusal *sip.StatusError) {
+	a := from.Asserts
+	if a == nil {
+		return "", nil
+	}
+	if !fromBacked(m, a) {
+		address, _ := m.From()
+		return "", denied(from, place, "From", address.RawURI)
+	}
+	n := 0
+	for f := range m.Fields() {
+		c := claimOf(f)
+		if c == "" || c == config.ClaimHistory {
+			continue
+		}
+		for _, value := range valuesOf(f.Value, c) {
+			switch {
+			case backs(a, value, c):
+			case a.Refuse:
+				return "", denied(from, place, string(f.Name), value)
+			default:
+				from.State.ClaimsStripped.Add(1)
+				if n++; n <= mostTold {
+					left += fmt.Sprintf(", %s %.*s", f.Name, longestTold, value)
+				}
+			}
+		}
+	}
+	switch {
+	case n > mostTold:
+		left += fmt.Sprintf(" and %d more", n-mostTold)
+	case n == 0:
+		return "", nil
+	}
+	return "; left out, because " + from.Name + " may not claim it: " + left[len(", "):], nil
+}
+
+func fromBacked(m *sip.Message, a *peer.Asserts) bool {
+	address, err := m.From()
+	if err != nil {
+		return false
+	}
+	uri, err := address.URI()
+	return err == nil && a.Backs(uri)
+}
+
+func denied(from *peer.Peer, place peer.Place, header string, value []byte) *sip.StatusError {
+	from.State.ClaimsRefused.Add(1)
+	return &sip.StatusError{
+		Code:   403,
+		Header: fmt.Sprintf("Warning: 399 %s %q", place.HostPort, "the "+header+" names somebody whom this peer may not claim to be"),
+		Err: fmt.Errorf("peer %s: %w: its %s is %s, and its asserts has %s; if it may, add that to peers.%s.asserts, else ask the peer what it sends",
+			from.Name, ErrClaim, header, value, from.Asserts.Names(), from.Name),
+	}
+}
+
+// Unbacked says whether a request names somebody of whom nothing says that the peer may
+// claim to be: the peer has no asserts, and the sender is not anonymous.
+func Unbacked(m *sip.Message, from *peer.Peer) bool {
+	if from.Asserts != nil {
+		return false
+	}
+	address, err := m.From()
+	if err != nil {
+		return true
+	}
+	uri, err := address.URI()
+	return err != nil || !peer.Anonymous(uri)
+}
