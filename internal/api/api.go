@@ -34,6 +34,8 @@ var routes = []struct {
 	{"GET /api/v1/connections", (*Server).listConnections},
 	{"GET /api/v1/certificates", (*Server).listEndings},
 	{"GET /api/v1/flows", (*Server).flows},
+	{"GET /api/v1/handshakes", (*Server).listHandshakes},
+	{"GET /api/v1/handshakes/{id}", (*Server).handshake},
 	{"POST /api/v1/reload", (*Server).reload},
 	{"POST /api/v1/trust/diff", (*Server).trustDiff},
 }

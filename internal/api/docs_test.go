@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/netip"
 	"os"
 	"reflect"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/config"
 )
 
@@ -16,6 +18,7 @@ import (
 // heading with its name.
 var documents = []any{
 	Status{}, Configuration{}, Refused{}, Listener{}, Connections{}, Dead{}, Kept{}, Large{}, Limit{}, Alarm{}, Peer{}, Down{}, Load{}, Call{}, Security{}, Hop{}, HopTLS{}, Connection{}, TLS{}, Reloaded{}, Change{}, Certificate{}, Failing{}, Endings{}, Ending{}, TrustDiff{}, PeerDiff{}, Judged{}, Shown{}, config.Problem{},
+	callflow.Handshake{}, callflow.Offer{}, callflow.Chosen{}, callflow.Verdict{},
 }
 
 // kind is the word of the page for a field's type.
@@ -23,6 +26,8 @@ func kind(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return "time"
+	case t == reflect.TypeFor[netip.AddrPort]():
+		return "string"
 	case t.Kind() == reflect.Pointer:
 		return kind(t.Elem()) + " or null"
 	case t.Kind() == reflect.Slice:

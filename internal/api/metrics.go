@@ -68,7 +68,7 @@ func (s *Server) sample() metrics.Sample {
 		m.Peers = append(m.Peers, one)
 	}
 	for kind, n := range g.Recorder().Refusals() {
-		m.ConnectionsRefused[metrics.Refusal{Peer: kind.Peer, Reason: string(kind.Code)}] = n
+		m.ConnectionsRefused[metrics.Refusal{Peer: kind.Peer, Reason: string(kind.Code), By: kind.By}] = n
 	}
 	for _, p := range g.Limited() {
 		m.LimitsPassed[metrics.Passed{Listener: p.Listener, Reason: string(p.Limit)}] = p.Times
@@ -86,7 +86,7 @@ func (s *Server) sample() metrics.Sample {
 		}
 	}
 	if r, ok := g.RecordStats(); ok {
-		m.Records = &metrics.Records{Waiting: r.Waiting, Lost: r.Lost, Failing: r.Failing}
+		m.Records = &metrics.Records{Waiting: r.Waiting, Lost: r.Lost, Failing: r.Failing, HandshakesLost: r.HandshakesLost}
 	}
 	return m
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/config"
 )
 
@@ -149,6 +150,11 @@ type Load struct {
 	Answered  uint64 `json:"answered"`
 	Failed    uint64 `json:"failed"`  // ended without an answer
 	Limited   uint64 `json:"limited"` // refused for a limit
+}
+
+// Handshakes is the document of GET /api/v1/handshakes.
+type Handshakes struct {
+	Handshakes []*callflow.Handshake `json:"handshakes"` // the newest first
 }
 
 // Calls is the document of GET /api/v1/calls.

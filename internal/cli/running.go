@@ -44,6 +44,9 @@ func (a *app) ask(c *cobra.Command, r running, method, path string, doc any) (fi
 	return file, nil
 }
 
+// errNotFound is the answer of a gateway that does not have what was asked for.
+var errNotFound = errors.New("there is no such thing")
+
 // exchange puts a request, with a document unless that is nil, to the gateway that
 // runs with a data directory, and reads its answer into doc. The error wraps
 // api.ErrNotRunning when there is none.
@@ -68,6 +71,9 @@ func exchange(ctx context.Context, dir, method, path string, document, doc any) 
 	defer answer.Body.Close()
 	if answer.Header.Get("Content-Type") != "application/json" {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
+		if answer.StatusCode == http.StatusNotFound {
+			return fmt.Errorf("%w: %s", errNotFound, text)
+		}
 		return fmt.Errorf("the gateway answers %s: %s", answer.Status, text)
 	}
 	if err := json.NewDecoder(answer.Body).Decode(doc); err != nil {

@@ -83,7 +83,8 @@ type Relayed struct{ Method, Outcome string }
 // Refusal is one kind of connection that did not come up.
 type Refusal struct {
 	Peer   string // empty: the connection was made to us
-	Reason string // a code, see docs/reference/api.md
+	Reason string // a code, see docs/reference/faults.md
+	By     string // "gateway" or "peer"; empty when nobody said why
 }
 
 // Ending is what ends of one identity, trust or peer, by its kind.
@@ -99,7 +100,9 @@ type Passed struct {
 type Records struct {
 	Waiting int    // bytes that the disk has not been asked to take yet
 	Lost    uint64 // records that found no room in memory while the disk took none
-	Failing bool   // the disk takes none
+
+	HandshakesLost uint64 // records of handshakes that had to go before they were written
+	Failing        bool   // the disk takes none
 }
 
 // Handler returns the page. read is called each time it is asked for, perhaps by
@@ -128,7 +131,7 @@ var (
 	descLookups   = desc("dns_lookups_total", "Look-ups of one type of record of one name, by what became of them; cached ones asked nobody.", "outcome")
 	descConns     = desc("connections", "Live TCP and TLS connections; peer is empty for nobody we know.", "peer")
 	descOpened    = desc("connections_opened_total", "Connections that came up, in both directions.", "peer")
-	descRefused   = desc("connections_refused_total", "Connections that did not come up, by reason; peer is empty for those made to us.", "peer", "reason")
+	descRefused   = desc("connections_refused_total", "Connections that did not come up, by reason and who refused; peer is empty for those made to us, by when nobody said why.", "peer", "reason", "by")
 	descAliased   = desc("connections_aliased", "Live connections that the peer made and that serve our requests too (RFC 5923).", "peer")
 	descKept      = desc("peer_kept_connected", "1 when the connection is up that is to be kept up.", "peer")
 	descClaims    = desc("peer_claims_total", "What a peer said about who its requests are from and may not: refused with 403, or stripped.", "peer", "outcome")
@@ -141,6 +144,7 @@ var (
 	descWaiting   = desc("records_waiting_bytes", "Size of the records of calls that wait to be written; more than a few MB means that the disk lags.")
 	descFailing   = desc("records_failing", "1 while the disk takes no records.")
 	descLost      = desc("records_lost_total", "Records that found no room in memory while the disk took none.")
+	descShakes    = desc("handshake_records_lost_total", "Records of TLS handshakes that had to go before they were written.")
 	descAlarm     = desc("alarm", "1 for each alarm that lasts.", "alarm")
 	descEnding    = desc("certificate_expiry_seconds", "How long the certificate, CRL or OCSP answer still counts that ends first; negative when it has ended.", "kind", "name")
 	descResponder = desc("ocsp_lookups_total", "OCSP responders that were asked, by what they said; failed: nothing that counts.", "outcome")
@@ -182,7 +186,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	p.gauge(descConns, float64(s.ConnectionsUnknown), "")
 	for r, n := range s.ConnectionsRefused {
-		p.counter(descRefused, n, r.Peer, r.Reason)
+		p.counter(descRefused, n, r.Peer, r.Reason, r.By)
 	}
 	for sign, n := range s.ConnectionsDead {
 		p.counter(descDead, n, sign)
@@ -197,6 +201,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		p.gauge(descWaiting, float64(s.Records.Waiting))
 		p.gauge(descFailing, truth(s.Records.Failing))
 		p.counter(descLost, s.Records.Lost)
+		p.counter(descShakes, s.Records.HandshakesLost)
 	}
 	for _, name := range s.Alarms {
 		p.gauge(descAlarm, 1, name)

@@ -35,7 +35,7 @@ func full() Sample {
 			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9, Aliased: 1, ClaimsRefused: 17, ClaimsStripped: 18, Kept: new(bool), Large: &Large{3, 2, 1},
 			In: Load{Calls: 1, Began: 10, Answered: 7, Failed: 2, Limited: 4}, Out: Load{Calls: 2, Began: 20, Answered: 16, Failed: 3},
 		}},
-		ConnectionsUnknown: 1, LimitsPassed: map[Passed]uint64{{"outside", "headers"}: 3}, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca"}: 5},
+		ConnectionsUnknown: 1, LimitsPassed: map[Passed]uint64{{"outside", "headers"}: 3}, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca", "gateway"}: 5},
 		KeepAlives: 11, Pings: 12, NotSIP: 13, ConnectionsDead: map[string]uint64{"no_pong": 14},
 		Records: &Records{Waiting: 100, Lost: 1, Failing: true}, Alarms: []string{"records"},
 		Endings: map[Ending]time.Duration{{"own", "gateway"}: -time.Minute}, Responders: map[string]uint64{"failed": 15},
@@ -60,10 +60,11 @@ sallyport_connections_aliased{peer="ac\"me"} 1
 sallyport_connections_dead_total{sign="no_pong"} 14
 sallyport_connections_failing 17
 sallyport_connections_opened_total{peer="ac\"me"} 9
-sallyport_connections_refused_total{peer="",reason="unknown_ca"} 5
+sallyport_connections_refused_total{by="gateway",peer="",reason="unknown_ca"} 5
 sallyport_datagrams_not_sip_total 13
 sallyport_dns_lookups_total{outcome="cached"} 8
 sallyport_draining 1
+sallyport_handshake_records_lost_total 0
 sallyport_keep_alives_received_total 11
 sallyport_keep_alives_sent_total 12
 sallyport_limits_passed_total{listener="outside",reason="headers"} 3

@@ -8,6 +8,7 @@ import "github.com/sallyport-sip/sallyport/internal/trust"
 type Refusal struct {
 	Peer string     // whom we called; empty for who called us
 	Code trust.Code // of the first verdict that was no
+	By   string     // who said it: "gateway" or "peer"; empty when nobody did
 }
 
 // Refusals returns how many connections did not come up, by kind, since the
@@ -22,14 +23,16 @@ func (r *Recorder) Refusals() map[Refusal]uint64 {
 
 // count counts a refusal.
 func (k *conn) count(verdicts []trust.Verdict) {
-	code := trust.Unexplained
+	code, by := trust.Unexplained, ""
 	for _, v := range verdicts {
 		if !v.Accepted && v.Code != trust.NotJudged {
-			code = v.Code
+			if code = v.Code; v.KnownBy != trust.Unknown {
+				by = v.By
+			}
 			break
 		}
 	}
 	k.r.mu.Lock()
-	k.r.refusals[Refusal{k.info.Peer, code}]++
+	k.r.refusals[Refusal{k.info.Peer, code, by}]++
 	k.r.mu.Unlock()
 }

@@ -2,7 +2,6 @@ package tlswire
 
 import (
 	"bytes"
-	"crypto/tls"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
@@ -67,7 +66,7 @@ func requested13(b cryptobyte.String, s *Step) bool {
 		case extSignatureAlgorithms:
 			var items cryptobyte.String
 			if ok = body.ReadUint16LengthPrefixed(&items); ok {
-				s.RequestedSchemes, ok = list[tls.SignatureScheme](items)
+				s.RequestedSchemes, ok = list[SchemeID](items)
 			}
 		}
 		return ok
@@ -83,7 +82,7 @@ func requested12(b cryptobyte.String, s *Step, version string) bool {
 		return false
 	}
 	var ok, good bool
-	s.RequestedSchemes, good = list[tls.SignatureScheme](schemes)
+	s.RequestedSchemes, good = list[SchemeID](schemes)
 	s.AcceptableCAs, ok = authorities(b)
 	return ok && good
 }

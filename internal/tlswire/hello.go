@@ -2,7 +2,6 @@ package tlswire
 
 import (
 	"bytes"
-	"crypto/tls"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -90,7 +89,7 @@ func (o *Offer) extension(id uint16, b cryptobyte.String, s *Step) bool {
 		}
 	case extSignatureAlgorithms:
 		if ok = b.ReadUint16LengthPrefixed(&items); ok {
-			o.Schemes, ok = list[tls.SignatureScheme](items)
+			o.Schemes, ok = list[SchemeID](items)
 		}
 	case extSupportedVersions:
 		if ok = b.ReadUint8LengthPrefixed(&items); ok {

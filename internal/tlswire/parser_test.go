@@ -224,7 +224,7 @@ func TestFull13(t *testing.T) {
 	if !s.ClientCertificateRequested || !s.ClientCertificateSent || !reflect.DeepEqual(s.AcceptableCAs, [][]byte{p.ca.RawSubject}) {
 		t.Errorf("state %+v", s)
 	}
-	if !slices.Contains(s.Offer.Schemes, tls.ECDSAWithP256AndSHA256) || len(s.Offer.Suites) == 0 {
+	if !slices.Contains(s.Offer.Schemes, SchemeID(tls.ECDSAWithP256AndSHA256)) || len(s.Offer.Suites) == 0 {
 		t.Errorf("offer %+v", s.Offer)
 	}
 	for label := range o.transcript[Client].secret {

@@ -1,7 +1,6 @@
 package tlswire
 
 import (
-	"crypto/tls"
 	"time"
 )
 
@@ -64,7 +63,7 @@ type Step struct {
 	Certificates  [][]byte // Certificate: DER, the sender's own first; empty when it has none
 	AcceptableCAs [][]byte // CertificateRequest: DER names of issuers; empty means any
 
-	RequestedSchemes []tls.SignatureScheme // CertificateRequest: what the client may sign with
+	RequestedSchemes []SchemeID // CertificateRequest: what the client may sign with
 
 	AlertLevel uint8  // Alert: 1 warning, 2 fatal
 	AlertCode  uint8  // Alert: RFC 8446 §6
@@ -81,7 +80,7 @@ type Offer struct {
 	Groups     []GroupID
 	KeyShares  []GroupID // groups for which a key was sent along
 	ALPN       []string
-	Schemes    []tls.SignatureScheme
+	Schemes    []SchemeID
 	Resumption bool // a ticket or PSK was sent, or, before 1.3, a session to resume
 	EarlyData  bool // 0-RTT data is announced (RFC 8446 §4.2.10)
 	ECH        bool // the hello is an outer one (RFC 9849): name and random may not be the real ones
@@ -140,9 +139,9 @@ type State struct {
 	ClientCertificates [][]byte
 
 	ClientCertificateRequested bool
-	ClientCertificateSent      bool                  // and not empty
-	AcceptableCAs              [][]byte              // DER names that the server gave with its request
-	RequestedSchemes           []tls.SignatureScheme // that it takes from the client, given there too
+	ClientCertificateSent      bool       // and not empty
+	AcceptableCAs              [][]byte   // DER names that the server gave with its request
+	RequestedSchemes           []SchemeID // that it takes from the client, given there too
 
 	// Finished, by Side, says whose Finished was seen; before 1.3 that is the
 	// first encrypted handshake record of the side, unread.

@@ -256,13 +256,13 @@ func some[T interface{ String() string }](of []T) string {
 }
 
 // fits reports whether a key can make one of the signatures; true when that is not known.
-func fits(chain []*x509.Certificate, schemes []tls.SignatureScheme) bool {
+func fits(chain []*x509.Certificate, schemes []tlswire.SchemeID) bool {
 	kind := keyKind(chain)
 	if kind == "" || len(schemes) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(schemes, func(s tls.SignatureScheme) bool {
-		switch s {
+	return slices.ContainsFunc(schemes, func(s tlswire.SchemeID) bool {
+		switch tls.SignatureScheme(s) {
 		case tls.PKCS1WithSHA1, tls.PKCS1WithSHA256, tls.PKCS1WithSHA384, tls.PKCS1WithSHA512, tls.PSSWithSHA256, tls.PSSWithSHA384, tls.PSSWithSHA512:
 			return kind == "RSA"
 		case tls.ECDSAWithSHA1, tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512:
