@@ -258,3 +258,39 @@ func TestReloadMovesTheAPI(t *testing.T) {
 		t.Error("the old address is still open")
 	}
 }
+
+// A staged configuration comes as the body; a file is named only by who may read
+// what the gateway may. Asking changes nothing.
+func TestTrustDiff(t *testing.T) {
+	s, dir := started(t, "")
+	staged := filepath.Join(dir, "staged.yaml")
+	if err := os.WriteFile(staged, []byte(plain+"trust: {t: {files: [nothing.pem]}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, kind, body string
+		local            bool
+		status           int
+		says             string
+	}{
+		{"the same", "application/yaml", plain, false, 200, `"breaks":false`},
+		{"a bad one", "application/yaml", "listeners: 1", false, 422, `"problems":[{`},
+		{"a missing file of it", "application/yaml", plain + "trust: {t: {files: [nothing.pem]}}", false, 422, dir + "/nothing.pem"},
+		{"a file over the network", "application/json", `{"file": "` + staged + `"}`, false, 403, "only on the local socket"},
+		{"a file", "application/json", `{"file": "` + staged + `"}`, true, 422, `staged.yaml","line":6`},
+		{"a relative file", "application/json", `{"file": "staged.yaml"}`, true, 400, "names the file"},
+		{"too large", "application/yaml", strings.Repeat("#", maxBody+1), false, 413, "too large"},
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "http://localhost/api/v1/trust/diff", strings.NewReader(test.body))
+		r.Header.Set("Content-Type", test.kind)
+		s.Handler(test.local).ServeHTTP(w, r)
+		if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) {
+			t.Errorf("%s: got %d, %s", test.name, w.Code, w.Body)
+		}
+	}
+	w := httptest.NewRecorder()
+	s.Handler(true).ServeHTTP(w, httptest.NewRequest("POST", "/api/v1/reload?evict=maybe", nil))
+	if w.Code != 400 || s.gateway.Loaded().Reloads != 0 {
+		t.Errorf("evict=maybe: got %d, %s", w.Code, w.Body)
+	}
+}

@@ -14,12 +14,28 @@ import (
 // opened tells of a connection that came up.
 func (g *Gateway) opened(c *transport.Conn) {
 	g.recorder.Opened(c)
+	g.overtaken(c)
 	g.tend(c)
 	g.leniently(c)
 	n, _ := g.opens.LoadOrStore(c.Identity().Peer, new(atomic.Uint64))
 	n.(*atomic.Uint64).Add(1)
 	g.connection(slog.LevelInfo, "connection opened", c.Info(), c.Identity().Peer)
 	g.came(c)
+}
+
+// overtaken brings a connection of ours under the policy in force, when a change
+// of certificates came between its dialling and its opening. identify has judged
+// it by that.
+func (g *Gateway) overtaken(c *transport.Conn) {
+	snap := g.snapshot.Load()
+	if c.Info().Inbound || snap == nil || snap.peers.Lookup(c.Identity().Peer) == nil {
+		return
+	}
+	if why := g.judge(c, snap, snap); why != nil {
+		g.log.Warn("connection only serves what it was made for: the configuration has changed meanwhile", "connection", c.ID(), "peer", c.Identity().Peer, "cause", why)
+		g.server.Endpoint().Retire(c)
+		g.letGo([]*transport.Conn{c})
+	}
 }
 
 // came lets a peer be called again at once that was away, and can only be reached

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
@@ -115,7 +116,7 @@ func (g *Gateway) renew() (again time.Duration) {
 	}
 	next, problems := g.reread(before, changed)
 	if len(problems) == 0 {
-		g.swap(before, next, now)
+		g.swap(before, next, now, changed)
 		return 0
 	}
 	if f.since.IsZero() || len(now.Changed(f.tried)) > 0 {
@@ -152,7 +153,7 @@ func (g *Gateway) reread(before *snapshot, changed []string) (*snapshot, []confi
 }
 
 // swap brings new files into force. Connections and calls live on.
-func (g *Gateway) swap(before, next *snapshot, sight watch.Sight) {
+func (g *Gateway) swap(before, next *snapshot, sight watch.Sight, changed []string) {
 	g.snapshot.Store(next)
 	for _, s := range g.sockets {
 		if s.Transport().Secure() {
@@ -166,6 +167,6 @@ func (g *Gateway) swap(before, next *snapshot, sight watch.Sight) {
 	g.history.renewals++
 	g.history.renewed = time.Now()
 	g.telling.Unlock()
-	g.log.Info("certificate files have changed, and are taken", "connections_retired", len(failing))
+	g.log.Info("certificate files have changed, and are taken", "files", strings.Join(changed, ", "), "connections_failing", len(failing))
 	g.sayChanges(before.trust.Changes(next.trust))
 }

@@ -60,8 +60,11 @@ func (g *Gateway) alarmFiles(running *snapshot, problems []config.Problem) (inUs
 			if still != "" {
 				inUse = append(inUse, still)
 			}
-			text := []string{p.What, p.Why, still}
-			g.alarms.raise(alarmOf(of), joined(text, ", "), joined([]string{p.Remedy, "when the files are good they are taken by themselves, or by a reload"}, "; "))
+			then := "then reload"
+			if running.config.Watch && g.files.watcher != nil {
+				then = "good files are taken by themselves"
+			}
+			g.alarms.raise(alarmOf(of), joined([]string{p.What, p.Why, still}, ", "), joined([]string{p.Remedy, then}, "; "))
 		}
 	}
 	for of := range raised {

@@ -524,3 +524,49 @@ func TestEvictASilentPeer(t *testing.T) {
 		time.Sleep(lifetime)
 	})
 }
+
+// A connection that is being made while the certificates change is one under the
+// new policy: the next request to its peer takes it.
+func TestDialOvertakenByARenewal(t *testing.T) {
+	run(t, mutual, func(r *rig) {
+		p := r.snapshot.Load().peers.Lookup("acme")
+		before := r.dialConfig(p, transport.TLS, addrPort(acmeAddr))
+		renewed := r.ca.Leaf("gw.example")
+		r.write(r.dir, "gw.pem", renewed.PEM())
+		r.write(r.dir, "gw-key.pem", renewed.KeyPEM())
+		r.takes()
+		c, err := r.server.Endpoint().Dial(r.Context(), before)
+		if err != nil {
+			r.Fatal(err)
+		}
+		after := r.dialConfig(p, transport.TLS, addrPort(acmeAddr))
+		if before.Key == after.Key || r.server.Endpoint().Lookup(after.Key) != c {
+			r.Error("the connection is not found under the new policy")
+		}
+		r.acme.Accepted()
+	})
+}
+
+// A reload that is refused for a certificate raises the same alarm as the watch,
+// and the next good one ends it.
+func TestReloadRaisesTheAlarmOfAFile(t *testing.T) {
+	run(t, mutual, func(r *rig) {
+		good, err := os.ReadFile(filepath.Join(r.dir, "gw-key.pem"))
+		if err != nil {
+			r.Fatal(err)
+		}
+		r.write(r.dir, "gw-key.pem", r.ca.Leaf("gw.example").KeyPEM())
+		got := r.Reload()
+		if len(got.Problems) != 1 || len(got.InUse) != 1 || !strings.Contains(got.InUse[0], "serial "+r.ListenerSerial()) {
+			r.Errorf("got %+v", got)
+		}
+		if all := r.Alarms(); len(all) != 1 || all[0].Name != "identity gateway" || !strings.HasSuffix(all[0].Remedy, "; then reload") {
+			r.Errorf("got %+v", all)
+		}
+		r.write(r.dir, "gw-key.pem", good)
+		r.takes()
+		if all := r.Alarms(); len(all) != 0 {
+			r.Errorf("got %+v", all)
+		}
+	})
+}
