@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -74,12 +76,26 @@ func jsonFlag(c *cobra.Command) *bool {
 	return c.Flags().Bool("json", false, "print one JSON document instead of text")
 }
 
-// writeJSON writes v to standard output as one indented JSON document.
+// writeJSON writes v to standard output as one indented JSON document. Characters that move a terminal are escaped, also
+// those that JSON lets stand: DEL and the controls of ISO 6429 beyond it.
 func (a *app) writeJSON(v any) error {
-	e := json.NewEncoder(a.stdout)
+	var doc bytes.Buffer
+	e := json.NewEncoder(&doc)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	var out strings.Builder
+	for _, r := range doc.String() {
+		if r >= 0x7f && r < 0xa0 {
+			fmt.Fprintf(&out, "\\u%04x", r)
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	_, err := io.WriteString(a.stdout, out.String())
+	return err
 }
 
 // program is how the user called us, as far as that can be told: go run builds

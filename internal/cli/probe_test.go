@@ -284,7 +284,7 @@ var staged = []struct {
 					}
 				}
 			}
-			_, _ = io.WriteString(c, "SIP/2.0 200 \x1b[31mOK\r\n"+via+from+to+id+seq+"Server: \x1b]0;owned\x07 PBX\x9b\r\nAllow: "+
+			_, _ = io.WriteString(c, "SIP/2.0 200 \x1b[31mOK\r\n"+via+from+to+id+seq+"Server: \x1b]0;owned\x07 PBX\x9b\u009b31m\r\nAllow: "+
 				strings.Repeat("X-\x1b[2J,", 100)+"INVITE\r\nContent-Length: 0\r\n\r\n")
 			_, _ = io.Copy(io.Discard, c)
 		})
@@ -349,9 +349,7 @@ func TestProbePages(t *testing.T) {
 				page := l.drawn(r)
 				compare(t, filepath.Join(golden, tt.name+".txt"), page)
 				checkPage(t, page, l.width)
-				if _, err := json.Marshal(documentOf(r)); err != nil {
-					t.Error(err)
-				}
+				checkDocument(t, r)
 			})
 		})
 	}
@@ -374,6 +372,30 @@ func compare(t *testing.T, path, got string) {
 	}
 	if got != string(want) {
 		t.Errorf("%s differs; got:\n%s", filepath.Base(path), got)
+	}
+}
+
+// checkDocument: the document can be read back, says what the page says, and moves no terminal either.
+func checkDocument(t *testing.T, r *probe.Report) {
+	t.Helper()
+	var out bytes.Buffer
+	a := &app{stdout: &out}
+	if err := a.writeJSON(documentOf(r)); err != nil {
+		t.Fatal(err)
+	}
+	if i := strings.IndexFunc(out.String(), func(r rune) bool { return r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 }); i >= 0 {
+		t.Errorf("a control character: %q", out.String()[i:min(i+20, out.Len())])
+	}
+	var doc struct {
+		Well    bool
+		Verdict string
+		Hops    []struct{ Works bool }
+	}
+	if err := json.Unmarshal(out.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.Well != r.Well || !strings.HasPrefix(doc.Verdict, r.Target+" ") || len(doc.Hops) != len(r.Hops) {
+		t.Errorf("the document says well %v, %d hops: %q", doc.Well, len(doc.Hops), doc.Verdict)
 	}
 }
 

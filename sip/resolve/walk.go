@@ -181,7 +181,11 @@ func (w *Walk) transports(ctx context.Context, accepted []protocol) ([]chosen, e
 			w.chose("NAPTR leads to %s by %s", w.protocol.name, choices[0].srv)
 			return choices, nil
 		}
-		w.chose("no NAPTR record leads to a transport that will do: SRV records are asked for (RFC 3263 §4.1)")
+		if err != nil {
+			w.chose("nobody answers for NAPTR; all transports that will do are alike in safety, so SRV records are asked for")
+		} else {
+			w.chose("no NAPTR record leads to a transport that will do: SRV records are asked for (RFC 3263 §4.1)")
+		}
 	}
 	var choices []chosen
 	for _, p := range accepted {
