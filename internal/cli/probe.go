@@ -125,7 +125,7 @@ func (p *probing) check(c *cobra.Command) error {
 
 // options are those of every probe.
 func (p *probing) options() probe.Options {
-	o := probe.Options{Timeout: p.timeout, Agent: "sallyport-probe"}
+	o := probe.Options{Timeout: p.timeout, Agent: "sallyport-probe", Getenv: p.getenv}
 	o.Source, _ = netip.ParseAddr(p.source)
 	return o
 }

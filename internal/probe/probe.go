@@ -47,10 +47,11 @@ const (
 
 // Options say how a probe works.
 type Options struct {
-	Timeout time.Duration     // for each step: looking up, connecting with the handshake, the answer; 0: 5 s
-	Source  netip.Addr        // of ours to leave from; not valid: that of the peer's listener, or the system's choice
-	Agent   string            // our User-Agent
-	Network transport.Network // nil: the system's
+	Timeout time.Duration       // for each step: looking up, connecting with the handshake, the answer; 0: 5 s
+	Source  netip.Addr          // of ours to leave from; not valid: that of the peer's listener, or the system's choice
+	Agent   string              // our User-Agent
+	Network transport.Network   // nil: the system's
+	Getenv  func(string) string // for passwords of keys, as in trust.Options
 	DialDNS func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Target is set for a configuration that Target.Config has made: nothing is asked of the server but what TLS asks.
@@ -78,7 +79,7 @@ func New(cfg *config.Config, o Options) (*Probe, []config.Problem) {
 	}
 	p := &Probe{Options: o}
 	p.recorder = recorder.New(recorder.Config{Gateway: "probe", Bytes: 1 << 20, Names: func(peer string) []string { return p.reach.Trust().Names(peer) }})
-	reach, problems := gateway.NewReach(cfg, gateway.ReachOptions{TLS: trust.Options{KeyLog: p.recorder.KeyLog}, DialDNS: o.DialDNS})
+	reach, problems := gateway.NewReach(cfg, gateway.ReachOptions{TLS: trust.Options{KeyLog: p.recorder.KeyLog, Getenv: o.Getenv}, DialDNS: o.DialDNS})
 	if len(problems) > 0 {
 		return nil, problems
 	}

@@ -1,10 +1,13 @@
-// Package trust knows who we are and whom we believe: it reads identities and trust anchors from PEM files, makes the
-// TLS configurations of both roles, verifies peers, and puts into words why a handshake was refused.
+// Package trust knows who we are and whom we believe: it reads identities and trust anchors from files (whose forms
+// certfile knows), makes the TLS configurations of both roles, verifies peers, and puts into words why a handshake was
+// refused.
 //
 // Reading starts at Load, which makes a Set of a configuration; ServerConfig and ClientConfig are what transport uses.
 // Every identity check is in Policy.Verify, which VerifyConnection calls in both roles and on resumed sessions too;
 // verify.go has the table of checks. refusal.go has the table of reasons; explain.go turns what crypto/tls returned into
-// the verdicts of both sides. mint.go makes CAs and certificates for "sallyport cert" and the demo.
+// the verdicts of both sides. For "sallyport cert" and the demo,
+// mint.go and mint_request.go make CAs, certificates and requests, bundle.go puts chains in order, verify_all.go says all
+// that is wrong at once, and write.go writes files.
 //
 // A Set and all that it holds are immutable and safe for concurrent use; a reload loads a new one. No tls.Config is
 // shared by two policies, nor cloned: each has its own ticket keys and session cache, so that a session of one policy
