@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -112,4 +114,59 @@ func (s *certificateStage) opensslClient(t *testing.T, c testca.Case, version st
 		t.Errorf("case %s: openssl's client got neither an answer nor alert bad_certificate:\n%s", c.ID, out)
 	}
 	return ""
+}
+
+// TestOpenSSLAsksForNames asks a listener with several identities for one after the other with openssl's -servername.
+func TestOpenSSLAsksForNames(t *testing.T) {
+	need(t, "openssl", "openssl")
+	d := testca.NewDomains()
+	dir := t.TempDir()
+	for name, l := range map[string]*testca.Leaf{
+		"main": d.Root.Leaf("main.example"), "tenants": d.Root.Leaf("tenants", testca.DNS("*.tenants.example")),
+		"big": d.Root.Leaf("big", testca.DNS("big.tenants.example")), "uri": d.Root.Leaf("uri", testca.URI("sip:uri.example")),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name+".pem"), append(l.PEM(), l.KeyPEM()...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), d.Root.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lax, strict := net.JoinHostPort("127.0.0.1", freePort(t, "127.0.0.1")), net.JoinHostPort("127.0.0.1", freePort(t, "127.0.0.1"))
+	startServe(t, dir, `listeners:
+  lax: {listen: "tls:`+lax+`", identities: [tenants, big, uri], client_certificates: none}
+  strict: {listen: "tls:`+strict+`", identities: [tenants, big, uri], sni: strict, client_certificates: none}
+identities:
+  main: {certificate: main.pem, key: main.pem}
+  tenants: {certificate: tenants.pem, key: tenants.pem}
+  big: {certificate: big.pem, key: big.pem}
+  uri: {certificate: uri.pem, key: uri.pem}
+trust: {partners: {files: [ca.pem]}}
+defaults: {identity: main, trust: [partners]}
+peers:
+  a: {uri: "sips:a.example", accept_from: []}
+  b: {uri: "sips:b.example", accept_from: []}
+routes: [{from: [a], to: [b]}]
+`)
+	for _, version := range []string{"-tls1_2", "-tls1_3"} {
+		for _, tt := range []struct{ addr, name, want string }{
+			{lax, "", "CN = main.example"},
+			{lax, "main.example", "CN = main.example"},
+			{lax, "a.tenants.example", "CN = tenants"},
+			{lax, "big.tenants.example", "CN = big"},
+			{lax, "URI.example", "CN = uri"},
+			{lax, "nobody.example", "CN = main.example"},
+			{strict, "", "CN = main.example"},
+			{strict, "a.tenants.example", "CN = tenants"},
+			{strict, "nobody.example", "SSL alert number 112"}, // unrecognized_name, RFC 6066 §3
+		} {
+			args := []string{"s_client", "-connect", tt.addr, version, "-CAfile", filepath.Join(dir, "ca.pem"), "-servername", tt.name}
+			if tt.name == "" {
+				args = append(args[:len(args)-2], "-noservername")
+			}
+			if text, _ := output(t, 20*time.Second, "", "openssl", args...); !strings.Contains(text, tt.want) {
+				t.Errorf("%s, asked for %q of %s: want %q in\n%s", version, tt.name, tt.addr, tt.want, text)
+			}
+		}
+	}
 }

@@ -15,8 +15,8 @@ func check(a *app) *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Check a configuration and the files that it names",
 		Long: "Check does all that serve does except open sockets and write files, and prints\n" +
-			"every problem at once: file:line:column: what, why, remedy. Without FILE it\n" +
-			"looks where serve looks.",
+			"every problem at once: file:line:column: what, why, remedy. Notes are about what\n" +
+			"is allowed and may not be meant. Without FILE it looks where serve looks.",
 		Example: "  sallyport check sallyport.yaml\n  sallyport check --example > sallyport.yaml",
 		Args: func(c *cobra.Command, files []string) error {
 			if len(files) > 1 {
@@ -43,8 +43,12 @@ func check(a *app) *cobra.Command {
 		}
 		cfg, problems := config.Load(path)
 		problems = append(problems, fileProblems(a.gatewayOptions(), cfg, problems)...)
+		notes := []config.Problem{}
+		if set, _ := a.gatewayOptions().TLS.Load(cfg); set != nil && len(problems) == 0 {
+			notes = append(notes, set.Notes(cfg)...)
+		}
 		if *asJSON {
-			if err := a.writeJSON(map[string]any{"file": path, "problems": append([]config.Problem{}, problems...)}); err != nil {
+			if err := a.writeJSON(map[string]any{"file": path, "problems": append([]config.Problem{}, problems...), "notes": notes}); err != nil {
 				return err
 			}
 			if len(problems) > 0 {
@@ -54,6 +58,9 @@ func check(a *app) *cobra.Command {
 		}
 		if len(problems) > 0 {
 			return a.report(problems)
+		}
+		for _, n := range notes {
+			fmt.Fprintf(a.stdout, "note: %s\n", n)
 		}
 		fmt.Fprintf(a.stdout, "%s: good: %s, %s, %s\n", path, count(len(cfg.Listeners), "listener"), count(len(cfg.Peers), "peer"), count(len(cfg.Routes), "route"))
 		return nil

@@ -9,7 +9,8 @@ type Defaults struct {
 
 	// The identity of peers that name none, when it is not to be that of
 	// listeners: what we show to those that we call. A certificate of a public
-	// CA is one for servers alone, and most who ask for a client's refuse it.
+	// CA is one for servers alone, and most who ask for a client's refuse it;
+	// sallyport check tells where an identity does not fit its role.
 	// Default: `identity`.
 	ClientIdentity string `yaml:"client_identity" form:"name of an identity"`
 

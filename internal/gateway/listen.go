@@ -134,6 +134,9 @@ func (c *change) commit() {
 	c.g.server.Endpoint().SetLimits(limitsInAll(&c.next.config.Limits, c.g.options.Limits))
 	c.g.sockets = slices.Concat(c.kept, c.opened)
 	c.unprotected()
+	for _, n := range c.next.trust.Notes(c.next.config) {
+		c.g.log.Warn(n.What, "cause", n.Why, "remedy", n.Remedy)
+	}
 	for _, s := range c.opened {
 		c.g.alarms.clear("listener " + s.Name())
 	}
