@@ -40,6 +40,10 @@ func checkAdmin(c *Config, r *report) {
 	a := &c.Admin
 	if a.Identity != "" {
 		checkName(r, "admin", "identity", a.At("identity"), a.Identity, c.Identities)
+		if id := find(c.Identities, a.Identity); id != nil && id.Automatic() {
+			r.add(a.At("identity"), fmt.Sprintf("admin: identity %q gets its certificate by acme", a.Identity), "until it has one the API could not be reached, not even to see why",
+				"name an identity with certificate and key here")
+		}
 	}
 	if a.TokenFile != "" && a.missing("identity") {
 		r.add(a.At("token_file"), "admin: a token over clear HTTP", "whoever sees one request has it",

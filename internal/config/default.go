@@ -18,6 +18,9 @@ func Default() *Config {
 // it twice changes nothing.
 func (c *Config) Complete() {
 	c.Limits.complete()
+	for i := range c.Identities {
+		c.Identities[i].completeACME(c.Data)
+	}
 	for i := range c.Policies {
 		c.Policies[i].complete()
 	}

@@ -35,6 +35,7 @@ func (c *Config) eachFile(f func(of, key string, path *string)) {
 		f(of, "certificate", &id.Certificate)
 		f(of, "key", &id.Key)
 		f(of, "password_file", &id.PasswordFile)
+		f(of, "ca_root", &id.ACME.CARoot)
 	}
 	for _, t := range c.Trust {
 		for i := range t.Files {

@@ -9,11 +9,11 @@ type Identity struct {
 
 	// The file with our certificate, and the intermediate certificates behind
 	// it, relative to the file: PEM, DER, PKCS #7 or PKCS #12 (`.p12`, `.pfx`).
-	Certificate string `yaml:"certificate" need:"required" form:"file name"`
+	Certificate string `yaml:"certificate" need:"required without acme" form:"file name"`
 
 	// The file with the private key, relative to the file. It may be the same
 	// file as `certificate`, as with PKCS #12.
-	Key string `yaml:"key" need:"required" form:"file name"`
+	Key string `yaml:"key" need:"required without acme" form:"file name"`
 
 	// A file whose first line is the password of the private key, relative to
 	// the file. Default: none, the key is not encrypted.
@@ -29,6 +29,10 @@ type Identity struct {
 	// certificate names, if it names one, and renewed before it ends. Default:
 	// `on`.
 	Stapling Stapling `yaml:"stapling" form:"one of on, off"`
+
+	// How the gateway gets the certificate by itself, and renews it, instead of
+	// `certificate` and `key`. It is kept under `data`.
+	ACME ACME `yaml:"acme" form:"group of keys"`
 }
 
 // Stapling says whether OCSP answers are stapled.
@@ -45,6 +49,10 @@ func (v *Stapling) set(text string) *fault { return setWord(v, text, StaplingOn,
 func checkIdentities(c *Config, r *report) {
 	for i := range c.Identities {
 		id := &c.Identities[i]
+		if id.Automatic() {
+			checkACME(c, r, id)
+			continue
+		}
 		for _, file := range []struct{ key, path, what string }{
 			{"certificate", id.Certificate, "our certificate"},
 			{"key", id.Key, "its private key"},

@@ -86,6 +86,10 @@ func (g *Gateway) failed(info transport.ConnInfo, verdicts []trust.Verdict) {
 			likely, remedy = v.Reason, cmp.Or(v.Remedy, remedy)
 		}
 	}
+	if code == trust.DomainValidated {
+		g.validated(info, cause)
+		return
+	}
 	msg := "connection to peer failed"
 	if info.Inbound {
 		msg = "inbound connection failed" // given up by the other side

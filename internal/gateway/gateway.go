@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/acme"
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/config"
@@ -49,6 +50,9 @@ type Options struct {
 	Timers   transaction.Config // zero fields: RFC 3261
 	Limits   transport.Limits   // in place of the configuration's, where they are not zero
 	Watch    *watch.Config      // how certificate files are watched; nil: they are not
+	// ACMERetry is how long to wait for a CA after so many failures; nil:
+	// acme.Backoff.
+	ACMERetry func(failures int) time.Duration
 	// DialDNS connects to name servers as resolve.Resolver.Dial does; nil: the
 	// system's network.
 	DialDNS func(ctx context.Context, network, address string) (net.Conn, error)
@@ -99,6 +103,7 @@ type Gateway struct {
 	files     files
 
 	retirees retirees
+	acme     *acme.Keeper
 
 	telling sync.Mutex // held only for a moment
 	started time.Time  // guarded by telling, as what follows
@@ -119,8 +124,11 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	}
 	rec := recorder.New(o.Recorder)
 	o.TLS.KeyLog = rec.KeyLog
+	keeper := newACME(cfg, o, func() *Gateway { return g })
+	o.TLS.Challenge = keeper.Challenge
 	g = &Gateway{
-		log: o.Log, options: o, recorder: rec, strangers: guard.NewStrangers(), alarms: newAlarms(o.Log), limited: newExcesses(o.Log),
+		acme: keeper,
+		log:  o.Log, options: o, recorder: rec, strangers: guard.NewStrangers(), alarms: newAlarms(o.Log), limited: newExcesses(o.Log),
 		opening: make(chan struct{}),
 	}
 	g.deaths = map[transport.Death]*atomic.Uint64{
@@ -214,6 +222,11 @@ func (g *Gateway) NextNumber() uint64 { return g.engine.NextNumber() }
 // stay connected, and gets a 403 for what it sends.
 func (g *Gateway) identify(info transport.ConnInfo, st *tls.ConnectionState) (transport.Identity, error) {
 	snap := g.snapshot.Load()
+	if info.Inbound && st != nil {
+		if err := validates(st); err != nil {
+			return transport.Identity{}, err
+		}
+	}
 	if !info.Inbound {
 		if st == nil {
 			return transport.Identity{Peer: info.Peer}, nil

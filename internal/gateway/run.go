@@ -48,6 +48,9 @@ func (g *Gateway) Start() error {
 	if doubt := g.options.Recorder.Clock(time.Now()); doubt != "" {
 		g.log.Warn("the clock of this machine may be wrong", "cause", doubt, "remedy", "set it by NTP or by hand: certificates are judged by it")
 	}
+	g.reloading.Lock()
+	g.followACME(cfg)
+	g.reloading.Unlock()
 	g.telling.Lock()
 	g.started = time.Now()
 	g.history.loaded = g.started
@@ -170,6 +173,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	defer cancel()
 	g.waitForCalls(patience, nil)
 	g.stop()
+	g.acme.Close()
 	err := g.server.Close(ctx)
 	g.work.Wait()
 	return cmp.Or(err, g.closeStore())

@@ -34,6 +34,10 @@ func (l *loader) loadFiles() {
 	for i := range l.cfg.Identities {
 		in := &l.cfg.Identities[i]
 		id, problems := l.loadIdentity(l.cfg, in)
+		if in.Automatic() && (id == nil || len(problems) > 0) {
+			l.pending[in.Name] = in.ACME.Domains // a new one is on its way, whatever is wrong with what is there
+			continue
+		}
 		l.set.identities[in.Name] = id
 		l.problems = append(l.problems, problems...)
 		if id != nil {

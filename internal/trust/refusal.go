@@ -47,6 +47,8 @@ const (
 	GroupRefused        Code = "group_refused"
 	ALPNMismatch        Code = "alpn_mismatch"
 	ResumptionRefused   Code = "resumption_refused"
+	NoCertificateYet    Code = "no_certificate_yet"
+	DomainValidated     Code = "domain_validated"
 	PlainTextOnTLS      Code = "plain_text_on_tls"
 	TLSOnPlain          Code = "tls_on_plain"
 	ProtocolError       Code = "protocol_error"
@@ -149,6 +151,10 @@ var reasons = []wording{
 		remedy: "make {who} offer the protocol that alpn of our policy names; where {who} calls us, the listener's policy must name it too; or leave alpn out if {who} does not use it"},
 	{code: ResumptionRefused, public: "the session may not be resumed", sentence: "the connection takes up an earlier session, and {policy} of {side} has resumption: off",
 		remedy: "give the listener on which {who} calls a policy with resumption: off too, so that it gives out no sessions; or allow them in {policy}"},
+	{code: NoCertificateYet, public: "no certificate yet", sentence: "our identity {detail} has no certificate yet: it gets one by ACME",
+		remedy: "see alarm \"acme {detail}\" in sallyport status: it says what the CA has answered and when it is asked again"},
+	{code: DomainValidated, public: "a domain was validated", sentence: "a CA has seen that the domain {detail} is ours (ACME); the connection was for nothing else",
+		remedy: "nothing is to be done"},
 	{code: PlainTextOnTLS, public: "plain text where TLS is spoken", sentence: "plain text came where TLS is spoken{detail}",
 		remedy: "make the peer use TLS on this port, or send it to a tcp: listener"},
 	{code: TLSOnPlain, public: "no TLS is spoken there", sentence: "TLS was spoken to a port that expects plain SIP{detail}",

@@ -13,7 +13,9 @@ import (
 // shown says which of our identities a listener shows to whom (RFC 6066 §3). It is immutable.
 type shown struct {
 	all    []*Identity          // the listener's own first, then those of identities
+	own    *Identity            // nil when it has no certificate yet
 	names  map[string]*Identity // by lower-case name
+	waits  map[string]string    // the identities that have no certificate yet, by the names that it will have; the listener's own by ""
 	strict bool                 // who asks for another name is refused
 }
 
@@ -35,10 +37,10 @@ func (s *shown) choose(name string) *Identity {
 			return nil
 		}
 	}
-	if len(s.all) == 0 {
-		return nil
+	if s.waits[name] != "" {
+		return nil // another's would be the wrong one
 	}
-	return s.all[0]
+	return s.own
 }
 
 // certificate is the tls.Config's GetCertificate. With neither a certificate nor an error, and none in the tls.Config
@@ -48,10 +50,17 @@ func (s *shown) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 	if f := factsOf(hello.Context()); f != nil {
 		f.Presented = id.chain()
 	}
-	if id == nil {
-		return nil, nil
+	if id != nil {
+		return id.Certificate(), nil
 	}
-	return id.Certificate(), nil
+	name := strings.ToLower(hello.ServerName)
+	if s.waits[name] == "" && !s.strict {
+		name = ""
+	}
+	if waits := s.waits[name]; waits != "" {
+		return nil, Refuse(NoCertificateYet, waits)
+	}
+	return nil, nil
 }
 
 // add gives the identity the names that its certificate has, and returns the first one that another identity has
@@ -88,13 +97,16 @@ func requested(id *Identity) []string {
 
 // shown gathers the identities of a listener, and reports those that could never be chosen, or only by accident.
 func (l *loader) shown(in *config.Listener) *shown {
-	s := &shown{names: map[string]*Identity{}, strict: in.SNI == config.SNIStrict}
-	if own := l.set.identities[in.Identity]; own != nil {
-		s.add(own)
+	s := &shown{names: map[string]*Identity{}, waits: map[string]string{}, strict: in.SNI == config.SNIStrict}
+	if s.own = l.set.identities[in.Identity]; s.own != nil {
+		s.add(s.own)
+	} else if l.wait(s, in.Identity) {
+		s.waits[""] = in.Identity
 	}
 	for i, name := range in.Identities {
 		id := l.set.identities[name]
 		if id == nil {
+			l.wait(s, name)
 			continue
 		}
 		at, what := in.AtItem("identities", i), fmt.Sprintf("listener %q: identity %q", in.Name, name)
@@ -108,4 +120,13 @@ func (l *loader) shown(in *config.Listener) *shown {
 		}
 	}
 	return s
+}
+
+// wait notes the names of an identity that has no certificate yet, and says whether it gets one by ACME.
+func (l *loader) wait(s *shown, identity string) bool {
+	domains := l.pending[identity]
+	for _, d := range domains {
+		s.waits[strings.ToLower(d)] = identity
+	}
+	return len(domains) > 0
 }

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"crypto/tls"
+	"slices"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 )
@@ -46,9 +47,27 @@ func (l *loader) serverConfig(s *side) *tls.Config {
 		if f := factsOf(hello.Context()); f != nil {
 			f.ServerName = hello.ServerName
 		}
-		return nil, nil
+		return l.challenge(hello), nil
 	}
 	return c
+}
+
+// ValidationProtocol is what a CA names by ALPN that wants to see whether a domain is ours (RFC 8737 §6.2). A
+// connection with it is for nothing else.
+const ValidationProtocol = "acme-tls/1"
+
+// challenge returns the configuration of a connection on which a CA sees that a domain is ours, nil for any other.
+func (l *loader) challenge(hello *tls.ClientHelloInfo) *tls.Config {
+	if l.Challenge == nil || !slices.Equal(hello.SupportedProtos, []string{ValidationProtocol}) {
+		return nil
+	}
+	cert, err := l.Challenge(hello)
+	if err != nil {
+		return nil // nobody was asked about this name, so it is a connection like any other
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{ValidationProtocol}, Certificates: []tls.Certificate{*cert}, SessionTicketsDisabled: true,
+	}
 }
 
 // admits judges a connection to a listener, as far as that does, by VerifyConn or ReviewConn of its policy.
@@ -77,6 +96,9 @@ func (l *loader) clientConfig(s *side, host string) *tls.Config {
 			f.Asked = true
 			f.AcceptableCAs = req.AcceptableCAs
 			f.Presented = s.identity.chain()
+		}
+		if s.waits != "" {
+			return nil, Refuse(NoCertificateYet, s.waits)
 		}
 		if s.identity == nil {
 			return new(tls.Certificate), nil

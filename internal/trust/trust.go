@@ -44,6 +44,9 @@ type Options struct {
 	Revocation *revocation.Checker
 	// Getenv returns the value of an environment variable, for password_env. Nil: there are none.
 	Getenv func(string) string
+	// Challenge returns the certificate with which a CA's question about a domain is answered (RFC 8737), an error when
+	// none was asked. Nil: none is.
+	Challenge func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Before is the Set that is in force, nil for the first. Sessions are taken over from it where nothing has changed.
 	Before *Set
 	// Aged says of an identity or a trust, as problems name it (`identity "gateway"`), that its files are those that run
@@ -66,6 +69,7 @@ type Set struct {
 type side struct {
 	policy   *Policy
 	identity *Identity                 // as client; nil: we show no certificate
+	waits    string                    // as client; the identity that has no certificate yet, empty for none
 	shown    *shown                    // as server; nil for a peer
 	ask      config.ClientCertificates // as server
 	config   *tls.Config
@@ -89,7 +93,7 @@ func Check(cfg *config.Config) []config.Problem {
 // own; names that it does not define are passed over here. With problems the Set is nil.
 func (o Options) Load(cfg *config.Config) (*Set, []config.Problem) {
 	anchors := map[string]*Anchors{}
-	l := &loader{Options: o, cfg: cfg, anchors: anchors, set: &Set{
+	l := &loader{Options: o, cfg: cfg, anchors: anchors, pending: map[string][]string{}, set: &Set{
 		identities: map[string]*Identity{}, trusts: anchors, listeners: map[string]*side{}, peers: map[string]*side{},
 	}}
 	l.loadFiles()
@@ -254,6 +258,7 @@ type loader struct {
 	cfg      *config.Config
 	set      *Set
 	anchors  map[string]*Anchors
+	pending  map[string][]string // identities that get a certificate by ACME and have none yet, with their domains
 	known    []*x509.Certificate // see Policy
 	problems []config.Problem
 }
@@ -327,7 +332,7 @@ func (l *loader) peer(in *config.Peer) {
 	if !in.UsesTLS() {
 		return
 	}
-	s := &side{identity: l.set.identities[in.Identity], pins: l.pins(), policy: &Policy{
+	s := &side{identity: l.set.identities[in.Identity], waits: l.waiting(in.Identity), pins: l.pins(), policy: &Policy{
 		Who:     fmt.Sprintf("peer %q", in.Name),
 		Anchors: l.trusts(in.Trust),
 		Names:   slices.Clone(in.CertificateNames),
@@ -343,6 +348,14 @@ func (l *loader) peer(in *config.Peer) {
 		}
 	}
 	l.set.peers[in.Name] = s
+}
+
+// waiting returns the name of an identity that has no certificate yet, empty for one that has.
+func (l *loader) waiting(identity string) string {
+	if l.pending[identity] == nil {
+		return ""
+	}
+	return identity
 }
 
 // listener makes the policy that lets a handshake finish. Which peer it is, is decided afterwards by that peer's own
