@@ -219,7 +219,7 @@ func (w *work) step(ctx context.Context) time.Duration {
 	if err := got.save(w.order.File); err != nil {
 		return w.failed(err)
 	}
-	w.have, w.window = got, window{}
+	w.have, w.window = got, window{issued: time.Now()}
 	w.log.Info("a certificate was issued", "serial", got.leaf.SerialNumber.Text(16), "until", got.leaf.NotAfter.UTC().Format(time.RFC3339))
 	w.status.Err, w.status.Since, w.status.Failures, w.status.NotAfter = nil, time.Time{}, 0, got.leaf.NotAfter
 	w.k.options.Changed(w.order.Identity)

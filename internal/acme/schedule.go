@@ -35,6 +35,7 @@ type window struct {
 	at         time.Time // the moment in between that was drawn
 	asked      time.Time // when it was asked last
 	every      time.Duration
+	issued     time.Time // when the certificate came, zero when it was there before
 }
 
 // ask asks the CA, if that is due. A CA that does not answer, or does not know of such questions, changes nothing.
@@ -65,7 +66,8 @@ func (w *window) again() time.Duration {
 	return w.every
 }
 
-// due is when the certificate is to be renewed: when the CA says so, but not so late that nothing would be left.
+// due is when the certificate is to be renewed: when the CA says so, but not so late that nothing would be left, nor at
+// once after it has come, or a CA that names a time in the past would be asked without end.
 func (w *window) due(leaf *x509.Certificate) time.Time {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	due := leaf.NotAfter.Add(-life / partLeft)
@@ -74,6 +76,9 @@ func (w *window) due(leaf *x509.Certificate) time.Time {
 	}
 	if last := leaf.NotAfter.Add(-life / 20); w.at.After(last) {
 		return last
+	}
+	if first := w.issued.Add(min(life/20, time.Hour)); w.at.Before(first) {
+		return first
 	}
 	return w.at
 }
