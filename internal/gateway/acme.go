@@ -113,7 +113,7 @@ func (g *Gateway) issued(identity string) {
 		g.refuseFiles(before, problems)
 		return
 	}
-	g.swap(before, next, sight)
+	g.swap(before, next, sight, changed)
 }
 
 // reportACME raises an alarm while an identity has no certificate, or does not get

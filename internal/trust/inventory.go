@@ -20,7 +20,7 @@ type Listed struct {
 // Inventory returns what is in the files of the identities and trusts that cfg names, also what is out of its time, and
 // the problems that Load has with them. What cannot be read is only among the problems.
 func (o Options) Inventory(cfg *config.Config) ([]Listed, []config.Problem) {
-	l := &loader{Options: o, cfg: cfg, anchors: map[string]*Anchors{}, set: &Set{identities: map[string]*Identity{}}}
+	l := &loader{Options: o, cfg: cfg, anchors: map[string]*Anchors{}, pending: map[string][]string{}, set: &Set{identities: map[string]*Identity{}}}
 	l.loadFiles()
 	config.SortProblems(l.problems)
 	return l.set.listed, l.problems
