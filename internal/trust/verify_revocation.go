@@ -122,15 +122,14 @@ func (v *verification) whyUnknown(reasons ...string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// RevocationNote says in words of which certificates of an accepted chain it is not known whether they were revoked
-// although their CA tells, empty for none.
-func (v Verified) RevocationNote() string {
+// revocationNotes says in words of which certificates of an accepted chain it is not known whether they were revoked
+// although their CA tells.
+func (v *verification) revocationNotes() []string {
 	var notes []string
-	for i, a := range v.Unrevoked {
-		c := v.Chain[i]
-		if a.Status == revocation.Unknown && tells(c) {
+	for i, a := range v.unrevoked {
+		if c := v.chains[0][i]; a.Status == revocation.Unknown && tells(c) {
 			notes = append(notes, fmt.Sprintf("nothing fresh says whether %s was revoked: %s", Subject(c), clean(a.Why, 400)))
 		}
 	}
-	return strings.Join(notes, "; ")
+	return notes
 }

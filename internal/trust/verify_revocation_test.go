@@ -427,12 +427,12 @@ func TestRevocationNote(t *testing.T) {
 		r := newRevoking(t)
 		set := r.rules(soft)
 		v, err := set.VerifyPeer("acme", r.peer.Chain, trust.Client)
-		if note := v.RevocationNote(); err != nil || !strings.Contains(note, "nothing fresh says whether CN=acme was revoked") || !strings.Contains(note, "CN=Lab Issuer") {
+		if note := strings.Join(v.Notes, "; "); err != nil || !strings.Contains(note, "nothing fresh says whether CN=acme was revoked") || !strings.Contains(note, "CN=Lab Issuer") {
 			t.Errorf("got %q, %v", note, err)
 		}
 		quiet := r.root.Leaf("acme", testca.URI("sip:acme.example"))
 		v, err = set.VerifyPeer("acme", quiet.Chain, trust.Client)
-		if note := v.RevocationNote(); err != nil || note != "" {
+		if note := strings.Join(v.Notes, "; "); err != nil || note != "" {
 			t.Errorf("got %q, %v", note, err)
 		}
 	})
