@@ -54,7 +54,10 @@ type Verified struct {
 	Chain   []*x509.Certificate // leaf first, anchor last
 	Names   []domaincert.Name   // the identities of the leaf by RFC 5922 §7.1
 	Matched domaincert.Result   // zero when the policy judges no names
-	Notes     []string // what was accepted only because the policy allows it, in plain words
+	Notes   []string            // what was accepted only because the policy allows it, in plain words
+	// Unrevoked says for each certificate of the chain below the anchor, leaf first, what is known of its revocation;
+	// nil when the policy does not look at it.
+	Unrevoked []revocation.Answer
 }
 
 // NameStrings returns the identities as strings, for example "URI:sip:acme.example".
@@ -122,7 +125,7 @@ func (p *Policy) verify(v *verification) (Verified, error) {
 			return Verified{}, r
 		}
 	}
-	return Verified{Chain: v.chains[0], Names: domaincert.Names(v.certs[0]), Matched: v.match, Notes: append(v.notes(), v.revocationNotes()...)}, nil
+	return Verified{Chain: v.chains[0], Names: domaincert.Names(v.certs[0]), Matched: v.match, Notes: append(v.notes(), v.revocationNotes()...), Unrevoked: v.unrevoked}, nil
 }
 
 // Fingerprint is equal for policies that accept the same connections: same anchors, names and rules.
