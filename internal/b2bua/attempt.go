@@ -241,13 +241,23 @@ func (a *attempt) cutOff(s *ua.Shard, err error) {
 		if name := transport.AlertName(err); name != "" {
 			how = "with " + name
 		}
-		a.unreachable(s, fmt.Errorf("peer %s ended TLS before it had sent anything, %s: most likely it refused our certificate", a.to.Name, how))
+		a.unreachable(s, unconfirmed{fmt.Sprintf("peer %s ended TLS before it had sent anything, %s: most likely it refused our certificate", a.to.Name, how), err})
 	case !a.again && conn.Transport().Reliable() && (a.rang || conn.Opened().Before(a.began)):
 		a.reconnect(s)
 	default:
 		a.unreachable(s, err)
 	}
 }
+
+// unconfirmed is the end of a TLS 1.3 connection before the server's first record, in words.
+type unconfirmed struct {
+	text string
+	err  error
+}
+
+func (e unconfirmed) Error() string { return e.text }
+
+func (e unconfirmed) Unwrap() error { return e.err }
 
 // reconnect sends the INVITE once more, on a new connection.
 func (a *attempt) reconnect(s *ua.Shard) {

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/ua"
 )
@@ -178,7 +179,17 @@ func (a *attempt) unreachable(s *ua.Shard, err error) {
 		a.cancel = reasonFor(503)
 		a.sendCancel(s)
 	}
-	a.setup.lost(s, a.leg, &sip.StatusError{Code: 503, Err: err})
+	a.setup.lost(s, a.leg, &sip.StatusError{Code: 503, Header: a.setup.warning(err), Err: err})
+}
+
+// warning is the Warning for a next hop with which TLS failed (RFC 3261 §20.43), empty for any other error. It says why in the public
+// words of the reason, without a name of anybody. There is no Reason header: RFC 3326 §2 allows it only where the status code says so.
+func (u *setup) warning(err error) string {
+	code := trust.CodeOf(err)
+	if code == "" {
+		return ""
+	}
+	return fmt.Sprintf("Warning: 399 %s %q", u.call.in.Place.HostPort, "no TLS with the next hop: "+trust.Public(code))
 }
 
 // silent gives up a target of which nothing was heard. No CANCEL may go before

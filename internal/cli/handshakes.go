@@ -158,7 +158,7 @@ type handshakeTable struct {
 }
 
 // handshakeIndent is the columns before the words below a line.
-const handshakeIndent = 15
+const handshakeIndent = 11
 
 func (t *handshakeTable) print(h *callflow.Handshake) error {
 	at := h.At.Local()
@@ -179,7 +179,7 @@ func (t *handshakeTable) print(h *callflow.Handshake) error {
 		way = "from"
 	}
 	word := cmp.Or(h.Code, h.Outcome)
-	fmt.Fprintf(t.w, "%s %s %-4s %-24s %-4s %s %s\n", at.Format("15:04:05.000"), t.style.paint(colour, mark), way, t.style.cut(h.Who(), 24),
+	fmt.Fprintf(t.w, "%s %s %-4s %-22s %-4s %s %s\n", at.Format(time.TimeOnly), t.style.paint(colour, mark), way, t.style.cut(h.Who(), 22),
 		cmp.Or(h.Chosen.Version, "-"), t.style.paint(colour, fmt.Sprintf("%-21s", word)), t.style.paint(dim, h.ID))
 	if h.Failed() {
 		t.wrapped(h.Sentence, "")
