@@ -13,10 +13,10 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -75,6 +75,9 @@ type Item struct {
 	Form   string // of a key: "PKCS #8", "PKCS #1", "EC", and whether it was encrypted
 	Cipher string // what encrypts a key, in words; empty: nothing does
 	Locked bool   // a key whose password is not known
+
+	// Doubt says why a certificate may not be made a trust anchor: OpenSSL's notes in the file forbid it. Empty: nothing does.
+	Doubt string
 }
 
 // Certs returns the certificates.
@@ -115,14 +118,24 @@ func Decode(data, password []byte) (*Contents, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, &Error{What: "the file is empty", Remedy: "write it again from its source"}
 	}
-	if bytes.Contains(data, []byte("-----BEGIN ")) {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return nil, &Error{What: "it is text in UTF-16", Why: "as redirected by Windows PowerShell", Remedy: "write it as ASCII: Get-Content FILE | Set-Content -Encoding ascii NEW"}
+	}
+	if bytes.Contains(data, begin) {
 		return decodePEM(data, password)
 	}
 	return decodeDER(data, password)
 }
 
+// begin opens a PEM block. begun finds the lines that ought to: all but those that somebody has made comments of.
+var (
+	begin = []byte("-----BEGIN ")
+	begun = regexp.MustCompile(`(?m)^[^#\n]*-----BEGIN `)
+)
+
 func decodePEM(data, password []byte) (*Contents, error) {
 	c := &Contents{Format: PEM}
+	data = bytes.ReplaceAll(data, append([]byte("\uFEFF"), begin...), begin) // the mark of Windows' editors
 	blocks := 0
 	for rest := data; ; {
 		var b *pem.Block
@@ -136,8 +149,9 @@ func decodePEM(data, password []byte) (*Contents, error) {
 		}
 		c.Items = append(c.Items, items...)
 	}
-	if begun := bytes.Count(append([]byte("\n"), data...), []byte("\n-----BEGIN ")); begun > blocks {
-		return nil, &Error{What: "its PEM text is damaged", Why: "a line between BEGIN and END is broken or missing", Remedy: "write the file again from its source"}
+	if len(begun.FindAll(data, -1)) > blocks { // nothing is passed over in silence
+		return nil, &Error{What: "its PEM text is damaged", Why: "a BEGIN is not at the start of its line, or a line between BEGIN and END is broken or missing",
+			Remedy: "write the file again from its source"}
 	}
 	if len(c.Items) == 0 {
 		return nil, &Error{What: "it holds neither a certificate nor a private key", Remedy: "name another PEM file"}
@@ -151,13 +165,9 @@ func block(b *pem.Block, password []byte) ([]Item, error) {
 	case strings.HasSuffix(b.Type, "PRIVATE KEY"):
 		i, err := privateKey(b, password)
 		return []Item{i}, err
-	case b.Type == "TRUSTED CERTIFICATE": // OpenSSL's, with its own notes behind the certificate
-		var first asn1.RawValue
-		if _, err := asn1.Unmarshal(b.Bytes, &first); err != nil {
-			return nil, err
-		}
-		c, err := x509.ParseCertificate(first.FullBytes)
-		return []Item{{Cert: c}}, err
+	case b.Type == "TRUSTED CERTIFICATE":
+		i, err := trustedCertificate(b.Bytes)
+		return []Item{i}, err
 	case b.Type == "CERTIFICATE", b.Type == "X509 CERTIFICATE":
 		c, err := x509.ParseCertificate(b.Bytes)
 		return []Item{{Cert: c}}, err

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,6 +138,9 @@ func TestRefused(t *testing.T) {
 		"certificate, cut off":     {leaf.Cert().Raw[:200], "binary data that is no certificate"},
 		"PEM, cut off":             {leaf.PEM()[:300], "its PEM text is damaged"},
 		"PEM, second one cut off":  {append(leaf.PEM(), leaf.PEM()[:300]...), "its PEM text is damaged"},
+		"PEM, indented":            {append(leaf.PEM(), append([]byte("  "), leaf.PEM()...)...), "a BEGIN is not at the start of its line"},
+		"PEM, no end of line":      {append(bytes.TrimSpace(leaf.PEM()), leaf.PEM()...), "its PEM text is damaged"},
+		"UTF-16":                   {[]byte("\xff\xfe-\x00-\x00"), "it is text in UTF-16"},
 		"bad certificate":          {block("CERTIFICATE", []byte("x")), "certificate 1 in the file cannot be read"},
 		"bad request":              {block("CERTIFICATE REQUEST", []byte("x")), "the certificate request in the file cannot be read"},
 		"bad key":                  {block("PRIVATE KEY", []byte("x")), "the private key cannot be read"},
@@ -146,6 +150,7 @@ func TestRefused(t *testing.T) {
 		"encrypted key, cut off":   {block("ENCRYPTED PRIVATE KEY", ec[:100]), "the private key cannot be read"},
 		"encrypted key, cut short": {block("ENCRYPTED PRIVATE KEY", replaced(t, ec, func(i *info) { i.Data = i.Data[:15] })), "the password does not open"},
 		"PKCS #12 without a key":   {vector(t, "nokey.p12"), "holds no private key"},
+		"PKCS #12 without a MAC":   {vector(t, "nomac.p12"), "the PKCS #12 file has no checksum (MAC)"},
 		"PKCS #12, cut off":        {vector(t, "modern.p12")[:500], "the PKCS #12 file cannot be read"},
 		"PKCS #7, cut off":         {vector(t, "chain.p7b")[:700], "binary data that is no certificate"},
 	} {
@@ -154,6 +159,83 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: no remedy: %v", name, err)
 		}
 		wants(t, name, err, tt.want)
+	}
+}
+
+// What an editor of Windows writes before the first certificate hides none, and what is a comment is none.
+func TestNothingIsPassedOverInSilence(t *testing.T) {
+	t.Parallel()
+	one, two := testca.New("One").PEM(), testca.New("Two").PEM()
+	mark := []byte("\uFEFF")
+	for name, tt := range map[string]struct {
+		data []byte
+		want int
+	}{
+		"mark at the start":    {slices.Concat(mark, one, two), 2},
+		"mark in the middle":   {slices.Concat(one, mark, two), 2},
+		"text before it":       {slices.Concat([]byte("Issuer: CN=x\r\n"), one, two), 2},
+		"one made a comment":   {slices.Concat(one, bytes.ReplaceAll(append([]byte("# "), two...), []byte("\n"), []byte("\n# "))), 1},
+		"ends of DOS":          {bytes.ReplaceAll(slices.Concat(one, two), []byte("\n"), []byte("\r\n")), 2},
+		"no line end at last":  {bytes.TrimSpace(slices.Concat(one, two)), 2},
+		"blanks after the end": {bytes.ReplaceAll(slices.Concat(one, two), []byte("E-----\n"), []byte("E----- \n")), 2},
+	} {
+		c, err := certfile.Decode(tt.data, nil)
+		if err != nil || len(c.Certs()) != tt.want {
+			t.Errorf("%s: %v, %v", name, c, err)
+		}
+	}
+}
+
+// The notes that OpenSSL writes behind a certificate say who may be believed by it.
+func TestNotesOfOpenSSL(t *testing.T) {
+	t.Parallel()
+	cert := testca.New("Root").Cert.Raw
+	oid := func(last ...int) asn1.ObjectIdentifier {
+		return append(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3}, last...)
+	}
+	server, client, mail, everything := oid(1), oid(2), oid(4), asn1.ObjectIdentifier{2, 5, 29, 37, 0}
+	type list = []asn1.ObjectIdentifier
+	type notes struct {
+		Trust  list   `asn1:"optional,omitempty"`
+		Reject list   `asn1:"optional,omitempty,tag:0"`
+		Alias  string `asn1:"optional,omitempty,utf8"`
+		KeyID  []byte `asn1:"optional,omitempty"`
+	}
+	for _, tt := range []struct {
+		name  string
+		notes notes
+		want  string
+	}{
+		{"none", notes{}, ""},
+		{"a name", notes{Alias: "lab", KeyID: []byte{1}}, ""},
+		{"trusted for TLS", notes{Trust: list{server, client}}, ""},
+		{"trusted for all", notes{Trust: list{everything}}, ""},
+		{"rejected for mail", notes{Reject: list{mail}}, ""},
+		{"trusted for servers", notes{Trust: list{server}}, "do not trust it for clients and servers"},
+		{"trusted for mail", notes{Trust: list{mail}, Alias: "x"}, "do not trust it for clients and servers"},
+		{"rejected for servers", notes{Trust: list{everything}, Reject: list{server}}, "reject it for TLS"},
+		{"rejected for clients", notes{Reject: list{mail, client}}, "reject it for TLS"},
+		{"rejected for all", notes{Reject: list{everything}}, "reject it for TLS"},
+	} {
+		der, err := asn1.Marshal(tt.notes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := certfile.Decode(pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: slices.Concat(cert, der)}), nil)
+		if err != nil || len(c.Items) != 1 {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if got := c.Items[0].Doubt; (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %q", tt.name, got)
+		}
+	}
+	c, err := certfile.Decode(vector(t, "trusted.pem"), nil) // OpenSSL's own, with -addtrust serverAuth
+	if err != nil || c.Items[0].Doubt == "" {
+		t.Error(c, err)
+	}
+	c, err = certfile.Decode(pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: append(cert, 0x30, 5)}), nil)
+	if err != nil || c.Items[0].Doubt == "" {
+		t.Error(c, err)
 	}
 }
 
@@ -188,15 +270,24 @@ func TestWorkIsBounded(t *testing.T) {
 		if bytes.Equal(grown, data) {
 			t.Fatalf("%s: nothing to make larger", file)
 		}
-		_, err := certfile.Decode(grown, password)
-		if err == nil || !strings.Contains(err.Error(), "are the most") && !strings.Contains(err.Error(), "it asks for scrypt") {
-			t.Errorf("%s: %v", file, err)
+		all := [][]byte{grown}
+		if strings.HasPrefix(file, "modern") { // what reads PKCS #12 does not look at the class of a tag
+			all = append(all, growAs(t, data, asn1.ClassPrivate))
+		}
+		for _, grown := range all {
+			_, err := certfile.Decode(grown, password)
+			if err == nil || !strings.Contains(err.Error(), "are the most") && !strings.Contains(err.Error(), "it asks for scrypt") {
+				t.Errorf("%s: %v", file, err)
+			}
 		}
 	}
 }
 
 // grow makes every number after a salt as large as it can be in four bytes, at any depth.
-func grow(t *testing.T, der []byte) []byte {
+func grow(t *testing.T, der []byte) []byte { return growAs(t, der, asn1.ClassUniversal) }
+
+// growAs makes every OCTET STRING besides one of a class.
+func growAs(t *testing.T, der []byte, class int) []byte {
 	t.Helper()
 	var out []byte
 	salt := false
@@ -210,8 +301,15 @@ func grow(t *testing.T, der []byte) []byte {
 		switch {
 		case salt && v.Tag == asn1.TagInteger:
 			out = append(out, 2, 4, 0x7f, 0xff, 0xff, 0xfe)
-		case v.IsCompound, octets && len(v.Bytes) > 64 && v.Bytes[0] == 0x30:
-			der, err := asn1.Marshal(asn1.RawValue{Class: v.Class, Tag: v.Tag, IsCompound: v.IsCompound, Bytes: grow(t, v.Bytes)})
+		case v.IsCompound, octets:
+			inner := asn1.RawValue{Class: v.Class, Tag: v.Tag, IsCompound: v.IsCompound, Bytes: v.Bytes}
+			if octets {
+				inner.Class = class
+			}
+			if v.IsCompound || len(v.Bytes) > 64 && v.Bytes[0] == 0x30 {
+				inner.Bytes = growAs(t, v.Bytes, class)
+			}
+			der, err := asn1.Marshal(inner)
 			if err != nil {
 				t.Fatal(err)
 			}

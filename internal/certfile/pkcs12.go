@@ -55,7 +55,9 @@ func decodePKCS12(data, password []byte) (*Contents, error) {
 
 func pkcs12Error(err error, password []byte) *Error {
 	switch {
-	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption), strings.Contains(err.Error(), "no MAC in data"):
+	case strings.Contains(err.Error(), "no MAC in data"):
+		return &Error{What: "the PKCS #12 file has no checksum (MAC)", Why: "so nothing tells a right password from a wrong one", Remedy: "export it again with one; or write it anew: openssl pkcs12 -in FILE -nodes -out NEW"}
+	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
 		if len(password) == 0 {
 			return &Error{What: "the PKCS #12 file is protected by a password", Remedy: "name the file or the environment variable that has it", Err: ErrNoPassword}
 		}
@@ -87,8 +89,9 @@ func pkcs12Cipher(data []byte) string {
 }
 
 // mostRounds returns the highest iteration count in der: the INTEGER after the OCTET STRING of a salt, in MacData
-// (RFC 7292 §4), in its ciphers' parameters (appendix C) and in PBKDF2's (RFC 8018 appendix A.2). It goes into OCTET
-// STRINGs, where PKCS #12 keeps its parts.
+// (RFC 7292 §4), in its ciphers' parameters (appendix C) and in PBKDF2's (RFC 8018 appendix A.2). It goes into whatever
+// looks like a SEQUENCE, because PKCS #12 keeps its parts in OCTET STRINGs, and it looks at no class of a tag, because
+// neither does who reads the file after it.
 func mostRounds(der []byte, depth int) int64 {
 	const deepest = 24
 	if depth > deepest {
@@ -109,10 +112,10 @@ func mostRounds(der []byte, depth int) int64 {
 				n = maxRounds + 1
 			}
 			most = max(most, n)
-		case v.IsCompound, v.Class == asn1.ClassUniversal && v.Tag == asn1.TagOctetString && len(v.Bytes) > 1 && v.Bytes[0] == 0x30:
+		case v.IsCompound, len(v.Bytes) > 1 && v.Bytes[0] == 0x30:
 			most = max(most, mostRounds(v.Bytes, depth+1))
 		}
-		salt = v.Class == asn1.ClassUniversal && v.Tag == asn1.TagOctetString
+		salt = v.Tag == asn1.TagOctetString
 	}
 	return most
 }

@@ -143,6 +143,11 @@ func (v *conversion) read(files []string, known []byte) (certs []*x509.Certifica
 		if c.Locked() && v.only != "certificates" {
 			return nil, nil, fmt.Errorf("%s: the private key is encrypted: name its password with --password-file FILE or --password-env NAME", name)
 		}
+		for _, i := range c.Items {
+			if i.Doubt != "" && v.only != "key" { // they would be lost, and it could be trusted by accident
+				return nil, nil, fmt.Errorf("%s: %s: %s: leave it out; or, if it is to be trusted, write it without them: openssl x509 -in FILE -out NEW", name, trust.Subject(i.Cert), i.Doubt)
+			}
+		}
 		certs, keys = append(certs, c.Certs()...), append(keys, c.Keys()...)
 	}
 	switch v.only {

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"net"
 	"os"
@@ -163,7 +165,8 @@ func TestCertBadFiles(t *testing.T) {
 	in := files(t, map[string][]byte{
 		"ca.pem": ca.PEM(), "gw.pem": leaf.PEM(), "gw-key.pem": leaf.KeyPEM(), "sealed.pem": sealed, "gw.p12": p12, "cut.p12": p12[:len(p12)/2], "cut.pem": leaf.PEM()[:100],
 		"huge.pem": make([]byte, 1<<20+1), "text": []byte("hello"), "pw": []byte("correct horse"), "wrong": []byte("battery staple"), "dir": nil,
-		"a.csr": []byte("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"),
+		"rejected.pem": pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: append(bytes.Clone(ca.Cert.Raw), 0x30, 12, 0xa0, 10, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1)}),
+		"a.csr":        []byte("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"),
 	})
 	if err := os.Remove(in("dir")); err != nil {
 		t.Fatal(err)
@@ -207,6 +210,8 @@ func TestCertBadFiles(t *testing.T) {
 		"ca --out x.pem --path-length 9":                                     "--path-length 9 is not between 0 and 8",
 		"verify gw.pem":                                                      "say what the peer trusts",
 		"verify gw-key.pem --trust ca.pem":                                   "there is no certificate to verify",
+		"verify gw.pem --trust rejected.pem":                                 "CN=Lab Root is not to be trusted, the notes of OpenSSL behind it reject it for TLS",
+		"convert rejected.pem --out x.pem":                                   "CN=Lab Root: the notes of OpenSSL behind it reject it for TLS",
 		"verify gw.pem --trust gw-key.pem":                                   "it holds a private key and no certificate",
 	} {
 		var args []string

@@ -36,6 +36,7 @@ type shownCert struct {
 	Serial     string    `json:"serial"`
 	PathLength *int      `json:"path_length,omitempty"` // of an authority: how many may follow each other below it; none: any number
 	Weak       []string  `json:"weak,omitempty"`        // what peers refuse about its key or signature
+	Doubt      string    `json:"doubt,omitempty"`       // why it may not be a trust anchor, by notes in the file
 }
 
 // shownKey is one private or public key.
@@ -199,6 +200,9 @@ func (c shownCert) rows(s style) string {
 	row("key", c.Key, "")
 	for _, why := range c.Weak {
 		row("weak", why, red)
+	}
+	if c.Doubt != "" {
+		row("no trust", c.Doubt, red)
 	}
 	row("sha256", c.SHA256, "")
 	row("pin", c.Pin, "")

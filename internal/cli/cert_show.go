@@ -105,7 +105,9 @@ func (m material) show(name string) shown {
 	for _, i := range m.Items {
 		switch {
 		case i.Cert != nil:
-			out.Certificates = append(out.Certificates, showCert(i.Cert))
+			c := showCert(i.Cert)
+			c.Doubt = i.Doubt
+			out.Certificates = append(out.Certificates, c)
 		case i.Request != nil:
 			out.Requests = append(out.Requests, showRequest(i.Request))
 		case i.CRL != nil:

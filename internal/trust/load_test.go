@@ -75,6 +75,7 @@ func TestProblemsOfFiles(t *testing.T) {
 			{"not yet valid", pair(issuer.Leaf("gw.example", testca.NotYetValid()))},
 			{"expired intermediate", pair(root.Intermediate("Old Issuer", testca.Expired()).Leaf("gw.example"))},
 			{"wrong intermediate", map[string][]byte{"gw.pem": append(leaf.Alone().PEM(), root.Intermediate("Other Issuer").PEM()...)}},
+			{"anchor that OpenSSL's notes reject", map[string][]byte{"ca.pem": append(other.PEM(), rejected(root)...)}},
 			{"expired anchor", map[string][]byte{"ca.pem": testca.New("Old Root", testca.Expired()).PEM()}},
 			{"expired anchor beside a good one", map[string][]byte{"ca.pem": append(testca.New("Old Root", testca.Expired()).PEM(), root.PEM()...)}},
 		} {
@@ -94,6 +95,12 @@ func TestProblemsOfFiles(t *testing.T) {
 		}
 		golden(t, "files.txt", s.String())
 	})
+}
+
+// rejected is what "openssl x509 -trustout -addreject serverAuth" writes.
+func rejected(root *testca.CA) []byte {
+	notes := []byte{0x30, 12, 0xa0, 10, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1}
+	return pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: append(bytes.Clone(root.Cert.Raw), notes...)})
 }
 
 func check(t *testing.T, dir string) []config.Problem {

@@ -39,7 +39,8 @@ type File struct {
 	Encrypted bool // one of its keys has a password that is not known, and is not among Keys
 
 	path  string
-	other bool // it holds something else, such as a request
+	other bool   // it holds something else, such as a request
+	doubt *fault // why not all of Certs may be trusted; nil: they may
 }
 
 // ReadFile reads the certificates and private keys of a file without a password: PEM, DER, PKCS #7 or PKCS #12. There is
@@ -69,12 +70,12 @@ func ReadContents(path string, password []byte) (*certfile.Contents, error) {
 	return c, nil
 }
 
-// ReadCertificates returns the certificates of a file, of which there is at least one, in its order. What else it holds
-// is passed over. The error names the file, what is wrong with it and a remedy.
+// ReadCertificates returns the certificates of a file, of which there is at least one, in its order, and none of which its
+// notes forbid to trust. What else it holds is passed over. The error names the file, what is wrong with it and a remedy.
 func ReadCertificates(path string) ([]*x509.Certificate, error) {
 	f, bad := readPEM(path, nil)
 	if bad == nil {
-		bad = f.needCertificates()
+		bad = f.needAnchors()
 	}
 	if bad != nil {
 		return nil, bad.in(path)
@@ -99,6 +100,9 @@ func readPEM(path string, password []byte) (*File, *fault) {
 	f := &File{Certs: c.Certs(), Keys: c.Keys(), Encrypted: c.Locked(), path: path}
 	for _, i := range c.Items {
 		f.other = f.other || i.Request != nil
+		if i.Doubt != "" && f.doubt == nil {
+			f.doubt = &fault{Subject(i.Cert) + " is not to be trusted", i.Doubt, "leave it out; or, if it is to be trusted, write it without them: openssl x509 -in FILE -out NEW"}
+		}
 	}
 	return f, nil
 }
@@ -130,6 +134,14 @@ func (f *File) needCertificates() *fault {
 		return &fault{"it is a request for a certificate", "", "name the certificate that the CA has made of it"}
 	}
 	return &fault{"it holds no certificate", "", "name the file with the certificate"}
+}
+
+// needAnchors wants certificates of which each may be trusted.
+func (f *File) needAnchors() *fault {
+	if bad := f.needCertificates(); bad != nil {
+		return bad
+	}
+	return f.doubt
 }
 
 func (f *File) needKey() *fault {

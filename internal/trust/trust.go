@@ -273,7 +273,7 @@ func (l *loader) loadTrust(in *config.Trust) {
 			bad.remedy = "take the certificates out of it: sallyport cert convert " + path + " --only certificates --out NEW"
 		}
 		if bad == nil {
-			bad = f.needCertificates()
+			bad = f.needAnchors()
 		}
 		if bad == nil {
 			l.listTrust(in.Name, path, f.Certs)

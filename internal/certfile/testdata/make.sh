@@ -23,6 +23,7 @@ p12() { out=$1; shift; openssl pkcs12 -export -in leaf.pem -inkey ec.key -certfi
 p12 modern.p12
 p12 legacy.p12 -legacy
 p12 windows.pfx -legacy -CSP "Microsoft Enhanced RSA and AES Cryptographic Provider" -LMK -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-RC2-40 -macalg sha1
+openssl pkcs12 -export -nomac -in leaf.pem -inkey ec.key -passout "pass:correct horse" -out nomac.p12
 openssl pkcs12 -export -nokeys -in leaf.pem -passout "pass:correct horse" -out nokey.p12
 openssl pkcs12 -export -in leaf.pem -inkey ec.key -passout pass: -out empty.p12
 openssl crl2pkcs7 -nocrl -certfile leaf.pem -certfile root.pem -outform DER -out chain.p7b
