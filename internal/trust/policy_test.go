@@ -384,6 +384,7 @@ func TestSessionsLiveForAGenerationOfTrust(t *testing.T) {
 		{"the policy of the listener", func(w *world) { w.policies(config.Policy{ChainDepth: 3}, config.Policy{}) }, false, true},
 		{"our certificate", func(w *world) { w.identity(w.root.Leaf("gw.example")) }, false, false},
 		{"what the listener asks for", func(w *world) { w.cfg.Listeners[0].ClientCertificates = config.CertificateOptional }, false, true},
+		{"the host of the peer", func(w *world) { w.cfg.Peers[0].URI.Host = "sip2.acme.example" }, true, false},
 		{"another peer, whom a ticket would serve as well", func(w *world) {
 			w.cfg.Peers = append(w.cfg.Peers, config.Peer{Name: "twin", CertificateNames: []string{"twin.example"}, URI: w.cfg.Peers[0].URI})
 			w.cfg.Complete()

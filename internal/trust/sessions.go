@@ -3,6 +3,7 @@ package trust
 import (
 	"crypto/tls"
 	"slices"
+	"strings"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 )
@@ -18,6 +19,9 @@ const kept = 16
 // listener's only when that holds for all peers, because whom a ticket admits is a peer's policy to say. So who is
 // not trusted any more has no ticket that could be opened. VerifyConnection judges a resumed session all the same, by the certificates
 // that came with the first, because what they are worth changes without a reload too: they expire, or are revoked.
+//
+// A session is of one name too: that for which the client asked a listener stands in the ticket, and crypto/tls keeps a client's
+// sessions by it.
 type sessions struct {
 	generation string
 	tickets    *tls.Config            // of a listener: only its keys are used, which crypto/tls makes and renews daily
@@ -66,6 +70,22 @@ func (s *side) take(before *side, generation string) {
 		s.config.ClientSessionCache = s.sessions.cache
 		return
 	}
-	s.config.WrapSession = s.sessions.tickets.EncryptTicket
-	s.config.UnwrapSession = s.sessions.tickets.DecryptTicket
+	s.config.WrapSession = s.sessions.wrap
+	s.config.UnwrapSession = s.sessions.unwrap
+}
+
+// wrap makes a ticket with the name in it for which the session was opened, empty for none.
+func (s *sessions) wrap(st tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
+	session.Extra = [][]byte{[]byte(strings.ToLower(st.ServerName))}
+	return s.tickets.EncryptTicket(st, session)
+}
+
+// unwrap opens a ticket, and makes nothing of one under another name than its own: a whole handshake follows then, in which
+// the listener chooses its identity, or refuses the name (RFC 6066 §3).
+func (s *sessions) unwrap(ticket []byte, st tls.ConnectionState) (*tls.SessionState, error) {
+	session, err := s.tickets.DecryptTicket(ticket, st)
+	if err != nil || session == nil || len(session.Extra) != 1 || string(session.Extra[0]) != strings.ToLower(st.ServerName) {
+		return nil, err
+	}
+	return session, nil
 }
