@@ -116,6 +116,17 @@ func TestRoutesOfASIPSDialogAreRaised(t *testing.T) {
 	})
 }
 
+// So in a call that is not sips:, once the other side's Contact is.
+func TestRoutesToASIPSTargetAreRaised(t *testing.T) {
+	run(t, setting{shards: 1, office: transport.TLS, targets: transport.TLS}, func(r *rig) {
+		r.invite()
+		r.acme.Reply(r.acme.WantRequest(sip.INVITE), 200, siptest.Set("Contact", acmeSIPS), siptest.Set("Record-Route", "<sip:p.example;transport=tls;lr>"))
+		r.office.Send(r.office.Ack(r.office.Want(200)))
+		r.routes(r.acme.WantRequest(sip.ACK), "<sips:p.example;transport=tls;lr>")
+		r.hangUp(r.office, r.acme)
+	})
+}
+
 func (r *rig) routes(m *siptest.Message, want ...string) {
 	r.Helper()
 	var got []string

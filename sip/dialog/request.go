@@ -54,7 +54,7 @@ func (p Party) write(b *sip.Builder, header, tag string) {
 // dialog (RFC 3261 §12.2.1.1).
 func (d *Dialog) Route() (requestURI string, routes []string) {
 	if len(d.Routes) == 0 || loose(d.Routes[0]) {
-		return forRequestLine(d.Target), d.Routes
+		return forRequestLine(d.Target), raised(d.Routes, sips(d.Target))
 	}
 	// A strict router: it goes into the Request-URI, and the remote target "into
 	// the Route header field as the last value".
