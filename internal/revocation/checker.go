@@ -163,25 +163,22 @@ func (c *Checker) await(e *entry, asking chan struct{}, left time.Duration) Answ
 // errNoStaple says that the other side has stapled nothing.
 var errNoStaple = errors.New("no OCSP answer was stapled to the handshake")
 
+// Who says so, of an answer that came with a handshake: of this one, and of one before, in either role.
+const (
+	stapledNow    = "the OCSP answer that was stapled to the handshake"
+	stapledBefore = "an OCSP answer that was stapled to an earlier handshake"
+)
+
 // Stapled takes the answer that came with a handshake. The error says why it does not count; then an answer from
-// elsewhere may.
+// elsewhere may. A newer answer that is known counts instead.
 func (c *Checker) Stapled(der []byte, cert, issuer *x509.Certificate) (Answer, error) {
 	if len(der) == 0 {
 		return Answer{}, errNoStaple
 	}
 	now := time.Now()
-	if c == nil {
-		a, err := ParseOCSP(der, cert, issuer, now)
-		a.Source = stapledSource
-		return a, err
+	if a, ok := c.knownStaple(der, cert, now); ok {
+		return a, nil
 	}
-	c.mu.Lock()
-	if e := c.known[keyOf(cert)]; e != nil && e.counts(now) && bytes.Equal(e.der, der) {
-		defer c.mu.Unlock()
-		e.used = now
-		return e.answer, nil
-	}
-	c.mu.Unlock()
 	a, err := ParseOCSP(der, cert, issuer, now)
 	if err != nil {
 		return Answer{}, fmt.Errorf("the OCSP answer that was stapled to the handshake does not count: %w", err)
@@ -189,7 +186,10 @@ func (c *Checker) Stapled(der []byte, cert, issuer *x509.Certificate) (Answer, e
 	if a.Status == Unknown {
 		return Answer{}, fmt.Errorf("the OCSP answer that was stapled to the handshake says nothing: %s", a.Why)
 	}
-	a.Source = stapledSource
+	a.Source = stapledNow
+	if c == nil {
+		return a, nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.known[keyOf(cert)]
@@ -199,11 +199,30 @@ func (c *Checker) Stapled(der []byte, cert, issuer *x509.Certificate) (Answer, e
 	if e == nil {
 		return a, nil
 	}
-	c.keep(e, a, der)
-	return e.answer, nil
+	kept := a
+	kept.Source = stapledBefore
+	if !c.keep(e, kept, der) {
+		return e.answer, nil
+	}
+	return a, nil
 }
 
-const stapledSource = "the OCSP answer that was stapled to the handshake"
+// knownStaple returns the answer that is known when it is the stapled one, so that it is not parsed again.
+func (c *Checker) knownStaple(der []byte, cert *x509.Certificate, now time.Time) (a Answer, ok bool) {
+	if c == nil {
+		return Answer{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.known[keyOf(cert)]
+	if e == nil || !e.counts(now) || !bytes.Equal(e.der, der) {
+		return Answer{}, false
+	}
+	e.used = now
+	a = e.answer
+	a.Source = stapledNow
+	return a, true
+}
 
 // Fetch asks the responder that a certificate of ours names, wherever it is.
 func (c *Checker) Fetch(ctx context.Context, cert, issuer *x509.Certificate) ([]byte, Answer, error) {
@@ -226,16 +245,17 @@ func (e *entry) counts(now time.Time) bool {
 	return e.answer.Status == Revoked || e.answer.Status == Good && !now.After(e.answer.NextUpdate)
 }
 
-// keep keeps an answer unless a newer one is there. The caller holds mu.
-func (c *Checker) keep(e *entry, a Answer, der []byte) {
+// keep keeps an answer unless one is there that is as new. The caller holds mu.
+func (c *Checker) keep(e *entry, a Answer, der []byte) (kept bool) {
 	if e.answer.Status != Unknown && !a.ThisUpdate.After(e.answer.ThisUpdate) {
-		return
+		return false
 	}
 	if a.Status == Revoked && e.answer.Status != Revoked {
 		c.turned = true
 		c.nudge()
 	}
 	e.answer, e.der = a, der
+	return true
 }
 
 // add makes room and an entry; nil when questions are open about all that there is room for. The caller holds mu.

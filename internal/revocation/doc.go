@@ -20,7 +20,7 @@ import "time"
 // Status is what is known of a certificate.
 type Status uint8
 
-// The zero value is Unknown.
+// The zero value is Unknown. Of two answers the greater counts: a revocation before everything.
 const (
 	Unknown Status = iota // nobody has said anything that counts
 	Good

@@ -163,6 +163,43 @@ func running(t *testing.T, c *revocation.Checker) {
 	})
 }
 
+// What was stapled is known to the handshakes after it, which are not said to have carried it.
+func TestStapledIsRemembered(t *testing.T) {
+	ca := testca.New("Root")
+	leaf := ca.Leaf("leaf").Cert()
+	der := ca.OCSP(leaf, nil, func(r *ocsp.Response) { r.Status, r.RevokedAt = ocsp.Revoked, time.Now() })
+	const now, before = "the OCSP answer that was stapled to the handshake", "an OCSP answer that was stapled to an earlier handshake"
+	c := revocation.New(revocation.Options{})
+	for range 2 {
+		if a, err := c.Stapled(der, leaf, ca.Cert); err != nil || a.Status != revocation.Revoked || a.Source != now {
+			t.Errorf("stapled: got %v from %q, %v", a.Status, a.Source, err)
+		}
+		if a := c.Ask(revocation.Question{Cert: leaf, Issuer: ca.Cert}); a.Status != revocation.Revoked || a.Source != before {
+			t.Errorf("later: got %v from %q", a.Status, a.Source)
+		}
+	}
+	good := ca.OCSP(leaf, nil, func(r *ocsp.Response) { r.ThisUpdate = r.ThisUpdate.Add(-time.Minute) })
+	if a, err := c.Stapled(good, leaf, ca.Cert); err != nil || a.Status != revocation.Revoked || a.Source != before {
+		t.Errorf("stapled, but older: got %v from %q, %v", a.Status, a.Source, err)
+	}
+}
+
+// An answer that says nothing is none, with a Checker and without one.
+func TestStapledAnswerThatSaysNothing(t *testing.T) {
+	ca := testca.New("Root")
+	leaf := ca.Leaf("leaf").Cert()
+	for name, der := range map[string][]byte{
+		"says nothing: the responder does not know the certificate": ca.OCSP(leaf, nil, func(r *ocsp.Response) { r.Status = ocsp.Unknown }),
+		"does not count: it is about a certificate of another CA":   testca.New("Two", testca.Key(ca.Key)).OCSP(leaf, nil, nil),
+	} {
+		for _, c := range []*revocation.Checker{nil, revocation.New(revocation.Options{})} {
+			if a, err := c.Stapled(der, leaf, ca.Cert); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("checker %v: got %v, %v; want %q", c != nil, a.Status, err, name)
+			}
+		}
+	}
+}
+
 // Whoever shows ever more certificates gets no more memory, and who waits when the Checker ends waits no more.
 func TestCheckerIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -83,7 +83,7 @@ func (v *verification) askAbout(c, issuer *x509.Certificate, leaf bool) (a revoc
 		asked = v.checker.Ask(v.question(c, issuer, a.Status == revocation.Unknown && came.Status == revocation.Unknown))
 	}
 	for _, known := range []revocation.Answer{came, asked} {
-		if known.Status == revocation.Revoked || a.Status == revocation.Unknown && known.Status == revocation.Good {
+		if known.Status > a.Status { // the first of those that know most
 			a = known
 		}
 	}
