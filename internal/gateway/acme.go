@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/acme"
@@ -101,13 +102,13 @@ func (g *Gateway) issued(identity string) {
 	if g.closing.Load() {
 		return
 	}
-	var changed []string
+	sight := g.look(before.config)
+	changed := sight.Changed(g.files.taken)
 	for _, id := range before.config.Identities {
-		if id.Name == identity {
-			changed = []string{id.Certificate}
+		if id.Name == identity && !slices.Contains(changed, id.Certificate) {
+			changed = append(changed, id.Certificate)
 		}
 	}
-	sight := g.look(before.config)
 	next, problems := g.reread(before, changed)
 	if len(problems) > 0 {
 		g.refuseFiles(before, problems)

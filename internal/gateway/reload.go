@@ -141,13 +141,7 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	}
 	next.places = sockets.places()
 	next.resolver = g.resolverOf(cfg, before)
-	g.staples.carry(next)
-	g.snapshot.Store(next)
-	g.staples.nudge()
-	select {
-	case g.renewed <- struct{}{}:
-	default:
-	}
+	g.bring(next)
 	sockets.commit()
 	g.lenient(before, next)
 	g.followACME(cfg)
@@ -160,6 +154,17 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	r.Changes, r.Failing = before.trust.Changes(next.trust), failing
 	g.sayChanges(r.Changes)
 	return r
+}
+
+// bring brings a snapshot into force.
+func (g *Gateway) bring(next *snapshot) {
+	g.staples.carry(next)
+	g.snapshot.Store(next)
+	g.staples.nudge()
+	select {
+	case g.renewed <- struct{}{}:
+	default:
+	}
 }
 
 // restartOnly says what differs from the configuration that the gateway started

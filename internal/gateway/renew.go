@@ -133,14 +133,8 @@ func (g *Gateway) renew() (again time.Duration) {
 // not changed is not judged by the clock anew: a certificate that has expired
 // meanwhile does not keep the renewal of another out.
 func (g *Gateway) reread(before *snapshot, changed []string) (*snapshot, []config.Problem) {
-	fresh := map[string]bool{}
-	for _, f := range before.config.Files() {
-		if slices.Contains(changed, f.Path) {
-			fresh[f.Of] = true
-		}
-	}
 	o := g.options.TLS
-	o.Before, o.Aged = before.trust, func(of string) bool { return !fresh[of] }
+	o.Before, o.Aged = before.trust, func(file string) bool { return !slices.Contains(changed, file) }
 	set, problems := o.Load(before.config)
 	admin, bad := loadAdmin(before.config, set)
 	if problems = append(problems, bad...); len(problems) > 0 {
@@ -154,7 +148,7 @@ func (g *Gateway) reread(before *snapshot, changed []string) (*snapshot, []confi
 
 // swap brings new files into force. Connections and calls live on.
 func (g *Gateway) swap(before, next *snapshot, sight watch.Sight, changed []string) {
-	g.snapshot.Store(next)
+	g.bring(next)
 	for _, s := range g.sockets {
 		if s.Transport().Secure() {
 			s.SetTLS(next.trust.ServerConfig(s.Name()))

@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/tls"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/trust"
@@ -47,6 +48,8 @@ func (g *Gateway) reviewRevoked() {
 		return
 	}
 	snap := g.snapshot.Load()
+	refused := failures{}
+	maps.Copy(refused, g.failures())
 	var retired []*transport.Conn
 	for c := range g.server.Endpoint().Review() {
 		st := c.TLS()
@@ -60,8 +63,10 @@ func (g *Gateway) reviewRevoked() {
 		g.log.Warn("connection only serves the calls it has: the certificate of the peer was revoked",
 			"connection", c.ID(), "peer", c.Identity().Peer, "cause", refusal.Reason, "remedy", refusal.Remedy)
 		g.server.Endpoint().Retire(c)
+		refused[c.ID()] = refusal
 		retired = append(retired, c)
 	}
+	g.judged.Store(&refused)
 	g.letGo(retired)
 }
 

@@ -46,13 +46,13 @@ func (s *staples) nudge() {
 	}
 }
 
-// carry gives the identities of a configuration that is about to come into force
-// the answers that there are about their certificates.
+// carry gives the identities of a configuration the answers that there are about
+// their certificates.
 func (s *staples) carry(next *snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, id := range wantStaples(next) {
-		if have := s.all[name]; have != nil && have.der != nil && bytes.Equal(have.leaf, id.Chain[0].Raw) {
+		if have := s.all[name]; have != nil && bytes.Equal(have.leaf, id.Chain[0].Raw) {
 			id.Staple(have.der)
 		}
 	}
@@ -91,8 +91,10 @@ func (g *Gateway) keepStaples() {
 
 // renewStaples fetches what is due, and returns when the next is; zero: none.
 func (g *Gateway) renewStaples() (next time.Time) {
-	want := wantStaples(g.snapshot.Load())
+	snap := g.snapshot.Load()
+	want := wantStaples(snap)
 	g.forgetStaples(want)
+	g.staples.carry(snap) // an answer may have come while this one came into force
 	for name, id := range want {
 		s := g.stapleOf(name, id)
 		if !s.next.After(time.Now()) && g.stopping.Err() == nil {

@@ -112,7 +112,7 @@ func (o Options) loadIdentity(cfg *config.Config, in *config.Identity) (*Identit
 		add("key", in.Key, bad)
 		return nil, problems
 	}
-	for _, f := range id.faults(certs.Certs, o.aged(fmt.Sprintf("identity %q", in.Name))) {
+	for _, f := range id.faults(certs.Certs, o.aged(in.Certificate)) {
 		add("certificate", in.Certificate, f)
 	}
 	return id, problems

@@ -49,12 +49,12 @@ type Options struct {
 	Challenge func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Before is the Set that is in force, nil for the first. Sessions are taken over from it where nothing has changed.
 	Before *Set
-	// Aged says of an identity or a trust, as problems name it (`identity "gateway"`), that its files are those that run
-	// already: that their time has passed meanwhile is then no reason to refuse what is new in others. nil: of none.
-	Aged func(of string) bool
+	// Aged says of a file with certificates that it is as it runs already: that their time has passed meanwhile is then no
+	// reason to refuse what is new in others. nil: of none.
+	Aged func(file string) bool
 }
 
-func (o Options) aged(of string) bool { return o.Aged != nil && o.Aged(of) }
+func (o Options) aged(file string) bool { return o.Aged != nil && o.Aged(file) }
 
 // Set is what one configuration says about TLS.
 type Set struct {
@@ -278,7 +278,7 @@ func (l *loader) loadTrust(in *config.Trust) {
 		if bad == nil {
 			l.listTrust(in.Name, path, f.Certs)
 		}
-		if bad == nil && !l.aged(fmt.Sprintf("trust %q", in.Name)) {
+		if bad == nil && !l.aged(path) {
 			bad = outOfTime(f.Certs)
 		}
 		if bad != nil {
