@@ -13,6 +13,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 )
@@ -70,6 +71,7 @@ type Keeper struct {
 	mu     sync.Mutex
 	orders map[string]*running // guarded by mu; by identity
 	closed bool                // guarded by mu
+	asking map[string]int      // guarded by mu; domains that a CA may be looking at now, in lower case, and how many orders have them
 }
 
 // running is an order with its goroutine.
@@ -85,7 +87,7 @@ func New(o Options) *Keeper {
 	if o.Retry == nil {
 		o.Retry = Backoff
 	}
-	k := &Keeper{options: o, orders: map[string]*running{}}
+	k := &Keeper{options: o, orders: map[string]*running{}, asking: map[string]int{}}
 	if o.Issue == nil {
 		k.shared = new(shared)
 		k.options.Issue = func(s Settings) (CA, error) { return k.shared.issuer(o.Dir, s) }
@@ -154,10 +156,28 @@ func (k *Keeper) Close() {
 
 // Challenge returns the certificate by which a CA sees that a domain is ours, an error when none asked about it.
 func (k *Keeper) Challenge(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if k.shared == nil {
+	k.mu.Lock()
+	asking := k.asking[strings.ToLower(hello.ServerName)] > 0
+	k.mu.Unlock()
+	if !asking || k.shared == nil { // anybody may ask at any time, and costs nothing
 		return nil, errNotAsked
 	}
 	return k.shared.challenge(hello)
+}
+
+// ask notes that a CA may come to look at domains, until the returned function.
+func (k *Keeper) ask(domains []string) (done func()) {
+	add := func(n int) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		for _, d := range domains {
+			if k.asking[strings.ToLower(d)] += n; k.asking[strings.ToLower(d)] == 0 {
+				delete(k.asking, strings.ToLower(d))
+			}
+		}
+	}
+	add(1)
+	return func() { add(-1) }
 }
 
 // keep looks after one order until ctx ends.
@@ -212,7 +232,9 @@ func (w *work) step(ctx context.Context) time.Duration {
 		}
 	}
 	w.log.Info("a certificate is asked for", "domains", w.order.Domains)
+	asked := w.k.ask(w.order.Domains)
 	got, err := obtain(ctx, ca, w.order)
+	asked()
 	if err != nil {
 		return w.failed(err)
 	}

@@ -327,10 +327,16 @@ func TestCloseUnderWay(t *testing.T) {
 		b.ca.slow = time.Hour
 		b.Follow([]Order{b.order})
 		b.after(time.Second)
+		if n := b.asking["a.example"]; n != 1 {
+			b.Errorf("%d orders ask about the domain", n)
+		}
 		began := time.Now()
 		b.Close()
 		if d := time.Since(began); d > time.Second {
 			b.Errorf("it took %v", d)
+		}
+		if len(b.asking) > 0 {
+			b.Errorf("asking still: %v", b.asking)
 		}
 		b.Follow([]Order{b.order}) // does nothing any more
 		if _, err := b.Challenge(&tls.ClientHelloInfo{ServerName: "a.example"}); err == nil {

@@ -78,8 +78,22 @@ func (id *Identity) completeACME(data string) {
 		a.HTTPListen.set("0.0.0.0:80")
 	}
 	if id.Certificate == "" && id.Key == "" {
-		id.Certificate = filepath.Join(data, "acme", "identities", id.Name+".pem")
-		id.Key = id.Certificate
+		id.keepIn(data)
+	}
+}
+
+func (id *Identity) keepIn(data string) {
+	id.Certificate = filepath.Join(data, "acme", "identities", id.Name+".pem")
+	id.Key = id.Certificate
+}
+
+// KeepIn has certificates of ACME kept in another data directory than the
+// configuration names: that of a gateway which runs already.
+func (c *Config) KeepIn(data string) {
+	for i := range c.Identities {
+		if id := &c.Identities[i]; id.Automatic() {
+			id.keepIn(data)
+		}
 	}
 }
 

@@ -126,6 +126,7 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 		return g.note(nil, []config.Problem{{File: cfg.File, What: "the gateway stops", Why: "no configuration is taken any more", Remedy: "start it again"}})
 	}
 	sight := g.look(cfg)
+	cfg.KeepIn(g.first.Data)
 	next, problems := build(cfg, g.options.TLS, before)
 	if len(problems) > 0 {
 		return g.note(nil, problems)
