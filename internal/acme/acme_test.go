@@ -243,7 +243,7 @@ func TestCAAwayAndBack(t *testing.T) {
 		b.ca.fail = errors.New("nobody there")
 		b.Follow([]Order{b.order})
 		b.after(0)
-		for n, wait := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute} {
+		for n, wait := range []time.Duration{time.Minute, 3 * time.Minute, 9 * time.Minute, 27 * time.Minute} {
 			s := b.status()
 			if s.Failures != n+1 || !s.Since.Equal(b.start) || !s.Next.Equal(time.Now().Add(wait)) || s.Err == nil || !s.NotAfter.IsZero() {
 				b.Errorf("try %d: %+v at %v", n+1, s, time.Now())
@@ -253,7 +253,7 @@ func TestCAAwayAndBack(t *testing.T) {
 		b.ca.set(func() { b.ca.fail = nil })
 		b.Follow([]Order{b.order}) // as a reload does: it asks at once
 		b.after(0)
-		b.issues(1, 15*time.Minute)
+		b.issues(1, 40*time.Minute)
 		if s := b.status(); s.Err != nil || s.Failures != 0 || !s.Since.IsZero() {
 			b.Errorf("%+v", s)
 		}
@@ -272,7 +272,7 @@ func TestCAAwayAndBack(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	for n, want := range map[int]time.Duration{1: time.Minute, 2: 2 * time.Minute, 9: 256 * time.Minute, 10: 6 * time.Hour, 1000000: 6 * time.Hour} {
+	for n, want := range map[int]time.Duration{1: time.Minute, 2: 3 * time.Minute, 6: 243 * time.Minute, 7: 6 * time.Hour, 1000000: 6 * time.Hour} {
 		if got := Backoff(n); got != want {
 			t.Errorf("after %d failures %v, want %v", n, got, want)
 		}
