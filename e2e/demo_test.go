@@ -18,14 +18,37 @@ type demoDocument struct {
 }
 
 type demoCall struct {
-	ID       string      `json:"id"`
-	State    string      `json:"state"`
-	Sentence string      `json:"sentence"`
-	Start    string      `json:"start"`
-	From     string      `json:"from"`
-	To       string      `json:"to"`
-	Legs     []demoLeg   `json:"legs"`
-	Events   []demoEvent `json:"events"`
+	ID       string `json:"id"`
+	State    string `json:"state"`
+	Sentence string `json:"sentence"`
+	Start    string `json:"start"`
+	From     string `json:"from"`
+	To       string `json:"to"`
+	Security *struct {
+		Word string `json:"word"`
+		Why  string `json:"why"`
+		Hops []struct {
+			Direction string   `json:"direction"`
+			Peer      string   `json:"peer"`
+			SIPS      bool     `json:"sips"`
+			Transport string   `json:"transport"`
+			TLS       *demoTLS `json:"tls"`
+			KnownBy   string   `json:"known_by"`
+			Plain     bool     `json:"plain"`
+		} `json:"hops"`
+		Claims []string `json:"claims"`
+	} `json:"security,omitempty"`
+	Legs   []demoLeg   `json:"legs"`
+	Events []demoEvent `json:"events"`
+}
+
+type demoTLS struct {
+	Version   string   `json:"version"`
+	Suite     string   `json:"suite"`
+	Group     string   `json:"group"`
+	Mutual    bool     `json:"mutual"`
+	PeerNames []string `json:"peer_names"`
+	Resumed   bool     `json:"resumed"`
 }
 
 type demoLeg struct {
@@ -45,14 +68,7 @@ type demoHop struct {
 		AgeMicros int64 `json:"age_us"`
 		Call      int   `json:"call,omitempty"`
 	} `json:"reused,omitempty"`
-	TLS *struct {
-		Version   string   `json:"version"`
-		Suite     string   `json:"suite"`
-		Group     string   `json:"group"`
-		Mutual    bool     `json:"mutual"`
-		PeerNames []string `json:"peer_names"`
-		Resumed   bool     `json:"resumed"`
-	} `json:"tls"`
+	TLS       *demoTLS `json:"tls"`
 	Handshake []struct {
 		AtMicros  int64  `json:"at_us"`
 		From      string `json:"from"`
