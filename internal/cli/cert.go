@@ -160,6 +160,36 @@ func (m *minting) write(i *trust.Issued, next string, notes ...string) error {
 	return err
 }
 
+// identity is how the configuration names what was made.
+func (m *minting) identity() string {
+	secret := ""
+	switch {
+	case m.secret.file != "":
+		secret = ", password_file: " + m.secret.file
+	case m.secret.env != "":
+		secret = ", password_env: " + m.secret.env
+	}
+	return "In the configuration:\n  identities:\n    gateway: {certificate: " + m.out + ", key: " + m.keyOut + secret + "}\n"
+}
+
+// command writes a command to be copied, indented by two; what does not fit a line is continued on the next.
+func command(parts ...string) string {
+	const width = 78
+	var b strings.Builder
+	line := " "
+	for _, part := range parts {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		if strings.TrimSpace(line) != "" && len(line)+1+len(part) > width {
+			b.WriteString(line + " \\\n")
+			line = "     "
+		}
+		line += " " + part
+	}
+	return b.String() + line + "\n"
+}
+
 // besides returns the name of path with -key before its extension.
 func besides(path string) string {
 	ext := filepath.Ext(path)

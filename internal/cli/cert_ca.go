@@ -35,7 +35,7 @@ func certCA(a *app) *cobra.Command {
 		if n := m.request.PathLength; n < 0 || n > 8 {
 			return usagef("--path-length %d is not between 0 and 8", n)
 		}
-		next := "Next: sallyport cert issue --ca " + m.out + " --sip YOUR.DOMAIN --out gw.pem\n"
+		next := "Next:\n" + command("sallyport cert issue --ca "+m.out, m.secret.args(), "--sip YOUR.DOMAIN", "--out gw.pem")
 		if above.cert == "" {
 			ca, err := trust.NewCA(m.request)
 			if err != nil {

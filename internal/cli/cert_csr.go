@@ -51,7 +51,7 @@ func certCSR(a *app) *cobra.Command {
 			}
 			m.request.Use = key
 		}
-		return m.writeRequest(use)
+		return m.writeRequest(use, secret.args())
 	}
 	return c
 }
@@ -63,8 +63,9 @@ type requested struct {
 	Made    shownRequest `json:"made"`
 }
 
-// writeRequest makes the request and writes it; use is the file of a key that was there.
-func (m *minting) writeRequest(use string) error {
+// writeRequest makes the request and writes it; use is the file of a key that was there, and opens are the flags that name
+// its password.
+func (m *minting) writeRequest(use, opens string) error {
 	secret, err := m.secret.read(m.app)
 	if err != nil {
 		return err
@@ -100,10 +101,10 @@ func (m *minting) writeRequest(use string) error {
 	}
 	keyFile := use
 	if use == "" {
-		keyFile = m.keyOut
+		keyFile, opens = m.keyOut, m.secret.args()
 	}
-	_, err = fmt.Fprintf(w, "\nSend %s, not the key, to the authority. Then, with what comes back:\n"+
-		"  sallyport cert bundle ANSWER... %s --out gw.pem\n"+
-		"  sallyport cert verify gw.pem %s --system --names YOUR.DOMAIN\n", m.out, keyFile, keyFile)
+	_, err = fmt.Fprintf(w, "\nSend %s, not the key, to the authority. Then, with what comes back:\n%s%s", m.out,
+		command("sallyport cert bundle ANSWER... "+keyFile, opens, "--out gw.pem"),
+		command("sallyport cert verify gw.pem "+keyFile, opens, "--system", "--names YOUR.DOMAIN"))
 	return err
 }

@@ -57,7 +57,7 @@ func certIssue(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return m.write(leaf, "In the configuration:\n  identities: {gateway: {certificate: "+m.out+", key: "+m.keyOut+"}}\n"+
+		return m.write(leaf, m.identity()+
 			believers(by, ca.cert))
 	}
 	return c

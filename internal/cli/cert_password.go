@@ -20,6 +20,17 @@ func (p *password) flags(c *cobra.Command, prefix, of string) {
 	c.Flags().StringVar(&p.env, prefix+"password-env", "", "`NAME`: environment variable with the password of "+of)
 }
 
+// args are the flags, with their blank, that name the same password to a command that reads what was written.
+func (p *password) args() string {
+	switch {
+	case p.file != "":
+		return " --password-file " + p.file
+	case p.env != "":
+		return " --password-env " + p.env
+	}
+	return ""
+}
+
 // read returns the password, nil when there is none.
 func (p *password) read(a *app) ([]byte, error) {
 	switch {

@@ -31,7 +31,7 @@ func certSelfSigned(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return m.write(leaf, "In the configuration:\n  identities: {gateway: {certificate: "+m.out+", key: "+m.keyOut+"}}\n"+
+		return m.write(leaf, m.identity()+
 			"Give "+m.out+", not the key, to every peer for its trust.")
 	}
 	return c

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -92,8 +93,30 @@ func certVerify(a *app) *cobra.Command {
 	f.BoolVar(&v.fetch, "fetch", false, "fetch a missing intermediate from where the certificate says it is")
 	v.secret.flags(c, "", "encrypted keys and PKCS #12 files")
 	v.json = jsonFlag(c)
-	c.RunE = func(c *cobra.Command, files []string) error { return v.run(c.Context(), files) }
+	c.RunE = func(c *cobra.Command, files []string) error {
+		if err := checkNames(c, v.names); err != nil {
+			return err
+		}
+		return v.run(c.Context(), files)
+	}
 	return c
+}
+
+// checkNames refuses --names that no certificate could be for, and such without any: an empty variable of a script must
+// not make every name do.
+func checkNames(c *cobra.Command, names []string) error {
+	if c.Flags().Changed("names") && len(names) == 0 {
+		return usagef("--names is empty: write a domain name or address, as in pbx.example, or leave it out")
+	}
+	for _, name := range names {
+		if name != "" && !strings.ContainsAny(name, ":*/@ ") {
+			continue
+		}
+		if _, err := netip.ParseAddr(name); err != nil {
+			return usagef("--names %q is no domain name or address, as in pbx.example", name)
+		}
+	}
+	return nil
 }
 
 func (v *verifying) run(ctx context.Context, files []string) error {

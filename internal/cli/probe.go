@@ -110,12 +110,8 @@ func (p *probing) check(c *cobra.Command) error {
 			return usagef("--source %q is no IP address of ours", p.source)
 		}
 	}
-	for _, name := range p.target.Names {
-		if strings.ContainsAny(name, ":*/@ ") {
-			if _, err := netip.ParseAddr(name); err != nil {
-				return usagef("--names %q is no domain name or address, as in pbx.example", name)
-			}
-		}
+	if err := checkNames(c, p.target.Names); err != nil {
+		return err
 	}
 	if p.save != "" {
 		return notThere(p.save)
