@@ -270,7 +270,7 @@ var staged = []struct {
 	{"out-of-service", "out_of_order", func(l *lab) {
 		l.serve(transport.TLS, pbxAt, l.mutual(l.leaf()), func(r *ua.Request) { _ = r.Reply(503, ua.Header("Retry-After", "120")) })
 	}},
-	{"hostile-text", "", func(l *lab) {
+	{"hostile-text", "bad_answer", func(l *lab) {
 		l.target = probe.Target{}
 		l.uri("sip:192.0.2.1:5061;transport=tcp")
 		l.raw(func(c net.Conn) {
@@ -297,6 +297,20 @@ var staged = []struct {
 			_, _ = io.Copy(io.Discard, c)
 		})
 	}},
+	{"answer-to-another-request", "bad_answer", func(l *lab) {
+		l.uri("sip:192.0.2.1:5061;transport=tcp")
+		l.raw(func(c net.Conn) {
+			optionsAnswered(c, func(answer string) string { return strings.Replace(answer, "branch=z9hG4bK", "branch=z9hG4bKother", 1) })
+		})
+	}},
+	{"answer-without-end", "bad_answer", func(l *lab) {
+		l.uri("sip:192.0.2.1:5061;transport=tcp")
+		l.raw(func(c net.Conn) {
+			optionsAnswered(c, func(answer string) string {
+				return strings.Replace(answer, "\r\n\r\n", "\r\n"+strings.Repeat("X-Long: "+strings.Repeat("x", 1000)+"\r\n", 200), 1)
+			})
+		})
+	}},
 	{"peer-meets-all", "", func(l *lab) {
 		l.config, l.peer = peersFile, "pbx"
 		l.serve(transport.TLS, pbxAt, l.mutual(l.leaf()), nil)
@@ -309,7 +323,10 @@ var staged = []struct {
 }
 
 // optionsOnly answers OPTIONS, and nothing to a keep-alive.
-func optionsOnly(c net.Conn) {
+func optionsOnly(c net.Conn) { optionsAnswered(c, func(answer string) string { return answer }) }
+
+// optionsAnswered answers OPTIONS with what change makes of the right answer.
+func optionsAnswered(c net.Conn, change func(string) string) {
 	var got []byte
 	buf := make([]byte, 4096)
 	for !bytes.Contains(got, []byte("\r\n\r\n")) {
@@ -325,7 +342,7 @@ func optionsOnly(c net.Conn) {
 	}
 	answer := sip.AppendResponse(nil, m, 200, "OK", []byte("x"), sip.Source{})
 	answer = bytes.Replace(answer, []byte("Content-Length"), []byte("Allow: INVITE, ACK\r\nContent-Length"), 1)
-	_, _ = c.Write(answer)
+	_, _ = io.WriteString(c, change(string(answer)))
 	_, _ = io.Copy(io.Discard, c)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -29,7 +30,7 @@ type Answer struct {
 	Warnings   []string //
 	RetryAfter string
 	Challenges []string // "Digest realm=…" of a 401 or 407, without what a password could be guessed by
-	Malformed  string   // which rule the response breaks; empty: none
+	Malformed  string   // which rule the response breaks, for which a gateway drops it; empty: none
 	Via        string   // under which address the server saw us: received and rport, empty when it does not say
 }
 
@@ -93,6 +94,27 @@ func (q *request) bytes(at peer.Place, agent string) []byte {
 	return b.Finish(nil)
 }
 
+// unusable returns why the gateway would drop m, a response with our Call-ID: it is broken, or matches no request
+// (RFC 3261 §17.1.3). The error err is that of reading it.
+func (q *request) unusable(m *sip.Message, err error) error {
+	if err == nil {
+		err = m.Check()
+	}
+	if err != nil {
+		return err
+	}
+	via, err := m.Via()
+	if err != nil {
+		return err
+	}
+	if string(via.Branch()) != q.branch {
+		return errOtherBranch
+	}
+	return nil
+}
+
+var errOtherBranch = errors.New("the branch in its Via is not that of the request (RFC 3261 §17.1.3)")
+
 // ask waits until the server has accepted us, as far as it says so, sends OPTIONS and takes the answer.
 func (p *Probe) ask(ctx context.Context, h *Hop, w *watch, c *transport.Conn, to *peer.Peer, q *request) {
 	wait(ctx, w.confirmed, firstRecord)
@@ -118,6 +140,9 @@ func (p *Probe) ask(ctx context.Context, h *Hop, w *watch, c *transport.Conn, to
 		return
 	}
 	h.Answer = answerOf(r.msg, r.at.Sub(sent))
+	if r.bad != nil {
+		h.Answer.Malformed = r.bad.Error()
+	}
 	h.Promised = promised(r.msg)
 	if profile, ok := p.profiles(to.Name); ok && !p.Target && profile.Connection.Ping != config.PingOff && at.Keep {
 		h.Pong = p.ping(ctx, w, c)
@@ -203,9 +228,6 @@ func answerOf(m *sip.Message, took time.Duration) *Answer {
 	}
 	if a.Server == "" {
 		a.Server = string(m.First(sip.HdrUserAgent))
-	}
-	if err := m.Check(); err != nil {
-		a.Malformed = err.Error()
 	}
 	for _, challenges := range []func(func(sip.Auth, error) bool){m.Challenges(), m.ProxyChallenges()} {
 		for c, err := range challenges {

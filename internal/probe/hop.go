@@ -82,7 +82,7 @@ func (p *Probe) hop(ctx context.Context, to *peer.Peer, target resolve.Target) *
 	t := transportOf(target)
 	h := &Hop{Transport: t, Addr: target.Addr, Host: target.Host, Stage: StageConnect}
 	q := newRequest(to, t)
-	w := newWatch(q.callID)
+	w := newWatch(q)
 	p.now.Store(w)
 	if t == transport.UDP {
 		if err := p.listen(to, target.Addr.Addr()); err != nil {

@@ -20,6 +20,7 @@ const (
 	NoResponse  trust.Code = "no_response"  // connected, and OPTIONS got no answer
 	Closed      trust.Code = "closed"       // the server ended the connection instead of answering
 	OutOfOrder  trust.Code = "out_of_order" // answered, as by somebody who is not in service
+	BadAnswer   trust.Code = "bad_answer"   // answered by a response that is broken, or is none to our request
 	NotSIP      trust.Code = "not_sip"      // what came back is no SIP
 	ByItself    trust.Code = "by_itself"    // nobody can connect to a browser
 	Unfulfilled trust.Code = "unfulfilled"  // the hop works, and the peer does not meet what is configured
@@ -192,7 +193,11 @@ func (h *Hop) judgeAnswer(w *watch) {
 	}
 	if a != nil {
 		h.Stage = StageAnswered
-		if outOfOrder(a.Code) {
+		switch {
+		case a.Malformed != "":
+			fail(BadAnswer, fmt.Sprintf("it answers OPTIONS with %d %s, which a gateway has to drop: %s", a.Code, phrase(a), a.Malformed),
+				"have the server, or what stands before it, corrected: as it is, no call would get an answer either")
+		case outOfOrder(a.Code):
 			fail(OutOfOrder, fmt.Sprintf("it answers OPTIONS with %d %s", a.Code, phrase(a)), outRemedy(a))
 		}
 		return

@@ -14,7 +14,7 @@ import (
 // watch is what the hooks of the endpoint tell of the hop under way. Channels are closed, or filled, by the connection's
 // goroutines.
 type watch struct {
-	callID    string
+	request   *request
 	confirmed chan struct{} // the server is known to have accepted us
 	over      chan struct{} // the last news of the connection
 	answer    chan reply    // the final response
@@ -34,14 +34,15 @@ type watch struct {
 	overOnce    sync.Once
 }
 
-// reply is a response, cloned, and when it came.
+// reply is a response, cloned, when it came, and why a gateway would drop it; nil: it would not.
 type reply struct {
 	msg *sip.Message
 	at  time.Time
+	bad error
 }
 
-func newWatch(callID string) *watch {
-	return &watch{callID: callID, confirmed: make(chan struct{}), over: make(chan struct{}), answer: make(chan reply, 1)}
+func newWatch(q *request) *watch {
+	return &watch{request: q, confirmed: make(chan struct{}), over: make(chan struct{}), answer: make(chan reply, 1)}
 }
 
 func (w *watch) sawState(st *tls.ConnectionState) {
@@ -123,16 +124,16 @@ func (w *watch) take(m *sip.Message, at time.Time, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case err != nil && string(m.CallID()) != w.callID:
+	case err != nil && string(m.CallID()) != w.request.callID:
 		w.odd = err.Error()
 	case m.IsRequest():
 		w.requests++
-	case string(m.CallID()) != w.callID || m.Method() != sip.OPTIONS:
+	case string(m.CallID()) != w.request.callID || m.Method() != sip.OPTIONS:
 	case m.StatusCode() < 200:
 		w.provisional++
 	default:
 		select {
-		case w.answer <- reply{m.Clone(), at}:
+		case w.answer <- reply{m.Clone(), at, w.request.unusable(m, err)}:
 		default: // a retransmission
 		}
 	}
