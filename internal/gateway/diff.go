@@ -244,6 +244,7 @@ func (d *differ) last(peer string, role trust.Role) *callflow.Handshake {
 
 func (d *differ) diff() Diff {
 	var diff Diff
+	d.before.Trust, d.after.Trust = d.before.Trust.Foreseeing(), d.after.Trust.Foreseeing()
 	if d.before.Trust != nil {
 		diff.Changes = d.before.Trust.Changes(d.after.Trust)
 	}

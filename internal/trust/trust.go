@@ -181,6 +181,25 @@ func (s *Set) VerifyListener(listener string, certs []*x509.Certificate) (Verifi
 	return l.policy.Verify(certs, Client)
 }
 
+// Foreseeing is the set for whoever wants to know what it would say of what was seen before: it has no responder asked,
+// and holds against nobody what only a responder, or an answer stapled to the next handshake, could say.
+func (s *Set) Foreseeing() *Set {
+	if s == nil {
+		return nil
+	}
+	return &Set{identities: s.identities, trusts: s.trusts, listed: s.listed, listeners: foreseeing(s.listeners), peers: foreseeing(s.peers)}
+}
+
+func foreseeing(sides map[string]*side) map[string]*side {
+	all := make(map[string]*side, len(sides))
+	for name, s := range sides {
+		p := *s.policy
+		p.foresee = true
+		all[name] = &side{policy: &p, identity: s.identity, waits: s.waits, shown: s.shown, ask: s.ask, config: s.config, sessions: s.sessions, pins: s.pins}
+	}
+	return all
+}
+
 // Fingerprint belongs into the key of a pooled connection: it changes whenever a connection to the peer, verified
 // before, might be judged or made differently now (our certificate, the anchors, the names, the versions). It is empty
 // for a peer without TLS.

@@ -44,6 +44,7 @@ type Policy struct {
 	Rules   config.Policy // of the configuration; complete
 
 	checker *revocation.Checker // nil: OCSP answers are only taken from handshakes
+	foresee bool                // see Set.Foreseeing
 
 	known []*x509.Certificate // intermediates seen in our own files; never trusted, they only make reasons exact
 }
@@ -115,7 +116,7 @@ func (p *Policy) ReviewConn(st tls.ConnectionState, as Role) (Verified, error) {
 }
 
 func (p *Policy) verify(v *verification) (Verified, error) {
-	v.Policy, v.now = p, time.Now()
+	v.Policy, v.now, v.review = p, time.Now(), v.review || p.foresee
 	certs := v.certs
 	if len(certs) == 0 {
 		return Verified{}, v.words(nil).refusal(NoClientCertificate, nil)

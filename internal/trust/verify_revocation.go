@@ -94,7 +94,8 @@ func (v *verification) askAbout(c, issuer *x509.Certificate, leaf bool) (a revoc
 	if v.Rules.Revocation == config.RevocationHard || tells(c) { // else nobody reads it
 		why = v.whyUnknown(a.Why, came.Why, asked.Why)
 	}
-	return revocation.Answer{Pending: asked.Pending, Why: why}, unstapled
+	open := v.foresee && (server || v.fetches(c))
+	return revocation.Answer{Pending: asked.Pending || open, Why: why}, unstapled
 }
 
 // tells says whether a certificate names a place where its CA tells what it has revoked.
@@ -102,8 +103,13 @@ func tells(c *x509.Certificate) bool {
 	return len(c.OCSPServer) > 0 || len(c.CRLDistributionPoints) > 0 || revocation.MustStaple(c)
 }
 
+// fetches says whether a handshake would have a responder asked about a certificate.
+func (v *verification) fetches(c *x509.Certificate) bool {
+	return v.Rules.OCSP == config.OCSPFetch && (len(c.OCSPServer) > 0 || v.Rules.OCSPResponder != "")
+}
+
 func (v *verification) question(c, issuer *x509.Certificate, open bool) revocation.Question {
-	q := revocation.Question{Cert: c, Issuer: issuer, Fetch: open && v.Rules.OCSP == config.OCSPFetch, Responder: string(v.Rules.OCSPResponder)}
+	q := revocation.Question{Cert: c, Issuer: issuer, Fetch: open && !v.foresee && v.Rules.OCSP == config.OCSPFetch, Responder: string(v.Rules.OCSPResponder)}
 	if v.Rules.Revocation == config.RevocationHard && !v.review {
 		q.Wait = responderPatience
 	}
