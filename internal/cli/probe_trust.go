@@ -80,6 +80,9 @@ func quoted(uri string) string {
 // on a terminal. The comparison with what the server's operator says is the whole proof there is.
 func (p *probing) confirm(top *x509.Certificate, sum string) error {
 	fmt.Fprintf(p.stderr, "\n%s\n  SHA-256 %s\n", trust.Subject(top), spaced(sum))
+	if top.IsCA {
+		fmt.Fprint(p.stderr, "  It is an authority's: who trusts it believes every certificate that it signs,\n  not this server's alone.\n")
+	}
 	switch {
 	case p.fingerprint != "":
 		given := strings.ToLower(strings.NewReplacer(":", "", " ", "", "-", "").Replace(p.fingerprint))
