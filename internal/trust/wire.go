@@ -115,7 +115,7 @@ func (w *Wire) exactly(code Code, detail string, we Role, f Facts) (Code, string
 	case NoCommonVersion:
 		return code, detail + w.taken("TLS ", w.versions())
 	case NoCommonSuite:
-		if we == Server && w.Offer != nil && w.noGroup() {
+		if we == Server && w.Offer != nil && len(w.Offer.Groups) > 0 && w.noGroup() { // who offers none has no suite that needs one
 			code = NoCommonGroup
 			break
 		}
