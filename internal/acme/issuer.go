@@ -135,10 +135,11 @@ func plain(err error) error {
 	if !ok {
 		return err
 	}
-	text := p.Detail
+	var text strings.Builder
+	text.WriteString(p.Detail)
 	for _, sub := range p.Subproblems {
-		text += fmt.Sprintf("; %s: %s", sub.Identifier.Value, sub.Detail)
+		text.WriteString(fmt.Sprintf("; %s: %s", sub.Identifier.Value, sub.Detail))
 	}
 	kind := strings.TrimPrefix(p.Type, "urn:ietf:params:acme:error:")
-	return fmt.Errorf("the CA answered %d %s: %s", p.Status, kind, strings.TrimSpace(text))
+	return fmt.Errorf("the CA answered %d %s: %s", p.Status, kind, strings.TrimSpace(text.String()))
 }

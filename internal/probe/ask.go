@@ -261,13 +261,14 @@ func values(m *sip.Message, id sip.HeaderID) []string {
 
 // challenge names scheme, realm and algorithm; nonces say nothing to a person.
 func challenge(c sip.Auth) string {
-	s := string(c.Scheme)
+	var s strings.Builder
+	s.WriteString(string(c.Scheme))
 	for _, name := range []string{"realm", "algorithm", "qop"} {
 		if v, ok := c.Params.Get(name); ok {
-			s += " " + name + "=" + strings.Trim(string(v), `"`)
+			s.WriteString(" " + name + "=" + strings.Trim(string(v), `"`))
 		}
 	}
-	return s
+	return s.String()
 }
 
 // promised says whether the server answers keep-alives, which it tells by a value behind the keep of our Via (RFC 6223

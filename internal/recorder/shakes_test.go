@@ -181,7 +181,7 @@ func TestSharedChains(t *testing.T) {
 	ring := shakeRing{most: 64 << 10, blobs: map[[32]byte]*blobs{}}
 	for i := range 5000 {
 		chain := [][]byte{[]byte(strings.Repeat("x", 1000)), {byte(i % 7)}}
-		s := &shake{link: &callflow.Link{}, ours: chain, theirs: [][]byte{[]byte(fmt.Sprint("peer", i%11))}}
+		s := &shake{link: &callflow.Link{}, ours: chain, theirs: [][]byte{fmt.Append(nil, "peer", i%11)}}
 		ring.push(s)
 		if i%3 == 0 {
 			ring.remove(s)

@@ -25,6 +25,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -223,11 +224,12 @@ func (s *side) sum() string {
 	if s.shown == nil {
 		return s.identity.digest()
 	}
-	sum := strconv.FormatBool(s.shown.strict)
+	var sum strings.Builder
+	sum.WriteString(strconv.FormatBool(s.shown.strict))
 	for _, id := range s.shown.all {
-		sum += " " + id.digest()
+		sum.WriteString(" " + id.digest())
 	}
-	return sum
+	return sum.String()
 }
 
 // Of returns what the set says about one peer, for whoever needs that longer
