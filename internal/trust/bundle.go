@@ -69,8 +69,11 @@ func leafOf(heap []*x509.Certificate, key crypto.Signer) (*x509.Certificate, err
 	leaves := slices.DeleteFunc(slices.Clone(heap), func(c *x509.Certificate) bool { return c.IsCA })
 	if len(leaves) == 0 {
 		leaves = slices.DeleteFunc(slices.Clone(heap), func(c *x509.Certificate) bool {
-			return slices.ContainsFunc(heap, func(o *x509.Certificate) bool { return o != c && signed(o, c) })
+			return slices.ContainsFunc(heap, func(o *x509.Certificate) bool { return o != c && signerOf(o, []*x509.Certificate{c}) != nil })
 		})
+	}
+	if len(leaves) == 0 { // each has signed another, as an authority and its renewal with the same key
+		leaves = heap
 	}
 	switch len(leaves) {
 	case 0:

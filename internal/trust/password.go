@@ -25,6 +25,7 @@ func readPassword(path string) ([]byte, *fault) {
 	if bad != nil {
 		return nil, &fault{bad.what, bad.why, "name an ordinary file whose first line is the password"}
 	}
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // the mark of Windows' editors, which nobody sees
 	line, _, _ := bytes.Cut(data, []byte("\n"))
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	switch {

@@ -60,6 +60,7 @@ func TestPasswordOfIdentity(t *testing.T) {
 	}{
 		"file":                {files: encrypted, more: "password_file: pw"},
 		"file, Windows lines": {files: encrypted, more: "password_file: pw-crlf"},
+		"file, Windows mark":  {files: encrypted, more: "password_file: pw-mark"},
 		"environment":         {files: encrypted, more: "password_env: GW_PASSWORD"},
 		"DER":                 {files: files{"gw.pem": leaf.Cert().Raw, "gw-key.pem": lockedDER.Bytes}, more: "password_file: pw"},
 		"PKCS #12":            {files: files{"gw.pem": p12(t, leaf), "gw-key.pem": p12(t, leaf)}, more: "password_file: pw"},
@@ -80,7 +81,7 @@ func TestPasswordOfIdentity(t *testing.T) {
 			for file, data := range tt.files {
 				write(t, filepath.Join(dir, file), data)
 			}
-			for file, text := range map[string]string{"pw": secret, "pw-crlf": secret + "\r\nmore\r\n", "pw-wrong": "wrong " + secret + "\n", "pw-empty": "\n" + secret, "pw-long": strings.Repeat("x", 1025)} {
+			for file, text := range map[string]string{"pw": secret, "pw-crlf": secret + "\r\nmore\r\n", "pw-mark": "\uFEFF" + secret + "\r\n", "pw-wrong": "wrong " + secret + "\n", "pw-empty": "\n" + secret, "pw-long": strings.Repeat("x", 1025)} {
 				write(t, filepath.Join(dir, file), []byte(text))
 			}
 			yaml := "identities:\n  gateway: {certificate: gw.pem, key: gw-key.pem, " + tt.more + "}\nlisteners:\n  outside: {listen: \"tls:127.0.0.1:5061\", identity: gateway, client_certificates: none}\n"
