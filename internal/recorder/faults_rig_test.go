@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,15 +38,18 @@ type stage struct {
 	theirs   *testca.Leaf // nil: it shows none
 	farTrust *x509.CertPool
 	farTime  func() time.Time
-	policy   config.Policy               // ours
-	asks     bool                        // the far server asks for a certificate
-	alone    bool                        // we have no identity
-	later    time.Duration               // that passes between our start and the handshake
-	cut      func(*memnet.Conn) net.Conn // what the peer speaks through
-	speak    func(nc net.Conn)           // the peer instead of TLS
-	change   func(far *tls.Config)       // the last word on it
-	wanted   string                      // the peer's name, when it is not acme.example
-	built    time.Time                   // when this program was made
+	policy   config.Policy                         // ours
+	asks     bool                                  // the far server asks for a certificate
+	alone    bool                                  // we have no identity
+	later    time.Duration                         // that passes between our start and the handshake
+	cut      func(*memnet.Conn) net.Conn           // what the peer speaks through
+	speak    func(nc net.Conn)                     // the peer instead of TLS
+	change   func(far *tls.Config)                 // the last word on it
+	judges   func(chain []*x509.Certificate) error // the peer, us, besides what TLS checks; nil: nothing
+	wanted   string                                // the peer's name, when it is not acme.example
+	built    time.Time                             // when this program was made
+	crl      []byte                                // of the root, in our trust; empty: none
+	pins     []config.Pin                          // of the peer
 }
 
 func newStage(t *testing.T, server bool, version uint16) *stage {
@@ -67,6 +72,9 @@ func (s *stage) farConfig() *tls.Config {
 		}
 	} else if s.asks {
 		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, s.farTrust
+	}
+	if s.judges != nil {
+		c.VerifyConnection = func(st tls.ConnectionState) error { return s.judges(st.PeerCertificates) }
 	}
 	if s.change != nil {
 		s.change(c)
@@ -92,6 +100,14 @@ func (s *stage) load(rec *Recorder) *trust.Set {
 			URI: config.URI{Scheme: "sip", Host: "sip.acme.example", Transport: config.TLS}}},
 		Identities: []config.Identity{{Name: "gateway", Certificate: filepath.Join(dir, "gw.pem"), Key: filepath.Join(dir, "gw-key.pem")}},
 	}
+	if len(s.crl) > 0 {
+		file := filepath.Join(dir, "root.crl")
+		if err := os.WriteFile(file, testca.CRLPEM(s.crl), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+		cfg.Trust[0].CRLs = []string{file}
+	}
+	cfg.Peers[0].Pins = s.pins
 	s.policy.Name = "tried"
 	cfg.Policies = []config.Policy{s.policy}
 	cfg.Defaults.Policy = "tried"
@@ -230,4 +246,17 @@ func (c *cutConn) Write(b []byte) (int, error) {
 		}
 	}
 	return whole, nil
+}
+
+// narrow is a CA of the lab that may sign for other names alone.
+func (s *stage) narrow() *testca.CA {
+	return s.root.Intermediate("Narrow CA", testca.Template(func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"other.example"} }))
+}
+
+// notForSIP is the rule of a peer that wants id-kp-sipDomain (RFC 5924 §4).
+func notForSIP(chain []*x509.Certificate) error {
+	if !slices.ContainsFunc(chain[0].UnknownExtKeyUsage, testca.SIPDomain.Equal) {
+		return errors.New("not for SIP")
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func asClient(why string) func(bool, uint16) string {
 }
 
 const (
-	listenerJudgesLater = "a listener takes every name: who is no peer by its names stays a stranger, and gets 403"
+	listenerJudgesLater = "a listener ends no handshake for it: who fits no peer by names and pins stays a stranger, which our verdict notes, and gets 403"
 	loadRefuses         = "such a configuration is refused when it is read"
 	serversHaveOne      = "a TLS server of ours without a certificate is refused when the configuration is read"
 	serversAlwaysShow   = "a TLS server always shows a certificate"
@@ -120,6 +121,35 @@ var faults = []fault{
 	{name: "wrong extended key usage", want: trust.WrongUsage,
 		theirs: func(s *stage) { s.theirs = s.root.Leaf("acme.example", testca.Usages(x509.ExtKeyUsageCodeSigning)) },
 		ours:   func(s *stage) { s.ours = s.root.Leaf("gw.example", testca.Usages(s.wrongUsage())) }},
+	{name: "not for SIP (require_sip_domain)", want: trust.NotForSIP,
+		theirs: func(s *stage) { s.policy.RequireSIPDomain = true },
+		ours:   func(s *stage) { s.judges = notForSIP }},
+	{name: "another key than the pinned one", want: trust.PinMismatch, noTheirs: asServer(listenerJudgesLater),
+		theirs: func(s *stage) { s.pins = []config.Pin{config.KeyPin(s.root.Leaf("acme.example").Cert())} },
+		ours: func(s *stage) {
+			s.judges = func([]*x509.Certificate) error { return fmt.Errorf("another key than the pinned one") }
+		}},
+	{name: "chain too deep", want: trust.ChainTooDeep,
+		theirs: func(s *stage) {
+			s.policy.ChainDepth = 1
+			s.theirs = s.middle.Intermediate("Lab Department").Leaf("acme.example")
+		},
+		ours: func(s *stage) {
+			s.ours = s.middle.Intermediate("Lab Department").Leaf("gw.example")
+			s.judges = func(chain []*x509.Certificate) error { return fmt.Errorf("%d certificates in a chain", len(chain)) }
+		}},
+	{name: "name constraint of the CA", want: trust.NameConstraint,
+		theirs: func(s *stage) { s.theirs = s.narrow().Leaf("acme.example") },
+		ours:   func(s *stage) { s.ours = s.narrow().Leaf("gw.example") }},
+	{name: "revoked", want: trust.Revoked,
+		theirs: func(s *stage) { s.crl = s.root.CRL(nil, s.theirs.Cert()) },
+		ours: func(s *stage) {
+			s.crl = s.root.CRL(nil, s.ours.Cert())
+			s.judges = func([]*x509.Certificate) error { return fmt.Errorf("it is in the CRL") }
+		}},
+	{name: "whether it is revoked is not known", want: trust.RevocationUnknown,
+		theirs: func(s *stage) { s.policy.Revocation = config.RevocationHard },
+		ours:   func(s *stage) { s.judges = func([]*x509.Certificate) error { return fmt.Errorf("nobody answers") } }},
 	{name: "no client certificate", want: trust.NoClientCertificate, noTheirs: asClient(serversAlwaysShow), noOurs: asServer(serversHaveOne),
 		theirs: func(s *stage) { s.theirs = nil },
 		ours:   func(s *stage) { s.alone = true }},
@@ -432,5 +462,13 @@ What stands behind an alert that names nothing, and that nothing on our side exp
 			fmt.Fprintf(&b, "| `%s` | %s |\n", code, trust.Public(code))
 		}
 	}
-	return []byte(b.String())
+	return changing.ReplaceAllFunc([]byte(b.String()), func(found []byte) []byte {
+		if bytes.HasPrefix(found, []byte(`"`)) {
+			return []byte(`"root.crl"`)
+		}
+		return []byte("…")
+	})
 }
+
+// changing is what is another each time the page is made: the place of a file, the sum of a key, and a fingerprint.
+var changing = regexp.MustCompile(`"[^"|]*root\.crl"|sha256/[A-Za-z0-9+/]{43}=|([0-9A-F]{2}:){31}[0-9A-F]{2}`)

@@ -1,10 +1,13 @@
 package trust
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"net"
 	"slices"
+
+	"github.com/sallyport-sip/sallyport/internal/tlswire"
 )
 
 // alert is one fatal alert of RFC 8446 §6.2 or RFC 5246 §7.2.2 as a peer sends it to us.
@@ -30,7 +33,7 @@ var alerts = []alert{
 	{40, "handshake_failure", "", PeerAlert, nil, "often a TLS 1.2 server that got no client certificate, or sides that can agree on nothing"},
 	{42, "bad_certificate", "it does not accept our certificate", PeerAlert, nil, "programs in Go often send it, whatever they found"},
 	{43, "unsupported_certificate", "it cannot use a certificate like ours", PeerAlert, []Code{WrongUsage, NoCommonSignature}, "OpenSSL often sends it for a wrong extended key usage"},
-	{44, "certificate_revoked", "it holds our certificate to be revoked", PeerAlert, none, ""},
+	{44, "certificate_revoked", "it holds our certificate to be revoked", Revoked, []Code{Revoked}, ""},
 	{45, "certificate_expired", "it holds our certificate to be expired", Expired, []Code{Expired, NotYetValid, ClockWrong}, ""},
 	{46, "certificate_unknown", "it does not accept our certificate", PeerAlert, nil, "Java and Cisco often send it for any certificate that they do not take"},
 	{47, "illegal_parameter", "", ProtocolError, ofOffer, ""},
@@ -46,6 +49,7 @@ var alerts = []alert{
 	{109, "missing_extension", "", ProtocolError, none, ""},
 	{110, "unsupported_extension", "", ProtocolError, none, ""},
 	{112, "unrecognized_name", "it has no certificate for the name that we asked for", UnrecognizedName, []Code{UnrecognizedName}, ""},
+	{113, "bad_certificate_status_response", "it does not take the OCSP answer that was stapled", RevocationUnknown, none, ""},
 	{116, "certificate_required", "it wants a certificate of ours", NoClientCertificate, []Code{NoClientCertificate}, ""},
 	{120, "no_application_protocol", "it wants another application protocol (ALPN)", ALPNMismatch, []Code{ALPNMismatch}, ""},
 }
@@ -73,10 +77,10 @@ func remoteAlert(err error) (alert, bool) {
 	if i := slices.IndexFunc(alerts, func(a alert) bool { return a.number == n }); i >= 0 {
 		return alerts[i], true
 	}
-	return alert{number: n, name: "(unknown)", code: PeerAlert, causes: none}, true
+	return alert{number: n, name: cmp.Or(tlswire.AlertName(n), "(unknown)"), code: PeerAlert, causes: none}, true
 }
 
 // aboutCertificates reports whether the peer sends a only after it has judged our certificate, or the lack of one.
 func (a alert) aboutCertificates() bool {
-	return 42 <= a.number && a.number <= 49 && a.number != 47 || a.number == 116
+	return 42 <= a.number && a.number <= 49 && a.number != 47 || a.number == 113 || a.number == 116
 }

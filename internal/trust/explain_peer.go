@@ -2,11 +2,13 @@ package trust
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/revocation"
 	"github.com/sallyport-sip/sallyport/sip/domaincert"
 )
 
@@ -87,6 +89,7 @@ func (s *search) certificate() {
 	if !allows(leaf, s.we) {
 		s.add(WrongUsage, words{cert: leaf, detail: strings.Join(UsageNames(leaf), ", ")})
 	}
+	s.revoked()
 	s.name()
 	schemes := s.Wire.RequestedSchemes
 	if s.we == Server && s.Wire.Offer != nil {
@@ -96,6 +99,43 @@ func (s *search) certificate() {
 		s.add(NoCommonSignature, words{detail: ": our key is " + keyKind(s.Presented) + ", and it takes " + some(schemes)})
 	}
 	s.chain()
+	s.path()
+}
+
+// revoked tries the CRLs that we judge the peer by: a CA that both sides trust lists our certificates in the same one.
+func (s *search) revoked() {
+	a := s.Wire.Side.Anchors
+	if a == nil {
+		return
+	}
+	issuers := slices.Concat(s.Presented, s.Wire.Side.Known, a.certs)
+	for _, c := range s.Presented {
+		issuer := signerOf(c, issuers)
+		if issuer == nil || selfSigned(c) {
+			continue
+		}
+		if answer := a.crls.Ask(c, issuer, time.Now()); answer.Status == revocation.Revoked {
+			s.add(Revoked, words{cert: c, detail: whenRevoked(answer)})
+		}
+	}
+}
+
+// path follows our chain as far as we showed it, with the constraints of its CAs (RFC 5280 §6.1): no peer can take what they forbid.
+func (s *search) path() {
+	last := len(s.Presented) - 1
+	if last < 1 {
+		return
+	}
+	opts := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: time.Now(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	opts.Roots.AddCert(s.Presented[last])
+	for _, c := range s.Presented[1:last] {
+		opts.Intermediates.AddCert(c)
+	}
+	_, err := s.Presented[0].Verify(opts)
+	if detail, broken := constraint(err); broken {
+		s.add(NameConstraint, words{cert: s.Presented[0], detail: detail})
+	}
 }
 
 // name tries the name that a client asked for.

@@ -114,7 +114,7 @@ var reasons = []wording{
 		ours:   "name an identity for this peer, so that there is a certificate to show",
 		says:   "we had no certificate to show"},
 	{code: ChainTooDeep, public: "its certificate chain is too long", sentence: "the chain of certificate {subject} is too long: {detail}",
-		remedy: "use a CA nearer to one of {anchors}, or trust an intermediate of this chain",
+		remedy: "use a CA nearer to one of {anchors}, trust an intermediate of this chain, or raise chain_depth of the policy",
 		ours:   "use a shorter chain"},
 	{code: KeyMismatch, public: "a key does not fit its certificate", sentence: "the signature made in the handshake does not fit the certificate that was shown",
 		remedy: "{who} uses a private key that does not belong to its certificate: correct its files",

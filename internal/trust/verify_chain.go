@@ -20,13 +20,10 @@ func (v *verification) chain() *Refusal {
 	if v.chains, err = v.build(v.certs[1:]); err == nil {
 		return nil
 	}
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		switch invalid.Reason {
-		case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs, x509.UnconstrainedName, x509.TooManyConstraints:
-			w := v.words(v.certs[0])
-			w.detail = clean(cmp.Or(invalid.Detail, invalid.Error()), 400)
-			return w.refusal(NameConstraint, err)
-		}
+	if detail, broken := constraint(err); broken {
+		w := v.words(v.certs[0])
+		w.detail = detail
+		return w.refusal(NameConstraint, err)
 	}
 	if _, ok := errors.AsType[x509.UnhandledCriticalExtension](err); ok {
 		w := v.words(v.certs[0])
@@ -34,6 +31,19 @@ func (v *verification) chain() *Refusal {
 		return w.refusal(BadCertificate, err)
 	}
 	return v.brokenLink(err)
+}
+
+// constraint reports whether err is that of a name constraint, and says which.
+func constraint(err error) (detail string, broken bool) {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	if !ok {
+		return "", false
+	}
+	switch invalid.Reason {
+	case x509.CANotAuthorizedForThisName, x509.NameConstraintsWithoutSANs, x509.UnconstrainedName, x509.TooManyConstraints:
+		return clean(cmp.Or(invalid.Detail, invalid.Error()), 400), true
+	}
+	return "", false
 }
 
 // build returns the chains to an anchor. They are the caller's to sort and cut, the certificates are not to be changed.

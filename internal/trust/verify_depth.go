@@ -12,7 +12,7 @@ func (v *verification) depth() *Refusal {
 	slices.SortStableFunc(v.chains, func(a, b []*x509.Certificate) int { return len(a) - len(b) })
 	if n := intermediates(v.chains[0]); n > most {
 		w := v.words(v.certs[0])
-		w.detail = fmt.Sprintf("%d intermediates, and %d are allowed", n, most)
+		w.detail = fmt.Sprintf("it has %d intermediates, and chain_depth allows %d", n, most)
 		return w.refusal(ChainTooDeep, nil)
 	}
 	v.chains = slices.DeleteFunc(v.chains, func(c []*x509.Certificate) bool { return intermediates(c) > most })

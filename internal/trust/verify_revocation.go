@@ -44,11 +44,7 @@ func (v *verification) unrevokedChain(chain []*x509.Certificate) ([]revocation.A
 		switch {
 		case a.Status == revocation.Revoked:
 			w := v.words(c)
-			w.detail = " on " + day(a.RevokedAt)
-			if a.Reason != "" {
-				w.detail += " (" + a.Reason + ")"
-			}
-			w.detail += ", says " + clean(a.Source, 200)
+			w.detail = whenRevoked(a)
 			return nil, w.refusal(Revoked, nil)
 		case unstapled != nil && revocation.MustStaple(c): // RFC 7633 §4.2.3
 			w := v.words(c)
@@ -62,6 +58,15 @@ func (v *verification) unrevokedChain(chain []*x509.Certificate) ([]revocation.A
 		answers = append(answers, a)
 	}
 	return answers, nil
+}
+
+// whenRevoked says since when, why, and who says so.
+func whenRevoked(a revocation.Answer) string {
+	detail := " on " + day(a.RevokedAt)
+	if a.Reason != "" {
+		detail += " (" + a.Reason + ")"
+	}
+	return detail + ", says " + clean(a.Source, 200)
 }
 
 // askAbout asks the CRLs, the handshake and the responder, as the policy allows; who knows of a revocation is believed

@@ -26,8 +26,9 @@ type Wire struct {
 
 // OurSide is how our side speaks TLS on a connection.
 type OurSide struct {
-	Config *tls.Config         // nil: not known
-	Known  []*x509.Certificate // intermediates in our own files
+	Config  *tls.Config         // nil: not known
+	Known   []*x509.Certificate // intermediates in our own files
+	Anchors *Anchors            // by which we judge the peer; nil: not known
 }
 
 // OurSide returns how we speak TLS with who calls a listener, or, when it is empty, with a peer that we call.
@@ -39,7 +40,7 @@ func (s *Set) OurSide(listener, peer string) OurSide {
 	if side == nil {
 		return OurSide{}
 	}
-	return OurSide{Config: side.config, Known: side.policy.known}
+	return OurSide{Config: side.config, Known: side.policy.known, Anchors: side.policy.Anchors}
 }
 
 // follows says what comes after a message, by the version and who sent it. RFC 8446 §2, RFC 5246 §7.3; a server asks for a certificate
