@@ -36,6 +36,7 @@ type Ending struct {
 	File    string   // that it is in; empty: in none of ours
 	Used    []string // by whom, for example `listener outside`, `peer acme`
 	SHA256  string   // of a certificate, in hexadecimal; empty otherwise
+	ACME    bool     // we renew it
 }
 
 // Left is how long it still counts; negative when it has ended.
@@ -81,7 +82,7 @@ func endingsOf(cfg *config.Config, listed []trust.Listed) []Ending {
 		}
 		e.File = l.File
 		if l.Identity != "" {
-			e.Used = usersOfIdentity(cfg, l.Identity)
+			e.Used, e.ACME = usersOfIdentity(cfg, l.Identity), automatic(cfg, l.Identity)
 		} else {
 			e.Used = usersOfTrust(cfg, l.Trust)
 		}
@@ -93,6 +94,10 @@ func endingsOf(cfg *config.Config, listed []trust.Listed) []Ending {
 func endingOf(kind EndingKind, name string, c *x509.Certificate) Ending {
 	sum := sha256.Sum256(c.Raw)
 	return Ending{Kind: kind, Name: name, Subject: trust.Subject(c), Issuer: trust.Printable(c.Issuer.String()), From: c.NotBefore, Ends: c.NotAfter, SHA256: hex.EncodeToString(sum[:])}
+}
+
+func automatic(cfg *config.Config, identity string) bool {
+	return slices.ContainsFunc(cfg.Identities, func(id config.Identity) bool { return id.Name == identity && id.Automatic() })
 }
 
 func usersOfIdentity(cfg *config.Config, name string) []string {
@@ -128,12 +133,12 @@ func usersOfTrust(cfg *config.Config, name string) []string {
 	return users
 }
 
-// peerEndings are the certificates that the peers have shown last, since the start
-// and before. One that has ended counts no more once its peer has shown another.
+// peerEndings are the certificates that the peers of a configuration that use TLS
+// have shown last, since the start and before. One that has ended counts no more once its peer has shown another.
 func (g *Gateway) peerEndings(cfg *config.Config) []Ending {
 	peers := make(map[string]bool)
 	for i := range cfg.Peers {
-		peers[cfg.Peers[i].Name] = true
+		peers[cfg.Peers[i].Name] = cfg.Peers[i].UsesTLS()
 	}
 	now := time.Now()
 	var all []Ending

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -78,8 +79,8 @@ func TestCalendarWarns(t *testing.T) {
 				t.Errorf("%s: alarm after the end is %q", kind.name, text)
 			}
 		}
-		if got := r.lines(TrustedCertificate); got != 6+1 { // six of the old CA, one when the test's own had ended
-			t.Errorf("%d lines about trusted certificates, want 7", got)
+		if got := r.lines(TrustedCertificate); got != 6+2 { // six of the old CA, two of the test's own, which lives two days
+			t.Errorf("%d lines about trusted certificates, want 8", got)
 		}
 		if got := r.lines(OwnCertificate) + r.lines(PeerCertificate); got != 12 {
 			t.Errorf("%d lines about our certificate and the peer's, want 12", got)
@@ -165,6 +166,76 @@ func TestEndings(t *testing.T) {
 		}
 		if len(got) != len(want) {
 			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// When a certificate is spoken of hangs on how long it lives, and on whether we renew it.
+func TestThresholds(t *testing.T) {
+	const all = " 14d:warning 7d:warning 1d:critical 0d:critical"
+	for _, test := range []struct {
+		lives time.Duration
+		acme  bool
+		want  string
+	}{
+		{398 * day, false, " 60d:notice 30d:notice" + all},
+		{398 * day, true, " 60d:notice 30d:notice" + all},
+		{180*day - time.Second, false, " 60d:notice 30d:notice" + all},
+		{170 * day, false, " 30d:notice" + all},
+		{90 * day, false, " 30d:notice" + all},
+		{90*day - time.Second, false, " 30d:notice" + all}, // as public CAs make them
+		{90*day - time.Second, true, all},                  // renewed when 30 days are left
+		{47 * day, false, all},
+		{47 * day, true, all},
+		{45*day - time.Second, true, all}, // renewed when 15 days are left
+		{160 * time.Hour, false, " 1d:critical 0d:critical"},
+		{160 * time.Hour, true, " 1d:critical 0d:critical"},
+		{48 * time.Hour, false, " 0d:warning 0d:critical"},
+		{24 * time.Hour, true, " 0d:warning 0d:critical"},
+	} {
+		e := Ending{Kind: OwnCertificate, From: time.Now(), Ends: time.Now().Add(test.lives), ACME: test.acme}
+		got, last := "", -1
+		for left := test.lives; left >= -day; left -= time.Minute {
+			at := passedThreshold(&e, e.Ends.Add(-left))
+			if at != last {
+				got += fmt.Sprintf(" %dd:%v", int((left+time.Hour)/day), thresholds[at].severity)
+			}
+			last = at
+		}
+		if got != test.want {
+			t.Errorf("lives %v, ACME %v: got%s, want%s", test.lives, test.acme, got, test.want)
+		}
+	}
+}
+
+// A peer that the configuration no longer has, or no longer reaches by TLS, has no certificate that ends, and a stranger
+// never had one.
+func TestCalendarKnowsPeersOfTheConfiguration(t *testing.T) {
+	run(t, mutual, func(r *rig) {
+		r.answered()
+		r.hangUp(r.office, r.acme)
+		stranger := r.peer("stranger", transport.TLS, "192.0.2.40:0")
+		stranger.Dial(r.listener(transport.TLS))
+		synctest.Wait()
+		stranger.HangUp()
+		peers := func() (got []string) {
+			for _, e := range r.Endings() {
+				if e.Kind == PeerCertificate {
+					got = append(got, e.Name)
+				}
+			}
+			slices.Sort(got)
+			return got
+		}
+		time.Sleep(47 * time.Hour) // of 48
+		if got := peers(); !slices.Equal(got, []string{"acme", "office"}) || r.alarm("certificate peer acme") == "" || r.alarm("certificate peer office") == "" {
+			t.Errorf("before: %q, alarms %v", got, r.Alarms())
+		}
+		r.rewrite("  acme: {", "  other: {", "[acme, backup]", "[other, backup]", "[acme, backup]", "[other, backup]", "acme.example", "other.example",
+			"transport=tls\", certificate_names: [office.example]", "transport=tcp\"")
+		r.takes()
+		if got := peers(); got != nil || r.alarm("certificate peer acme") != "" || r.alarm("certificate peer office") != "" {
+			t.Errorf("after: %q, alarms %v", got, r.Alarms())
 		}
 	})
 }

@@ -15,8 +15,7 @@ const lookEvery = time.Hour
 const daily = 24 * time.Hour
 
 // thresholds are how long before its end a certificate is spoken of, the nearest
-// first. One counts only for certificates that live at least three times as long:
-// one that is renewed every few weeks is not always near its end.
+// first.
 var thresholds = []struct {
 	left     time.Duration
 	severity Severity
@@ -24,21 +23,35 @@ var thresholds = []struct {
 	{0, Critical}, {daily, Critical}, {7 * daily, Warning}, {14 * daily, Warning}, {30 * daily, Notice}, {60 * daily, Notice},
 }
 
+// counts says whether a threshold does for a certificate. Those that are renewed by
+// a program are when a third of their time is left, and are not to be spoken of from
+// their first day on: a threshold is no longer than that, give or take a hundredth
+// of their time, for a certificate "of 90 days" may end a second before. One that we
+// renew is spoken of only when that is overdue.
+func (e *Ending) counts(threshold time.Duration) bool {
+	life := e.Ends.Sub(e.From)
+	if e.ACME {
+		return threshold <= life/3-life/100
+	}
+	return threshold <= life/3+life/100
+}
+
 // passedThreshold returns the number of the nearest threshold that is passed, -1 for
-// none. A CRL passes two: when less than a quarter of its life is left, and its end.
+// none. CRLs, and certificates that live too short for any, pass two: when less than
+// a quarter of their time is left, and their end.
 func passedThreshold(e *Ending, now time.Time) int {
-	life, left := e.Ends.Sub(e.From), e.Left(now)
-	if e.Kind == RevocationList {
+	left := e.Left(now)
+	if e.Kind == RevocationList || !e.counts(daily) {
 		switch {
 		case left <= 0:
 			return 0
-		case left < life/4:
+		case left < e.Ends.Sub(e.From)/4:
 			return 2
 		}
 		return -1
 	}
 	for i, t := range thresholds {
-		if left <= t.left && 3*t.left <= life {
+		if left <= t.left && e.counts(t.left) {
 			return i
 		}
 	}
@@ -151,6 +164,9 @@ func DaysLeft(left time.Duration) string {
 func endingRemedy(e *Ending) string {
 	switch e.Kind {
 	case OwnCertificate:
+		if e.ACME {
+			return "see the alarm acme " + e.Name + " for why it was not renewed yet; sallyport reload has the CA asked at once"
+		}
 		return "have the certificate renewed and put it into " + e.File + ": it is taken without a restart"
 	case TrustedCertificate:
 		return "get the new certificate from " + e.Issuer + " and add it to trust " + e.Name + ", then remove the old one from " + e.File
