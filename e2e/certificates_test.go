@@ -57,6 +57,7 @@ func newCertificateStage(t *testing.T) *certificateStage {
 		s.leaves[c.ID] = c.Mint(s.domains)
 		s.write(t, c.ID+".pem", append(s.leaves[c.ID].PEM(), s.leaves[c.ID].KeyPEM()...))
 	}
+	s.write(t, "ca.crl", s.domains.CRL())
 	return s
 }
 
@@ -78,7 +79,7 @@ func (s *certificateStage) serve(t *testing.T) {
 			c.ID, s.server[c.ID], c.Wanted)
 	}
 	s.process = startServe(t, s.dir, `identities: {gateway: {certificate: gateway.pem, key: gateway.pem}}
-trust: {partners: {files: [ca.pem]}}
+trust: {partners: {files: [ca.pem], crls: [ca.crl]}}
 defaults: {identity: gateway, trust: [partners]}
 profiles: {kept: {connection: {connect: always, retry_first: 1h, retry_longest: 1h}}}
 routes: [{from: [c8], to: [c24]}]

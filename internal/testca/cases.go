@@ -11,10 +11,25 @@ var SIPDomain = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 20}
 // Domains is what the certificates of Cases are made with: a root that is trusted, and one that is not.
 type Domains struct {
 	Root, Rogue *CA
+
+	revoked []*x509.Certificate
 }
 
 // NewDomains mints the two roots.
-func NewDomains() *Domains { return &Domains{New("Example Root"), New("Rogue Root")} }
+func NewDomains() *Domains { return &Domains{Root: New("Example Root"), Rogue: New("Rogue Root")} }
+
+// CRL is the trusted root's list of what it has revoked of the certificates minted so far, in PEM form.
+func (d *Domains) CRL() []byte { return CRLPEM(d.Root.CRL(nil, d.revoked...)) }
+
+// revoke puts a certificate of the trusted root on its list.
+func (d *Domains) revoke(c *x509.Certificate) { d.revoked = append(d.revoked, c) }
+
+// revokedLeaf mints one that its CA has revoked since.
+func revokedLeaf(d *Domains) *Leaf {
+	l := d.Root.Leaf("gw", DNS("example.com"))
+	d.revoke(l.Cert())
+	return l
+}
 
 // Case is a certificate that a SIP server or client may show, and what must become of it: one of the TLS tests 8 to 24 of
 // RFC 6216 §6 and of what RFC 5922 and 5924 say beyond them, with certificates of today.
@@ -90,6 +105,22 @@ var Cases = []Case{
 		Server: "expired", Client: "expired", Why: "it is out of its time (RFC 5280 §4.1.2.5)"},
 	{ID: "14a", Shows: "DNS `example.com`, not yet valid", Wanted: "example.com", Mint: of("gw", DNS("example.com"), NotYetValid()),
 		Server: "not_yet_valid", Client: "not_yet_valid", Why: "it is out of its time (RFC 5280 §4.1.2.5)"},
+	{ID: "15", Shows: "DNS `example.com`, revoked", Wanted: "example.com", Mint: revokedLeaf,
+		Server: "revoked", Client: "revoked", Why: "its CA's list (`crls` of the trust) has it (RFC 5280 §6.3)"},
+	{ID: "15a", Shows: "DNS `example.com`, of an intermediate that is revoked", Wanted: "example.com",
+		Mint: func(d *Domains) *Leaf {
+			issuer := d.Root.Intermediate("Revoked Issuer")
+			d.revoke(issuer.Cert)
+			return issuer.Leaf("gw", DNS("example.com"))
+		},
+		Server: "revoked", Client: "revoked", Why: "every certificate below the trusted one is looked up (RFC 5280 §6.3)"},
+	{ID: "15b", Shows: "DNS `example.com`, revoked", Wanted: "example.com", Policy: "revocation: off", Mint: revokedLeaf,
+		Why: "the policy does not look at revocation"},
+	{ID: "15c", Shows: "DNS `example.com`", Wanted: "example.com", Policy: "revocation: hard", Mint: of("gw", DNS("example.com")),
+		Why: "its CA's list is fresh and does not have it (RFC 5280 §6.3)"},
+	{ID: "15d", Shows: "DNS `example.com`, of an intermediate whose list is not there", Wanted: "example.com", Policy: "revocation: hard",
+		Mint:   func(d *Domains) *Leaf { return d.Root.Intermediate("Silent Issuer").Leaf("gw", DNS("example.com")) },
+		Server: "revocation_unknown", Client: "revocation_unknown", Why: "the policy demands that it is known; without it the certificate is accepted, as 13a"},
 	{ID: "16", Shows: "DNS `example.com`, EKU clientAuth", Wanted: "example.com", Mint: of("gw", DNS("example.com"), Usages(clientAuth)),
 		Server: "wrong_usage", Why: "it must only be used for what it names (RFC 5280 §4.2.1.12, RFC 5922 §7.1)"},
 	{ID: "16a", Shows: "DNS `example.com`, EKU serverAuth", Wanted: "example.com", Mint: of("gw", DNS("example.com"), Usages(serverAuth)),

@@ -23,9 +23,10 @@ func yamlWorld(t *testing.T, d *testca.Domains, listener, policy, wanted string)
 	gw := d.Root.Leaf("gw.example")
 	write(t, filepath.Join(dir, "gw.pem"), append(gw.PEM(), gw.KeyPEM()...))
 	write(t, filepath.Join(dir, "ca.pem"), d.Root.PEM())
+	write(t, filepath.Join(dir, "ca.crl"), d.CRL())
 	cfg, problems := config.Parse(filepath.Join(dir, "sallyport.yaml"), fmt.Appendf(nil, `listeners: {outside: %s}
 identities: {gateway: {certificate: gw.pem, key: gw.pem}}
-trust: {partners: {files: [ca.pem]}}
+trust: {partners: {files: [ca.pem], crls: [ca.crl]}}
 policies: {its: {%s}, says: {server_usage: false}}
 defaults: {identity: gateway, trust: [partners]}
 peers: {acme: {uri: "sip:%s;transport=tls", policy: its}}
@@ -48,7 +49,8 @@ func TestCases(t *testing.T) {
 	d := testca.NewDomains()
 	var page strings.Builder
 	for _, c := range testca.Cases {
-		set, leaf := yamlWorld(t, d, `{listen: "tls:127.0.0.1:5061"}`, c.Policy, c.Wanted), c.Mint(d)
+		leaf := c.Mint(d)
+		set := yamlWorld(t, d, `{listen: "tls:127.0.0.1:5061", policy: its}`, c.Policy, c.Wanted)
 		for _, v := range versions {
 			// We are the client: a refusal ends the handshake.
 			us, them := meet(t, set.ClientConfig("acme"), foreign(leaf, v))
@@ -101,7 +103,8 @@ const casesHead = `<!-- Made by "go test ./internal/trust -run TestCases -update
 What becomes of a certificate that a peer shows, in both roles: *server*, when we call it, and *client*, when it calls us.
 The numbers up to 24 are those of the TLS tests of RFC 6216 §6 and of what RFC 5922 adds, with certificates of today; those with a
 letter are variants. Each row is tried in handshakes of TLS 1.2 and 1.3 by ` + "`TestCases`" + `, through a running gateway by
-` + "`TestCertificateCases`" + `, and against OpenSSL with ` + "`-tags interop`" + `.
+` + "`TestCertificateCases`" + `, and against OpenSSL and
+Kamailio with ` + "`-tags interop`" + `.
 
 A server that is refused sees the handshake end with alert bad_certificate. So does a client whose chain, time or usage is refused;
 one that only has no name of a peer is let in as a stranger and gets 403 for its requests, because a listener does not know
