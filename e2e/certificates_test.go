@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 type certificateStage struct {
 	*process
 	dir     string
+	host    string // of all that listens
 	admin   string
 	domains *testca.Domains
 	cases   []testca.Case
@@ -38,6 +40,8 @@ type certificateStage struct {
 	leaves  map[string]*testca.Leaf // what the peer shows, also as NAME.pem with its key in dir
 }
 
+var stages atomic.Int32
+
 // newCertificateStage gives every case its ports and files. The gateway starts with serve, when the peers listen.
 func newCertificateStage(t *testing.T) *certificateStage {
 	t.Helper()
@@ -46,7 +50,9 @@ func newCertificateStage(t *testing.T) *certificateStage {
 	}
 	s := &certificateStage{dir: t.TempDir(), domains: testca.NewDomains(), cases: testca.Cases,
 		server: map[string]string{}, gateway: map[string]string{}, client: map[string]string{}, leaves: map[string]*testca.Leaf{}}
-	free := someAddresses(t, "127.0.0.1", 2*len(s.cases)+1)
+	// An address of its own, on which neither another stage listens nor a connection begins that the system has given a port.
+	s.host = fmt.Sprintf("127.0.2.%d", stages.Add(1))
+	free := someAddresses(t, s.host, 2*len(s.cases)+1)
 	s.admin = free[0]
 	s.write(t, "ca.pem", s.domains.Root.PEM())
 	gw := s.domains.Root.Leaf("gateway.example")
