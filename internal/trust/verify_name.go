@@ -1,7 +1,9 @@
 package trust
 
 import (
+	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
@@ -20,7 +22,24 @@ func (v *verification) name() *Refusal {
 		return w.refusal(NameMismatch, err)
 	}
 	v.match = match
+	if match.Name.Kind == domaincert.CN {
+		return v.unconstrained()
+	}
 	return nil
+}
+
+// unconstrained keeps the chains on which no CA is constrained in its DNS names: crypto/x509 has held subjectAltName
+// against that, and not the common name, by which such a CA could speak for any domain.
+func (v *verification) unconstrained() *Refusal {
+	v.chains = slices.DeleteFunc(v.chains, func(chain []*x509.Certificate) bool {
+		return slices.ContainsFunc(chain[1:], func(c *x509.Certificate) bool { return len(c.PermittedDNSDomains)+len(c.ExcludedDNSDomains) > 0 })
+	})
+	if len(v.chains) > 0 {
+		return nil
+	}
+	w := v.words(v.certs[0])
+	w.detail = "a common name counts only where no CA is constrained in its DNS names"
+	return w.refusal(NameConstraint, nil)
 }
 
 func matching(r config.Policy) domaincert.Options {
