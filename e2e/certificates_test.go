@@ -94,18 +94,24 @@ listeners:
 `+listeners.String()+"policies:\n"+policies.String()+"peers:\n"+peers.String())
 }
 
-// connection returns a live connection of a case.
-func (s *certificateStage) connection(t *testing.T, c testca.Case, inbound bool) (found api.Connection, ok bool) {
+// get reads a document of the gateway's API.
+func (s *certificateStage) get(t *testing.T, path string, document any) {
 	t.Helper()
-	r, err := http.Get("http://" + s.admin + "/api/v1/connections")
+	r, err := http.Get("http://" + s.admin + path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Body.Close()
-	var list api.ConnectionList
-	if err := json.NewDecoder(r.Body).Decode(&list); err != nil {
+	if err := json.NewDecoder(r.Body).Decode(document); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// connection returns a live connection of a case.
+func (s *certificateStage) connection(t *testing.T, c testca.Case, inbound bool) (found api.Connection, ok bool) {
+	t.Helper()
+	var list api.ConnectionList
+	s.get(t, "/api/v1/connections", &list)
 	i := slices.IndexFunc(list.Connections, func(one api.Connection) bool {
 		if inbound {
 			return one.Inbound && one.Listener == "c"+c.ID

@@ -103,8 +103,8 @@ const casesHead = `<!-- Made by "go test ./internal/trust -run TestCases -update
 What becomes of a certificate that a peer shows, in both roles: *server*, when we call it, and *client*, when it calls us.
 The numbers up to 24 are those of the TLS tests of RFC 6216 §6 and of what RFC 5922 adds, with certificates of today; those with a
 letter are variants. Each row is tried in handshakes of TLS 1.2 and 1.3 by ` + "`TestCases`" + `, through a running gateway by
-` + "`TestCertificateCases`" + `, and against OpenSSL and
-Kamailio with ` + "`-tags interop`" + `.
+` + "`TestCertificateCases`" + `, and against OpenSSL and Kamailio with
+` + "`-tags interop`" + `.
 
 A server that is refused sees the handshake end with alert bad_certificate. So does a client whose chain, time or usage is refused;
 one that only has no name of a peer is let in as a stranger and gets 403 for its requests, because a listener does not know
