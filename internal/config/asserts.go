@@ -17,7 +17,7 @@ type Asserts struct {
 
 	// The telephone numbers that the peer may claim: whole ones, or the beginning
 	// with a `*` behind it. A number is that of a `tel:` URI, and the user of a SIP
-	// URI that has `user=phone` or consists of digits; `-`, `.` and brackets in it do
+	// URI that has `user=phone` or no letter in it; `-`, `.` and brackets in it do
 	// not count. Without this key a number is judged by its domain alone, and no `tel:`
 	// URI may be claimed.
 	Numbers []Number `yaml:"numbers" form:"list of \"number\" or \"beginning*\""`

@@ -82,9 +82,10 @@ type Peer struct {
 	// it says passes, with a note in each call's flow that nothing backs it.
 	Asserts Asserts `yaml:"asserts" form:"group of keys"`
 
-	// Which claims of others about who they are, or were, the peer is told: it is
-	// trusted with them then, also where the caller wants privacy (RFC 3325 §5).
-	// P-Preferred-Identity is told to nobody. Default: `[]`, none.
+	// Which claims of others about who they are, or were, the peer is told, and no other:
+	// it is trusted with them then, also where the caller wants privacy (RFC 3325 §5).
+	// P-Preferred-Identity is told to nobody. Default: all but P-Asserted-Identity, as
+	// long as the message asks for no privacy.
 	Hears []Claim `yaml:"hears" form:"list of p-asserted-identity, remote-party-id, diversion, history-info, p-dcs"`
 
 	// How much it may do. Default: as much as it likes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
@@ -12,10 +13,10 @@ import (
 )
 
 // Who a message says it is from is a claim: TLS authenticates the hop and not the
-// message. What a peer may claim is in its asserts. A claim in a header other than From
-// crosses only to a peer whose hears lists it: that peer is inside of our trust domain
-// then, and is told also what Privacy would keep from others (RFC 3325 §5, §7; RFC 7044,
-// RFC 5806). P-DCS headers are only good inside of one (RFC 3603, RFC 5503).
+// message. What a peer may claim is in its asserts. A peer whose hears lists a claim in a
+// header other than From is inside of our trust domain, and is told also what Privacy
+// would keep from others (RFC 3325 §5, §7; RFC 7044, RFC 5806; P-DCS headers: RFC 3603,
+// RFC 5503); peer.Hears has what becomes of it where nothing is written.
 // P-Preferred-Identity is for the first server of a user and never crosses. History-Info
 // says whom a request was for on its way, in whatever domain, so that nobody's asserts
 // can back it: it is not judged.
@@ -50,18 +51,49 @@ func claimOf(f sip.Field) config.Claim {
 
 // claim writes as much of a header that makes one as crosses: nothing to who does not
 // hear it, and of a sender with asserts only the values that they back.
-func (s Sides) claim(b *sip.Builder, f sip.Field, c config.Claim) {
+func (s Sides) claim(b *sip.Builder, m *sip.Message, f sip.Field, c config.Claim) {
 	switch {
-	case !s.To.Hears(c):
+	case !hears(s.To, m, c):
 	case s.From.Asserts == nil || c == config.ClaimHistory:
 		b.Field(f)
 	default:
 		for _, value := range valuesOf(f.Value, c) {
 			if backs(s.From.Asserts, value, c) {
 				b.HeaderBytes(string(f.Name), value)
+			} else if !begins(m) {
+				s.From.State.ClaimsStripped.Add(1) // else Claims has counted it
 			}
 		}
 	}
+}
+
+// begins says whether a message is a request outside of any dialog.
+func begins(m *sip.Message) bool {
+	to, err := m.To()
+	return m.IsRequest() && err == nil && len(to.Tag()) == 0
+}
+
+// hears says whether a peer is told a claim in a message.
+func hears(to *peer.Peer, m *sip.Message, c config.Claim) bool {
+	told, trusted := to.Hears(c)
+	return trusted || told && !private(m)
+}
+
+// private says whether the sender of a message wants something about itself kept from
+// others (RFC 3323 §4.2, RFC 3325 §9.3, RFC 7044 §10.1.2). A kind that nobody knows
+// counts; those about media, and about what to do when it cannot be had, do not.
+func private(m *sip.Message) bool {
+	for f := range m.Fields() {
+		if f.ID != sip.HdrPrivacy {
+			continue
+		}
+		for kind := range bytes.FieldsFuncSeq(f.Value, func(r rune) bool { return r == ';' || r == ',' || r == ' ' || r == '\t' }) {
+			if !bytes.EqualFold(kind, []byte("none")) && !bytes.EqualFold(kind, []byte("session")) && !bytes.EqualFold(kind, []byte("critical")) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // backs says whether a value of a claim is one that a peer may make.
@@ -204,4 +236,40 @@ func Unbacked(m *sip.Message, from *peer.Peer) bool {
 	}
 	uri, err := address.URI()
 	return err != nil || !peer.Anonymous(uri)
+}
+
+// Passing says in words what of the claims of a request outside of any dialog, beside
+// its From, crosses although nothing backs it, and what does not because a target is not
+// told it. Empty: nothing.
+func Passing(m *sip.Message, from *peer.Peer, targets []*peer.Peer) string {
+	var room [5]config.Claim
+	all := room[:0]
+	for f := range m.Fields() {
+		if c := claimOf(f); c != "" && !slices.Contains(all, c) {
+			all = append(all, c)
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	var text strings.Builder
+	list := func(format string, who *peer.Peer, is func(config.Claim) bool) {
+		var names []string
+		for _, c := range all {
+			if is(c) {
+				names = append(names, string(c))
+			}
+		}
+		if len(names) > 0 {
+			fmt.Fprintf(&text, format, who.Name, strings.Join(names, ", "))
+		}
+	}
+	if from.Asserts == nil {
+		list("; %s has no asserts that would back its %s", from, func(c config.Claim) bool { return c != config.ClaimHistory })
+	}
+	for _, to := range targets {
+		list("; by its hears %s is not told %s", to, func(c config.Claim) bool { told, _ := to.Hears(c); return !told })
+		list("; because of Privacy %s is not told %s", to, func(c config.Claim) bool { told, _ := to.Hears(c); return told && !hears(to, m, c) })
+	}
+	return text.String()
 }

@@ -54,7 +54,7 @@ func Headers(b *sip.Builder, m *sip.Message, sides Sides, but ...sip.HeaderID) {
 			continue
 		}
 		if c := claimOf(f); c != "" {
-			sides.claim(b, f, c)
+			sides.claim(b, m, f, c)
 		} else {
 			b.Field(f)
 		}

@@ -40,7 +40,7 @@ func TestWhatCrosses(t *testing.T) {
 		sip.HdrOrganization: true, sip.HdrPriority: true, sip.HdrServer: true, sip.HdrUserAgent: true,
 		sip.HdrRetryAfter: true, sip.HdrReason: true, sip.HdrRSeq: true, sip.HdrSessionExpires: true,
 		sip.HdrMinSE: true, sip.HdrReferTo: true, sip.HdrReferredBy: true, sip.HdrPrivacy: true,
-		sip.HdrSessionID: true, sip.HdrSIPETag: true,
+		sip.HdrDiversion: true, sip.HdrHistoryInfo: true, sip.HdrSessionID: true, sip.HdrSIPETag: true,
 		sip.HdrSIPIfMatch: true, sip.HdrAlertInfo: true, sip.HdrCallInfo: true, sip.HdrErrorInfo: true,
 		sip.HdrReplyTo: true, sip.HdrIdentity: true, sip.HdrUserToUser: true,
 		sip.HdrMaxBreadth: true, // or a loop through us would begin with a whole one each time (RFC 5393)
@@ -56,7 +56,7 @@ func TestWhatCrosses(t *testing.T) {
 	}
 }
 
-// nobody is a peer that claims what it likes and is told no claim.
+// nobody is a peer that claims what it likes, and nothing says what it is told.
 var nobody = &peer.Peer{}
 
 func TestUnknownHeadersKeepTheirBytes(t *testing.T) {

@@ -36,6 +36,12 @@ func TestFromIsWhatAPeerMayClaim(t *testing.T) {
 		{both, "sip:%2B4930123@office.example", true},
 		{both, "sip:+4930123;isub=1@office.example;user=phone", true},
 		{both, "sip:+4989123@office.example", false},
+		{both, "sip:+4989%20123@office.example", false}, // shown as a number
+		{both, "sip:+4989123:secret@office.example", false},
+		{both, "sip:+4989123%3Bext@office.example", false},
+		{both, "sip:%09+4989123%0A@office.example", false},
+		{both, "sip:%EF%BC%8B4989123@office.example", false},  // a full-width plus
+		{both, "sip:+4989%E2%80%8B123@office.example", false}, // a space of no width
 		{both, "sip:%2B4989123@office.example", false},
 		{both, "sip:+4930123@evil.example", false},
 		{both, "sip:110@office.example", true},
@@ -134,7 +140,8 @@ func told(m *siptest.Message) string {
 
 // What a peer claims in other headers crosses to who hears it, as far as asserts backs
 // it (RFC 3325, RFC 5806, RFC 5503): in requests that begin something, inside of dialogs, and
-// in responses.
+// in responses. Without asserts it passes with a note; without hears all but
+// P-Asserted-Identity does, unless privacy is wanted.
 func TestClaimsCrossToWhoHearsThem(t *testing.T) {
 	const all = `P-Asserted-Identity: "A, B" <sip:+4930123@office.example>, <tel:+4989555>
 Remote-Party-ID: <sip:+4989555@office.example>;party=calling
@@ -147,19 +154,41 @@ P-DCS-OSPS: BLV`
 diversion: <tel:+4930444>;reason=user-busy
 History-Info: <sip:bob@evil.example>;index=1
 P-DCS-Trace-Party-ID: <tel:+4930123>`
-	for _, test := range []struct{ name, office, acme, want string }{
-		{"nobody hears", "", "", ""},
-		{"all is heard, and nothing judged", "", claimsOfAll, all},
-		{"some is heard", "", "hears: [diversion]", "diversion: <sip:+4989777@office.example>;reason=no-answer, <tel:+4930444>;reason=user-busy"},
-		{"all is heard as far as it is backed", both, claimsOfAll, backed},
-		{"backed, and nobody hears", both, "", ""},
+	const unlisted = `Remote-Party-ID: <sip:+4989555@office.example>;party=calling
+diversion: <sip:+4989777@office.example>;reason=no-answer, <tel:+4930444>;reason=user-busy
+History-Info: <sip:bob@evil.example>;index=1
+P-DCS-Trace-Party-ID: <tel:+4930123>
+P-DCS-Billing-Info: 36123E5C:0152@bid/x;charge="tel:+4989555";calling="tel:+4930123"
+P-DCS-OSPS: BLV`
+	const unlistedBacked = `diversion: <tel:+4930444>;reason=user-busy
+History-Info: <sip:bob@evil.example>;index=1
+P-DCS-Trace-Party-ID: <tel:+4930123>`
+	const diversion = "diversion: <sip:+4989777@office.example>;reason=no-answer, <tel:+4930444>;reason=user-busy"
+	for _, test := range []struct{ name, office, acme, privacy, want string }{
+		{"nothing is written", "", "", "", unlisted},
+		{"nothing is written, and no privacy wanted", "", "", "none;critical", unlisted},
+		{"nothing is written, and privacy for media", "", "", "session", unlisted},
+		{"nothing is written, and privacy wanted", "", "", "critical;ID", ""},
+		{"nothing is written, and privacy of a kind to come", "", "", "location", ""},
+		{"nobody hears", "", "hears: []", "", ""},
+		{"all is heard, and nothing judged", "", claimsOfAll, "id", all},
+		{"some is heard", "", "hears: [diversion]", "", diversion},
+		{"some is heard, and privacy wanted", "", "hears: [diversion]", "id", diversion},
+		{"all is heard as far as it is backed", both, claimsOfAll, "id", backed},
+		{"backed, and nothing is written", both, "", "", unlistedBacked},
+		{"backed, and privacy wanted", both, "", "id", ""},
+		{"backed, and nobody hears", both, "hears: []", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			set := plain
 			set.extra = map[string]string{"office": test.office, "acme": test.acme}
+			set.routes = "{from: [office], to: [acme]}|{from: [acme], to: [office]}"
 			run(t, set, func(r *rig) {
-				from := siptest.Set("From", "<sip:+4930123@office.example>;tag=x")
-				options := append([]siptest.Option{from, siptest.Set("Privacy", "id")}, claims...)
+				claims := claims
+				if test.privacy != "" {
+					claims = append([]siptest.Option{siptest.Set("Privacy", test.privacy)}, claims...)
+				}
+				options := append([]siptest.Option{siptest.Set("From", "<sip:+4930123@office.example>;tag=x")}, claims...)
 				r.invite(options...)
 				invite := r.acme.WantRequest(sip.INVITE)
 				if got := told(invite); got != test.want {
@@ -173,7 +202,7 @@ P-DCS-Trace-Party-ID: <tel:+4930123>`
 				if got := told(update); got != test.want {
 					r.Errorf("UPDATE:\n%s\nwant\n%s", got, test.want)
 				}
-				r.acme.Reply(update, 200, claims...)
+				r.acme.Reply(update, 200, siptest.Add("P-Asserted-Identity", "<tel:+4930123>"))
 				if got := told(r.office.Want(200)); got != "" {
 					r.Errorf("the office hears\n%s", got)
 				}
@@ -193,17 +222,33 @@ P-DCS-Trace-Party-ID: <tel:+4930123>`
 				stripped := uint64(0)
 				if test.office != "" {
 					stripped = 2 * 5
+					// Inside of the dialog too, of what acme would have been told.
+					switch test.want {
+					case backed:
+						stripped += 2 * 5
+					case unlistedBacked:
+						stripped += 2 * 4
+					}
 				}
 				if got := r.Peers()[0].State.ClaimsStripped.Load(); got != stripped {
 					r.Errorf("%d values are counted as left out, want %d", got, stripped)
 				}
 				bare := strings.NewReplacer(" ", "", "│", "", "\n", "")
 				ladder := bare.Replace(r.ladder())
-				if strings.Contains(ladder, bare.Replace("left out, because office may not claim it: P-Asserted-Identity <tel:+4989555>, Remote-Party-ID ")) != (stripped > 0) {
-					r.Errorf("the ladder is\n%s", r.ladder())
-				}
-				if strings.Contains(ladder, bare.Replace("it has no asserts that would back it")) != (stripped == 0) {
-					r.Errorf("unbacked claims are not noted as they are:\n%s", r.ladder())
+				const judgedOf = "p-asserted-identity, remote-party-id, diversion, p-dcs"
+				private := test.privacy != "" && test.privacy != "session" && !strings.HasPrefix(test.privacy, "none")
+				for text, is := range map[string]bool{
+					"left out, because office may not claim it: P-Asserted-Identity <tel:+4989555>, Remote-Party-ID ": test.office != "",
+					"who it is from is what the peer says: it has no asserts that would back it":                      test.office == "", // the call
+					"who it is from is what office says: it has no asserts that would back it":                        test.office == "", // MESSAGE
+					"; office has no asserts that would back its " + judgedOf:                                         test.office == "",
+					"; by its hears acme is not told p-asserted-identity":                                             test.acme != claimsOfAll,
+					"; by its hears acme is not told p-asserted-identity, remote-party-id, diversion, history-info":   test.acme == "hears: []",
+					"; because of Privacy acme is not told remote-party-id, diversion, history-info, p-dcs":           test.acme == "" && private,
+				} {
+					if strings.Contains(ladder, bare.Replace(text)) != is {
+						r.Errorf("%q is in the ladder: %v, want %v\n%s", text, !is, is, r.ladder())
+					}
 				}
 			})
 		})

@@ -37,6 +37,9 @@ func (g *Gateway) relayed(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet, fro
 	if err != nil {
 		return g.refused(p, from, reasonOf(w, err), err)
 	}
+	if cross.Unbacked(p.Msg, from) {
+		w.Why += "; who it is from is what " + from.Name + " says: it has no asserts that would back it"
+	}
 	for _, to := range w.Targets {
 		down, refusal := cross.Refers(p.Msg, from, to, w.secure, g.Place(from, p.Conn))
 		if refusal != nil {

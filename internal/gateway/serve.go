@@ -164,7 +164,7 @@ func (g *Gateway) way(p *transport.Packet, from *peer.Peer, method sip.Method, l
 		return w, refusal
 	}
 	w.sips = sips
-	w.Why += left
+	w.Why += left + cross.Passing(p.Msg, from, w.Targets)
 	return w, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -69,8 +70,8 @@ func Anonymous(uri sip.URI) bool {
 }
 
 // numberIn is the telephone number that a URI names, without visual separators: that of
-// a tel URI (RFC 3966), of a SIP URI with user=phone (RFC 3261 §19.1.6), and a user of
-// digits only, which every telephone would take for one.
+// a tel URI (RFC 3966), of a SIP URI with user=phone (RFC 3261 §19.1.6), and a user
+// without a letter, which whoever sees it would take for one, white space or not.
 func numberIn(uri sip.URI) (number string, ok bool) {
 	user := string(sip.AppendUnescape(nil, uri.User))
 	user, _, _ = strings.Cut(user, ";")
@@ -79,8 +80,7 @@ func numberIn(uri sip.URI) (number string, ok bool) {
 	if uri.Is("tel") || strings.EqualFold(string(phone), "phone") {
 		return user, true
 	}
-	digits := strings.TrimPrefix(user, "+")
-	return user, digits != "" && strings.Trim(digits, "0123456789*#") == ""
+	return user, user != "" && !strings.ContainsFunc(user, unicode.IsLetter)
 }
 
 // Names says in words what the peer may claim.
@@ -99,5 +99,22 @@ func (a *Asserts) Names() string {
 	return strings.Join(parts, " and ")
 }
 
-// Hears says whether the peer is told a claim of others.
-func (p *Peer) Hears(c config.Claim) bool { return slices.Contains(p.Heard, c) }
+// Hears says whether the peer is told a claim of others, and whether also when they want
+// privacy: it is trusted with what its hears lists. Without that key it is told, as long
+// as nobody wants privacy, all but who is asserted to call: a P-Asserted-Identity that
+// comes from us would be taken for our word (RFC 3325 §5).
+func (p *Peer) Hears(c config.Claim) (told, trusted bool) {
+	if p.Heard == nil {
+		return c != config.ClaimAsserted, false
+	}
+	trusted = slices.Contains(p.Heard, c)
+	return trusted, trusted
+}
+
+// compileHears keeps apart a key that lists nothing from none.
+func compileHears(from *config.Peer) []config.Claim {
+	if !from.Has("hears") {
+		return nil
+	}
+	return append([]config.Claim{}, from.Hears...)
+}

@@ -42,7 +42,7 @@ type Peer struct {
 	Relay           []sip.Method  // its requests that may cross outside of calls
 
 	Asserts *Asserts       // who its requests may say that they are from; nil: anybody
-	Heard   []config.Claim // what others claim to be that it is told
+	Heard   []config.Claim // what others claim to be that it is told; nil: nothing says
 
 	Limits config.Limits
 
@@ -140,7 +140,7 @@ func compile(cfg *config.Config, from *config.Peer) *Peer {
 		KeepAlive:       profile.KeepAlive.Duration,
 		Limits:          from.Limits,
 		Asserts:         compileAsserts(from),
-		Heard:           slices.Clone(from.Hears),
+		Heard:           compileHears(from),
 		Connection:      profile.Connection,
 	}
 	for _, m := range profile.Relay {
