@@ -33,8 +33,9 @@ func TestRefusalsInTheLog(t *testing.T) {
 			got.WriteString(warnings(title, all[from:]))
 			from = len(all)
 		}
+		on := transport.TLS
 		calls := func(title string, then func(net.Conn)) {
-			nc, err := r.net.Dial(t.Context(), addrPort("203.0.113.9:0"), r.listener(transport.TLS))
+			nc, err := r.net.Dial(t.Context(), addrPort("203.0.113.9:0"), r.listener(on))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,6 +62,11 @@ func TestRefusalsInTheLog(t *testing.T) {
 		calls("TLS 1.1", shake(tls.VersionTLS11, func(*tls.Config) {}))
 		calls("plain SIP", func(nc net.Conn) { io.WriteString(nc, "OPTIONS sip:gw.example SIP/2.0\r\n\r\n") })
 		calls("closed", func(nc net.Conn) { nc.Close() })
+		on = transport.TCP
+		calls("TLS on the tcp: listener", func(nc net.Conn) {
+			shake(tls.VersionTLS13, func(*tls.Config) {})(nc)
+			nc.Close()
+		})
 
 		fails := func(title string) {
 			r.office.Send(r.office.Request(sip.INVITE, number))

@@ -47,6 +47,7 @@ type stage struct {
 	change   func(far *tls.Config)                 // the last word on it
 	judges   func(chain []*x509.Certificate) error // the peer, us, besides what TLS checks; nil: nothing
 	wanted   string                                // the peer's name, when it is not acme.example
+	plain    bool                                  // the connection is to be without TLS: a tcp: listener, transport=tcp
 	built    time.Time                             // when this program was made
 	crl      []byte                                // of the root, in our trust; empty: none
 	pins     []config.Pin                          // of the peer
@@ -142,6 +143,9 @@ func (s *stage) run() *callflow.Handshake {
 			if info.Inbound {
 				return transport.Identity{Peer: "acme"}, nil
 			}
+			if st == nil {
+				return transport.Identity{Peer: info.Peer}, nil
+			}
 			_, err := set.VerifyPeer(info.Peer, st.PeerCertificates, trust.Server)
 			return transport.Identity{}, err
 		},
@@ -159,7 +163,7 @@ func (s *stage) run() *callflow.Handshake {
 		return nc
 	}
 	if s.server {
-		if _, err := e.Listen(transport.ListenConfig{Name: "outside", Transport: transport.TLS, Addr: gatewayAddr, TLS: set.ServerConfig("outside")}); err != nil {
+		if _, err := e.Listen(s.listenConfig(set)); err != nil {
 			s.t.Fatal(err)
 		}
 		nc, err := n.Dial(s.t.Context(), netip.MustParseAddrPort("192.0.2.77:40112"), gatewayAddr)
@@ -180,7 +184,7 @@ func (s *stage) run() *callflow.Handshake {
 		}()
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 		defer cancel()
-		if c, err := e.Dial(ctx, transport.DialConfig{Key: transport.Key{Transport: transport.TLS, Remote: peerAddr, Peer: "acme"}, TLS: set.ClientConfig("acme")}); err == nil {
+		if c, err := e.Dial(ctx, s.dialConfig(set)); err == nil {
 			_, _ = c.Send([]byte(invite("b1")), netip.AddrPort{})
 			c.Flush()
 		}
@@ -259,4 +263,18 @@ func notForSIP(chain []*x509.Certificate) error {
 		return errors.New("not for SIP")
 	}
 	return nil
+}
+
+func (s *stage) listenConfig(set *trust.Set) transport.ListenConfig {
+	if s.plain {
+		return transport.ListenConfig{Name: "outside", Transport: transport.TCP, Addr: gatewayAddr}
+	}
+	return transport.ListenConfig{Name: "outside", Transport: transport.TLS, Addr: gatewayAddr, TLS: set.ServerConfig("outside")}
+}
+
+func (s *stage) dialConfig(set *trust.Set) transport.DialConfig {
+	if s.plain {
+		return transport.DialConfig{Key: transport.Key{Transport: transport.TCP, Remote: peerAddr, Peer: "acme"}}
+	}
+	return transport.DialConfig{Key: transport.Key{Transport: transport.TLS, Remote: peerAddr, Peer: "acme"}, TLS: set.ClientConfig("acme")}
 }

@@ -105,7 +105,11 @@ func (r *Recorder) Explain(info transport.ConnInfo, err error) []trust.Verdict {
 
 // ExplainClose does the same for a connection that is closed, before Closed; nil means that it was no refusal.
 func (r *Recorder) ExplainClose(c *transport.Conn, why transport.CloseReason) []trust.Verdict {
-	if k := r.conn(c.Info()); k.refusal(why) {
+	k := r.conn(c.Info())
+	switch head := onPlain(why); {
+	case head != nil:
+		return trust.ExplainPlain(head, k.role())
+	case k.refusal(why):
 		return k.explain(endOf(why))
 	}
 	return nil
@@ -122,6 +126,9 @@ func (r *Recorder) Closed(c *transport.Conn, why transport.CloseReason) {
 	info := c.Info()
 	k := r.conn(info)
 	defer r.forget(info.ID)
+	if head := onPlain(why); head != nil {
+		k.tlsOnPlain(head)
+	}
 	if k.refusal(why) {
 		k.refused(endOf(why))
 		return

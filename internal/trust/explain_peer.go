@@ -189,6 +189,9 @@ func (s *search) offer() {
 	o, c := s.Wire.Offer, s.Wire.Side.Config
 	offered := func(what string) words { return words{detail: ": we offered " + what + ", and the peer chose nothing"} }
 	versions := offered("TLS " + some(o.Versions))
+	if s.alert.number == 0 { // not a word: who speaks TLS has alerts for all that follows
+		s.add(TLSOnPlain, words{detail: ": our ClientHello was answered with nothing of TLS"})
+	}
 	if len(o.Versions) == 1 {
 		s.add(NoCommonVersion, versions)
 	}
@@ -206,9 +209,6 @@ func (s *search) offer() {
 	s.add(NoCommonVersion, versions)
 	if s.Wire.SNI != "" {
 		s.add(UnrecognizedName, words{detail: ": we asked for " + printable(s.Wire.SNI)})
-	}
-	if s.alert.number == 0 { // not a word
-		s.add(TLSOnPlain, words{detail: ": our ClientHello was answered with nothing of TLS"})
 	}
 }
 

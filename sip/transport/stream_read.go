@@ -166,6 +166,14 @@ func (s *stream) frame(now time.Time) error {
 	}
 	in, limits := &s.in, s.limits()
 	in.framer.Limits = limits.Message
+	if s.wire == nil && !in.spoke && in.pings == 0 {
+		if more, err := spokenTLS(in.box.bytes()); err != nil || more {
+			if err != nil {
+				in.box.clear()
+			}
+			return err
+		}
+	}
 	for !in.box.empty() {
 		if in.msg == nil {
 			in.msg = sip.Acquire()
