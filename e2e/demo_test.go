@@ -81,6 +81,7 @@ type demoHop struct {
 		By       string `json:"by"`
 		Accepted bool   `json:"accepted"`
 		KnownBy  string `json:"known_by"`
+		Code     string `json:"code"`
 		Reason   string `json:"reason"`
 		Remedy   string `json:"remedy"`
 	} `json:"verdicts"`
@@ -242,7 +243,7 @@ func checkRefused(t *testing.T, c demoCall) {
 	if !alert {
 		t.Errorf("steps %v, want our alert", c.Legs[0].Hop.Handshake)
 	}
-	if v := c.Legs[0].Hop.Verdicts[0]; v.By != "gateway" || v.Accepted || !strings.Contains(v.Reason, "Somebody Else's CA") || v.Remedy == "" {
+	if v := c.Legs[0].Hop.Verdicts[0]; v.By != "gateway" || v.Accepted || v.Code != "unknown_ca" || !strings.Contains(v.Reason, "Somebody Else's CA") || v.Remedy == "" {
 		t.Errorf("verdict %+v, want ours with the CA's name and a remedy", v)
 	}
 	for _, e := range c.Events {

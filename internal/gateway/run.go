@@ -80,7 +80,7 @@ func (g *Gateway) openStore(cfg *config.Config) error {
 			g.alarms.clear("records")
 			return
 		}
-		g.alarms.raise("records", fmt.Sprintf("records of calls cannot be written: %v", err), "make room on the disk of "+cfg.Data)
+		g.alarms.raise("records", fmt.Sprintf("records of calls and handshakes cannot be written: %v", err), "make room on the disk of "+cfg.Data)
 	}})
 	if err != nil {
 		return fmt.Errorf("records of calls: %w", err)

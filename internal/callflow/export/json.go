@@ -123,6 +123,7 @@ type DocumentVerdict struct {
 	By       string `json:"by"`
 	Accepted bool   `json:"accepted"`
 	KnownBy  string `json:"known_by"`
+	Code     string `json:"code"`
 	Reason   string `json:"reason"`
 	Remedy   string `json:"remedy"`
 }
@@ -190,7 +191,7 @@ func documentHop(h *callflow.Hop) DocumentHop {
 	}
 	for _, v := range h.Verdicts {
 		d.Verdicts = append(d.Verdicts, DocumentVerdict{
-			By: side(v.ByGateway), Accepted: v.Accepted, KnownBy: v.KnownBy, Reason: v.Reason, Remedy: v.Remedy,
+			By: side(v.ByGateway), Accepted: v.Accepted, KnownBy: v.KnownBy, Code: v.Code, Reason: v.Reason, Remedy: v.Remedy,
 		})
 	}
 	return d
