@@ -70,6 +70,7 @@ func (g *Gateway) watchCalendar() {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
+		g.lookAtClock(g.clockDoubt(time.Now()))
 		g.lookAtCalendar(&c, time.Now())
 		select {
 		case <-tick.C:
