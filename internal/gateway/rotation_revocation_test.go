@@ -63,6 +63,7 @@ func TestAnswerAtTheMomentOfAReload(t *testing.T) {
 		r.write(r.dir, "gw.pem", leaf.PEM())
 		r.write(r.dir, "gw-key.pem", leaf.KeyPEM())
 		r.takes()
+		synctest.Wait() // the answer is fetched beside
 		want := r.stapled()
 		r.snapshot.Load().trust.Identity("gateway").Staple([]byte("older")) // as if it had been taken along before the answer came
 		r.staples.nudge()
