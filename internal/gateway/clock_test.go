@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/trust"
@@ -31,16 +30,4 @@ func TestAlarmOfAWrongClock(t *testing.T) {
 	if all := at(built.Add(time.Hour)); len(all) != 0 {
 		t.Errorf("it was set: %v", all)
 	}
-}
-
-// A running gateway looks at its clock with its calendar.
-func TestClockIsLookedAt(t *testing.T) {
-	run(t, setting{}, func(r *rig) {
-		r.Gateway.built = func() time.Time { return time.Now().AddDate(1, 0, 0) }
-		time.Sleep(lookEvery)
-		synctest.Wait()
-		if all := r.Alarms(); len(all) != 1 || all[0].Name != "clock" {
-			t.Errorf("alarms: %v, want that of the clock", all)
-		}
-	})
 }

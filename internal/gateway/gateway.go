@@ -62,7 +62,6 @@ type Options struct {
 
 // Gateway is a running gateway.
 type Gateway struct {
-	built     func() time.Time // when this program was made; set before it starts
 	log       *slog.Logger
 	options   Options
 	first     *config.Config // that the gateway started with
@@ -135,7 +134,6 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	g.deaths = map[transport.Death]*atomic.Uint64{
 		transport.DeathNoPong: new(atomic.Uint64), transport.DeathUnacknowledged: new(atomic.Uint64), transport.DeathSilent: new(atomic.Uint64),
 	}
-	g.built = trust.Built
 	g.upkeeps.all, g.upkeeps.slots = make(map[string]*upkeep), make(chan struct{}, dialsAtOnce)
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.files.taken = g.look(cfg)
@@ -200,7 +198,7 @@ func (g *Gateway) clockDoubt(now time.Time) string {
 	if snap := g.snapshot.Load(); snap != nil {
 		own = snap.trust.Own()
 	}
-	return trust.ClockDoubt(now, g.built(), own)
+	return trust.ClockDoubt(now, trust.Built(), own)
 }
 
 // Recorder returns what happened, as flows and as handshakes.
