@@ -69,10 +69,10 @@ func (c *Conn) Close() error {
 // Reset ends both directions at once and throws away what was not read; the
 // other side gets ECONNRESET.
 func (c *Conn) Reset() {
-	c.in.abandon()
 	if !c.vanishes() {
-		c.out.reset()
+		c.out.reset() // first: nothing may follow that this end says to its own end
 	}
+	c.in.abandon()
 }
 
 // vanishes says whether what this end sends reaches nobody, see Network.Darken.
