@@ -238,25 +238,37 @@ func Unbacked(m *sip.Message, from *peer.Peer) bool {
 	return err != nil || !peer.Anonymous(uri)
 }
 
-// Passing says in words what of the claims of a request outside of any dialog, beside
-// its From, crosses although nothing backs it, and what does not because a target is not
-// told it. Empty: nothing.
-func Passing(m *sip.Message, from *peer.Peer, targets []*peer.Peer) string {
-	var room [5]config.Claim
-	all := room[:0]
+// Made is which claims a request makes beside its From, and whether its sender wants
+// privacy: all that Words goes by.
+type Made uint8
+
+// wantsPrivacy is the bit above those of kinds.
+const wantsPrivacy = 1 << len(kinds)
+
+// kinds are the claims, each with its bit.
+var kinds = [...]config.Claim{config.ClaimAsserted, config.ClaimRemote, config.ClaimDiversion, config.ClaimHistory, config.ClaimDCS}
+
+// MadeBy looks at a message.
+func MadeBy(m *sip.Message) (made Made) {
 	for f := range m.Fields() {
-		if c := claimOf(f); c != "" && !slices.Contains(all, c) {
-			all = append(all, c)
+		if c := claimOf(f); c != "" {
+			made |= 1 << slices.Index(kinds[:], c)
 		}
 	}
-	if len(all) == 0 {
-		return ""
+	if made != 0 && private(m) {
+		made |= wantsPrivacy
 	}
+	return made
+}
+
+// Words says what of the claims of a request outside of any dialog crosses although
+// nothing backs it, and what does not because a target is not told it. Empty: nothing.
+func (made Made) Words(from *peer.Peer, targets []*peer.Peer) string {
 	var text strings.Builder
 	list := func(format string, who *peer.Peer, is func(config.Claim) bool) {
 		var names []string
-		for _, c := range all {
-			if is(c) {
+		for bit, c := range kinds {
+			if made&(1<<bit) != 0 && is(c) {
 				names = append(names, string(c))
 			}
 		}
@@ -269,7 +281,10 @@ func Passing(m *sip.Message, from *peer.Peer, targets []*peer.Peer) string {
 	}
 	for _, to := range targets {
 		list("; by its hears %s is not told %s", to, func(c config.Claim) bool { told, _ := to.Hears(c); return !told })
-		list("; because of Privacy %s is not told %s", to, func(c config.Claim) bool { told, _ := to.Hears(c); return told && !hears(to, m, c) })
+		list("; because of Privacy %s is not told %s", to, func(c config.Claim) bool {
+			told, trusted := to.Hears(c)
+			return told && !trusted && made&wantsPrivacy != 0
+		})
 	}
 	return text.String()
 }

@@ -23,6 +23,7 @@ type snapshot struct {
 	former   []former
 	inlets   map[string]inlet // by listener
 	lenient  map[string]*leniency
+	told     *tellings
 }
 
 // Check returns everything that is wrong with a configuration whose shape has
@@ -56,7 +57,7 @@ func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []
 		config.SortProblems(problems)
 		return nil, problems
 	}
-	snap := &snapshot{config: cfg, trust: set, admin: admin}
+	snap := &snapshot{config: cfg, trust: set, admin: admin, told: new(tellings)}
 	if before == nil {
 		snap.peers = peer.Compile(cfg, nil)
 		snap.inlets = newInlets(cfg, nil)

@@ -164,7 +164,7 @@ func (g *Gateway) way(p *transport.Packet, from *peer.Peer, method sip.Method, l
 		return w, refusal
 	}
 	w.sips = sips
-	w.Why += left + cross.Passing(p.Msg, from, w.Targets)
+	w.Why = g.snapshot.Load().told.with(w.Decision, from, cross.MadeBy(p.Msg)) + left
 	return w, nil
 }
 
