@@ -99,6 +99,9 @@ func (p *Probe) hop(ctx context.Context, to *peer.Peer, target resolve.Target) *
 	if err == nil {
 		h.Local, h.Connected, h.Stage = c.Info().Local, c.ConnectTime(), StageOptions
 		p.ask(ctx, h, w, c, to, q)
+		if h.Answer != nil && h.Answer.Malformed != "" && t.Reliable() {
+			wait(ctx, w.over, linger) // a stream that cannot be read further says so by its end
+		}
 		c.Close(errDone)
 	}
 	if t.Reliable() {
