@@ -141,6 +141,8 @@ func (g *Gateway) peerEndings(cfg *config.Config) []Ending {
 		peers[cfg.Peers[i].Name] = cfg.Peers[i].UsesTLS()
 	}
 	now := time.Now()
+	type certificate struct{ peer, sum string }
+	listed, hasOne := make(map[certificate]bool), make(map[string]bool)
 	var all []Ending
 	for _, seen := range newestChains(append(g.recorder.LastChains(), g.earlier...)) {
 		if !peers[seen.Peer] {
@@ -152,10 +154,10 @@ func (g *Gateway) peerEndings(cfg *config.Config) []Ending {
 				continue // it was verified without it
 			}
 			e := endingOf(PeerCertificate, seen.Peer, c)
-			e.Used = []string{"peer " + seen.Peer}
-			again := slices.ContainsFunc(all, func(x Ending) bool { return x.Name == e.Name && x.SHA256 == e.SHA256 })
-			replaced := e.Ends.Before(now) && slices.ContainsFunc(all, func(x Ending) bool { return x.Name == e.Name })
-			if !again && !replaced {
+			replaced := e.Ends.Before(now) && hasOne[e.Name]
+			if one := (certificate{e.Name, e.SHA256}); !listed[one] && !replaced {
+				listed[one], hasOne[e.Name] = true, true
+				e.Used = []string{"peer " + seen.Peer}
 				all = append(all, e)
 			}
 		}
@@ -168,13 +170,14 @@ func (g *Gateway) peerEndings(cfg *config.Config) []Ending {
 func newestChains(all []callflow.Seen) []callflow.Seen {
 	all = slices.DeleteFunc(all, func(s callflow.Seen) bool { return !s.Accepted })
 	slices.SortStableFunc(all, func(a, b callflow.Seen) int { return cmp.Or(cmp.Compare(a.Peer, b.Peer), b.At.Compare(a.At)) })
-	var newest []callflow.Seen
-	for _, s := range all {
-		if !slices.ContainsFunc(newest, func(n callflow.Seen) bool { return n.Peer == s.Peer && n.Role == s.Role }) {
-			newest = append(newest, s)
-		}
-	}
-	return newest
+	type side struct{ peer, role string }
+	older := make(map[side]bool)
+	return slices.DeleteFunc(all, func(s callflow.Seen) bool {
+		of := side{s.Peer, s.Role}
+		is := older[of]
+		older[of] = true
+		return is
+	})
 }
 
 func (g *Gateway) stapleEndings(cfg *config.Config) []Ending {

@@ -23,8 +23,9 @@ type telling struct {
 	made cross.Made
 }
 
-// mostTellings bounds them: a configuration with more of them in use pays for the rest.
-const mostTellings = 4096
+// mostTellings bounds them, and the copying in a shard when one is new: a configuration
+// with more of them in use pays for the rest.
+const mostTellings = 1024
 
 // with returns the words of a decision about a request that makes these claims.
 func (t *tellings) with(d route.Decision, from *peer.Peer, made cross.Made) string {
