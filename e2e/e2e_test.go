@@ -76,25 +76,12 @@ func TestScripts(t *testing.T) {
 // setup gives a script the binary, and $P1 to $P8: loopback ports that are free on TCP and UDP.
 func setup(env *testscript.Env) error {
 	env.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+env.Getenv("PATH"))
-	var held []net.Listener // until all are chosen, so that none is chosen twice
-	defer func() {
-		for _, l := range held {
-			l.Close()
-		}
-	}()
-	for i := 1; i <= 8; {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for i := 1; i <= 8; i++ {
+		port, err := aPort("127.0.0.1")
 		if err != nil {
 			return err
 		}
-		held = append(held, l)
-		p, err := net.ListenPacket("udp", l.Addr().String())
-		if err != nil {
-			continue // somebody's UDP port
-		}
-		p.Close()
-		env.Setenv(fmt.Sprintf("P%d", i), strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-		i++
+		env.Setenv(fmt.Sprintf("P%d", i), port)
 	}
 	return nil
 }

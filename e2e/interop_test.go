@@ -5,14 +5,11 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -123,31 +120,6 @@ func eventually(limit time.Duration, ok func() bool) bool {
 		}
 	}
 	return ok()
-}
-
-var lastPort atomic.Uint32
-
-// freePort returns a port of host that is free on UDP and TCP, and that no other test of this process is given. It lies
-// below those that the system gives to outgoing connections.
-func freePort(t *testing.T, host string) string {
-	t.Helper()
-	const first, count = 12000, 18000
-	for range count {
-		port := strconv.Itoa(int(first + (uint32(os.Getpid())*61+lastPort.Add(1))%count))
-		addr := net.JoinHostPort(host, port)
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		p, err := net.ListenPacket("udp", addr)
-		l.Close()
-		if err == nil {
-			p.Close()
-			return port
-		}
-	}
-	t.Fatalf("no port of %s is free on UDP and TCP", host)
-	return ""
 }
 
 // need returns the path of a program that this test drives. Without it the test fails in CI, which installs it, and is

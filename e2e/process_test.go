@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -163,25 +162,4 @@ func sallyport(t *testing.T, dir string, args ...string) string {
 		t.Fatalf("sallyport %s: %v\n%s", strings.Join(args, " "), err, &stderr)
 	}
 	return string(out)
-}
-
-// someAddresses returns addresses of host with ports that are free on TCP and UDP.
-func someAddresses(t *testing.T, host string, n int) []string {
-	t.Helper()
-	var found []string
-	for tries := 0; len(found) < n && tries < 20*n; tries++ {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // when all are chosen, so that none is chosen twice
-		if p, err := net.ListenPacket("udp", l.Addr().String()); err == nil {
-			p.Close()
-			found = append(found, l.Addr().String())
-		}
-	}
-	if len(found) < n {
-		t.Fatalf("%s has no %d ports that are free on TCP and UDP", host, n)
-	}
-	return found
 }
