@@ -26,12 +26,12 @@ sip/dialog sip/digest sip/domaincert sip/transaction
 sip/transport sip/resolve
 sip/ua sip/siptest
 internal/config internal/callflow internal/metrics internal/tlswire internal/watch internal/certfile internal/revocation internal/acme
-internal/store internal/trust internal/guard internal/callflow/export internal/media internal/capture
-internal/peer internal/recorder internal/preset
+internal/store internal/trust internal/guard internal/callflow/export internal/hep internal/media internal/capture
+internal/peer internal/recorder internal/history internal/filter internal/events internal/preset
 internal/registrar internal/route internal/cross
 internal/b2bua internal/relay internal/load
 internal/gateway
-internal/api internal/probe
+internal/api internal/probe internal/tracing
 internal/web internal/tui
 internal/cli
 cmd/sallyport
