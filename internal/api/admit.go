@@ -57,3 +57,11 @@ func isUs(host string, a gateway.Admin) bool {
 	}
 	return strings.EqualFold(host, "localhost") || a.Names(host)
 }
+
+// asker says in the audit who has sent a request.
+func asker(r *http.Request) string {
+	if isLocal(r) {
+		return "the local socket"
+	}
+	return r.RemoteAddr
+}

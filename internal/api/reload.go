@@ -19,7 +19,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "evict is true or false", http.StatusBadRequest)
 		return
 	}
-	doc := reloaded(s.gateway.ReloadWith(gateway.ReloadOptions{Evict: evict == "true"}))
+	doc := reloaded(s.gateway.ReloadWith(gateway.ReloadOptions{Evict: evict == "true", By: asker(r)}))
 	w.Header().Set("Content-Type", "application/json")
 	if !doc.Taken {
 		w.WriteHeader(http.StatusUnprocessableEntity)

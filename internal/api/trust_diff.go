@@ -60,6 +60,7 @@ func (s *Server) trustDiff(w http.ResponseWriter, r *http.Request) {
 	if len(problems) == 0 {
 		d, problems = s.gateway.Diff(cfg)
 	}
+	s.gateway.Audit("trust diff", "by", asker(r), "configuration", cfg.File, "problems", len(problems), "breaks", d.Breaks())
 	w.Header().Set("Content-Type", "application/json")
 	if len(problems) > 0 {
 		w.WriteHeader(http.StatusUnprocessableEntity)

@@ -87,6 +87,7 @@ type Gateway struct {
 	store     *store.Store  // nil: calls are not recorded
 	records   records       // the store; nil likewise
 	nameless  atomic.Uint64 // IDs of calls that are not recorded
+	audit     audit
 
 	judged atomic.Pointer[failures] // what the last review found
 
@@ -107,7 +108,7 @@ type Gateway struct {
 
 	telling sync.Mutex // held only for a moment
 	started time.Time  // guarded by telling, as what follows
-	history history
+	reloads reloads
 }
 
 // New compiles a configuration. Problems mean that there is no gateway; they

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -46,11 +47,11 @@ type Loaded struct {
 	RenewalsRefused uint64    // how often changed files were no good
 }
 
-// history is what became of each configuration. Guarded by Gateway.telling.
-type history struct {
+// reloads is what became of each configuration. Guarded by Gateway.telling.
+type reloads struct {
 	loaded  time.Time
 	notes   []string
-	reloads int
+	taken   int
 	refused *Reload
 
 	refusals uint64
@@ -66,12 +67,12 @@ func (g *Gateway) Loaded() Loaded {
 	g.telling.Lock()
 	defer g.telling.Unlock()
 	cfg := g.snapshot.Load().config
-	h := &g.history
+	h := &g.reloads
 	refused := h.refused
 	if h.unfit != nil && (refused == nil || h.unfit.At.After(refused.At)) {
 		refused = h.unfit
 	}
-	return Loaded{File: cfg.File, Version: cfg.Version, At: h.loaded, Notes: h.notes, Reloads: h.reloads, Refused: refused, RefusedTotal: h.refusals,
+	return Loaded{File: cfg.File, Version: cfg.Version, At: h.loaded, Notes: h.notes, Reloads: h.taken, Refused: refused, RefusedTotal: h.refusals,
 		Watched: cfg.Watch && g.options.Watch != nil, Renewals: h.renewals, Renewed: h.renewed, RenewalsRefused: h.renewalsRefused}
 }
 
@@ -86,10 +87,28 @@ type ReloadOptions struct {
 	// too that an earlier one has left, and ends the calls on them. A reload that is
 	// refused closes none.
 	Evict bool
+	// By says who asked, for the audit; empty: a signal.
+	By string
 }
 
 // ReloadWith is Reload with options.
 func (g *Gateway) ReloadWith(o ReloadOptions) Reload {
+	r := g.reloadWith(o)
+	evicted := 0
+	for i := range r.Failing {
+		if f := &r.Failing[i]; f.Evicted {
+			evicted++
+			g.Audit("evict", "by", cmp.Or(o.By, bySignal), "connection", f.Conn.ID(), "peer", f.Conn.Identity().Peer, "calls", len(f.Calls), "cause", f.Why)
+		}
+	}
+	g.Audit("reload", "by", cmp.Or(o.By, bySignal), "taken", len(r.Problems) == 0, "version", r.Version, "problems", len(r.Problems), "evicted", evicted)
+	return r
+}
+
+// bySignal is who asks for a reload when nobody says who.
+const bySignal = "signal"
+
+func (g *Gateway) reloadWith(o ReloadOptions) Reload {
 	file := g.snapshot.Load().config.File
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
 		return g.note(nil, []config.Problem{{File: file, What: "it is no ordinary file any more", Why: "reading it could wait for ever",
@@ -225,14 +244,14 @@ func (g *Gateway) note(notes []string, problems []config.Problem) Reload {
 func (g *Gateway) keep(r Reload) {
 	g.telling.Lock()
 	defer g.telling.Unlock()
-	h := &g.history
+	h := &g.reloads
 	if len(r.Problems) > 0 {
 		h.refused = &r
 		h.refusals++
 		return
 	}
 	h.loaded, h.notes, h.refused = r.At, r.Notes, nil
-	h.reloads++
+	h.taken++
 }
 
 // short is as much of a version as one can compare by eye.

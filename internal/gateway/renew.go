@@ -158,8 +158,8 @@ func (g *Gateway) swap(before, next *snapshot, sight watch.Sight, changed []stri
 	g.keepUp()
 	g.fit(sight)
 	g.telling.Lock()
-	g.history.renewals++
-	g.history.renewed = time.Now()
+	g.reloads.renewals++
+	g.reloads.renewed = time.Now()
 	g.telling.Unlock()
 	g.log.Info("certificate files have changed, and are taken", "files", strings.Join(changed, ", "), "connections_failing", len(failing))
 	g.sayChanges(before.trust.Changes(next.trust))

@@ -20,8 +20,8 @@ func (g *Gateway) refuseFiles(running *snapshot, problems []config.Problem) {
 	g.files.said = said
 	r := Reload{At: time.Now(), By: ByWatch, Version: running.config.Version, Problems: problems, InUse: g.alarmFiles(running, problems)}
 	g.telling.Lock()
-	g.history.unfit = &r
-	g.history.renewalsRefused++
+	g.reloads.unfit = &r
+	g.reloads.renewalsRefused++
 	g.telling.Unlock()
 	for _, p := range problems {
 		g.log.Error("changed file refused", "problem", p.String())
@@ -42,7 +42,7 @@ func (g *Gateway) fit(sight watch.Sight) {
 	}
 	*f = files{watcher: f.watcher, taken: sight}
 	g.telling.Lock()
-	g.history.unfit = nil
+	g.reloads.unfit = nil
 	g.telling.Unlock()
 }
 

@@ -53,7 +53,7 @@ func (g *Gateway) Start() error {
 	g.reloading.Unlock()
 	g.telling.Lock()
 	g.started = time.Now()
-	g.history.loaded = g.started
+	g.reloads.loaded = g.started
 	g.telling.Unlock()
 	return nil
 }
