@@ -5,23 +5,24 @@ import (
 	"unicode/utf8"
 )
 
-// style is how a stretch of a line looks: which character draws it and which colour it has.
-type style uint8
+// Style is how a stretch of a line looks: which character draws it and which colour it has.
+type Style uint8
 
+// The styles. What a colour says, a character or a word says too.
 const (
-	plain style = iota
-	faint
-	styleTCP
-	styleTLS
-	styleSIP
-	styleBad
-	styleGood
-	styleBold
+	StylePlain Style = iota
+	StyleFaint
+	StyleTCP
+	StyleTLS
+	StyleSIP
+	StyleBad
+	StyleGood
+	StyleBold
 )
 
 var colours = [...]string{
-	plain: "", faint: "\x1b[2m", styleTCP: "\x1b[2m", styleTLS: "\x1b[36m", styleSIP: "\x1b[34m",
-	styleBad: "\x1b[31m", styleGood: "\x1b[32m", styleBold: "\x1b[1m",
+	StylePlain: "", StyleFaint: "\x1b[2m", StyleTCP: "\x1b[2m", StyleTLS: "\x1b[36m", StyleSIP: "\x1b[34m",
+	StyleBad: "\x1b[31m", StyleGood: "\x1b[32m", StyleBold: "\x1b[1m",
 }
 
 // glyphs are the characters of a ladder. An arrow's line is a pattern that repeats.
@@ -49,13 +50,13 @@ var asciiGlyphs = glyphs{
 	cross: 'X', tick: '+', fail: 'X', fold: "+", ellipsis: "..",
 }
 
-func (g *glyphs) line(s style) []rune {
+func (g *glyphs) line(s Style) []rune {
 	switch s {
-	case styleTCP:
+	case StyleTCP:
 		return g.tcp
-	case styleTLS:
+	case StyleTLS:
 		return g.tls
-	case styleBad:
+	case StyleBad:
 		return g.bad
 	}
 	return g.sip
@@ -67,7 +68,7 @@ func (g *glyphs) clean(s string) string {
 		switch {
 		case r == '\t' || r == '\n':
 			return ' '
-		case r < 0x20 || r >= 0x7f && r < 0xa0 || r == utf8.RuneError || isInvisible(r):
+		case r < 0x20 || r >= 0x7f && r < 0xa0 || r == utf8.RuneError || isInvisible(r) || isJoined(r):
 			return '?'
 		case r >= 0x80 && !g.outOfASCII:
 			return '?'
@@ -83,62 +84,68 @@ func isInvisible(r rune) bool {
 
 // cut shortens text to n columns.
 func (g *glyphs) cut(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
+	if Width(s) <= n {
 		return s
 	}
-	dots := []rune(g.ellipsis)
-	if n <= len(dots) {
-		return string(r[:max(n, 0)])
+	if dots := Width(g.ellipsis); n > dots {
+		return head(s, n-dots) + g.ellipsis
 	}
-	return string(r[:n-len(dots)]) + g.ellipsis
+	return head(s, n)
 }
 
-// canvas is one line of a ladder.
-type canvas struct {
-	cells  []rune
-	styles []style
+// head is as much of the beginning of a text as fits into n columns.
+func head(s string, n int) string {
+	for i, r := range s {
+		if n -= Columns(r); n < 0 {
+			return s[:i]
+		}
+	}
+	return s
 }
 
-func newCanvas(width int) *canvas {
-	c := &canvas{cells: make([]rune, width), styles: make([]style, width)}
-	for i := range c.cells {
-		c.cells[i] = ' '
+func blank(width int) *Line {
+	c := &Line{Cells: make([]rune, width), Styles: make([]Style, width)}
+	for i := range c.Cells {
+		c.Cells[i] = ' '
 	}
 	return c
 }
 
 // put writes text at a column; what is beyond the right edge is lost.
-func (c *canvas) put(at int, s style, text string) {
+func (c *Line) put(at int, s Style, text string) {
 	for _, r := range text {
-		if at >= 0 && at < len(c.cells) {
-			c.cells[at], c.styles[at] = r, s
+		n := Columns(r)
+		if at >= 0 && at+n <= len(c.Cells) {
+			c.Cells[at], c.Styles[at] = r, s
+			if n == 2 {
+				c.Cells[at+1], c.Styles[at+1] = after, s
+			}
 		}
-		at++
+		at += n
 	}
 }
 
 // fill repeats a pattern over the columns from..to, both included. Patterns are aligned to the line, so that rows below
 // each other look alike.
-func (c *canvas) fill(from, to int, s style, pattern []rune) {
+func (c *Line) fill(from, to int, s Style, pattern []rune) {
 	for i := from; i <= to; i++ {
-		c.cells[i], c.styles[i] = pattern[(i-from)%len(pattern)], s
+		c.Cells[i], c.Styles[i] = pattern[(i-from)%len(pattern)], s
 	}
 }
 
-// String is the line without trailing blanks.
-func (c *canvas) text(colour bool) string {
-	end := len(c.cells)
-	for end > 0 && c.cells[end-1] == ' ' {
+// text is the line without trailing blanks.
+func (c *Line) text(colour bool) string {
+	end := len(c.Cells)
+	for end > 0 && c.Cells[end-1] == ' ' {
 		end--
-	}
-	if !colour {
-		return string(c.cells[:end])
 	}
 	var b strings.Builder
 	var now string
-	for i, r := range c.cells[:end] {
-		if want := colours[c.styles[i]]; want != now && r != ' ' {
+	for i, r := range c.Cells[:end] {
+		if r == after {
+			continue
+		}
+		if want := colours[c.Styles[i]]; colour && want != now && r != ' ' {
 			if now != "" {
 				b.WriteString("\x1b[0m")
 			}
@@ -158,17 +165,17 @@ func wrap(s string, n int) []string {
 	var lines []string
 	var line string
 	for word := range strings.FieldsSeq(s) {
-		for utf8.RuneCountInString(word) > n { // a word that never fits: fingerprints, long names
+		for Width(word) > n { // a word that never fits: fingerprints, long names
 			if line != "" {
 				lines, line = append(lines, line), ""
 			}
-			r := []rune(word)
-			lines, word = append(lines, string(r[:n])), string(r[n:])
+			first := head(word, max(n, 2))
+			lines, word = append(lines, first), word[len(first):]
 		}
 		switch {
 		case line == "":
 			line = word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= n:
+		case Width(line)+1+Width(word) <= n:
 			line += " " + word
 		default:
 			lines, line = append(lines, line), word

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 )
@@ -34,14 +33,25 @@ func Ladder(w io.Writer, f *callflow.Flow, o Options) error {
 		l.heading()
 	}
 	l.lifelines()
+	l.body()
+	var text strings.Builder
+	for i := range l.out {
+		text.WriteString(l.out[i].text(o.Colour))
+		text.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+// body draws the rows.
+func (l *ladder) body() {
 	rows := l.rows()
 	for i := range rows {
-		if k := rows[i].Kind; !o.Bare || k != callflow.RowCause && k != callflow.RowRemedy {
+		if k := rows[i].Kind; !l.o.Bare || k != callflow.RowCause && k != callflow.RowRemedy {
+			l.number = rows[i].Number
 			l.row(&rows[i])
 		}
 	}
-	_, err := io.WriteString(w, l.out.String())
-	return err
 }
 
 const (
@@ -60,7 +70,9 @@ type ladder struct {
 	at    []int // the column of each lifeline
 	last  time.Duration
 	begun bool
-	out   strings.Builder
+
+	number int // of the row that is drawn; 0 before the first
+	out    []Line
 }
 
 func newLadder(f *callflow.Flow, o Options) *ladder {
@@ -84,23 +96,23 @@ func newLadder(f *callflow.Flow, o Options) *ladder {
 	return l
 }
 
-func (l *ladder) print(c *canvas) {
-	l.out.WriteString(c.text(l.o.Colour))
-	l.out.WriteByte('\n')
+func (l *ladder) print(c *Line) {
+	c.Row = l.number
+	l.out = append(l.out, *c)
 }
 
 // heading is the verdict sentence, and below it who called whom and how the legs are known to be one call.
 func (l *ladder) heading() {
-	s := styleGood
+	s := StyleGood
 	switch l.State {
 	case callflow.StateRefused, callflow.StateFailed:
-		s = styleBad
+		s = StyleBad
 	case callflow.StateRinging, callflow.StateBusy, callflow.StateCancelled, callflow.StateUnanswered:
-		s = styleBold
+		s = StyleBold
 	}
 	title := fmt.Sprintf("call %s: %s.", l.ID, l.Sentence)
 	for i, line := range wrap(l.g.clean(title), l.width-2) {
-		c := newCanvas(l.width)
+		c := blank(l.width)
 		c.put(min(2*i, 2), s, line)
 		l.print(c)
 	}
@@ -114,7 +126,7 @@ func (l *ladder) heading() {
 	case n > 1:
 		parts = append(parts, fmt.Sprintf("%d legs", n))
 	}
-	l.under(faint, strings.Join(parts, ", "))
+	l.under(StyleFaint, strings.Join(parts, ", "))
 	l.security()
 }
 
@@ -124,26 +136,26 @@ func (l *ladder) security() {
 	if v == nil {
 		return
 	}
-	s := styleBold
+	s := StyleBold
 	switch v.Word {
 	case callflow.Secured, callflow.HopByHop:
-		s = styleGood
+		s = StyleGood
 	case callflow.Downgraded:
-		s = styleBad
+		s = StyleBad
 	}
 	l.under(s, "signalling "+v.Word+": "+v.Why)
 	for i := range v.Hops {
-		l.under(faint, v.Hops[i].Words())
+		l.under(StyleFaint, v.Hops[i].Words())
 	}
 	if len(v.Claims) > 0 {
-		l.under(faint, "claimed, not seen: "+strings.Join(v.Claims, "; "))
+		l.under(StyleFaint, "claimed, not seen: "+strings.Join(v.Claims, "; "))
 	}
 }
 
 // under prints a line below the heading.
-func (l *ladder) under(s style, text string) {
+func (l *ladder) under(s Style, text string) {
 	for _, line := range wrap(l.g.clean(text), l.width-2) {
-		c := newCanvas(l.width)
+		c := blank(l.width)
 		c.put(2, s, line)
 		l.print(c)
 	}
@@ -151,30 +163,30 @@ func (l *ladder) under(s style, text string) {
 
 // lifelines prints names and addresses, each centred over its line.
 func (l *ladder) lifelines() {
-	names, addresses := newCanvas(l.width), newCanvas(l.width)
+	names, addresses := blank(l.width), blank(l.width)
 	room := 2 * (l.at[0] - 1)
 	if len(l.at) > 1 {
 		room = l.at[1] - l.at[0] - 2
 	}
 	for i, line := range l.Lifelines {
-		l.centre(names, i, styleBold, l.g.cut(l.g.clean(line.Name), room))
-		l.centre(addresses, i, faint, l.g.cut(l.g.clean(line.Address), room))
+		l.centre(names, i, StyleBold, l.g.cut(l.g.clean(line.Name), room))
+		l.centre(addresses, i, StyleFaint, l.g.cut(l.g.clean(line.Address), room))
 	}
 	l.print(names)
 	l.print(addresses)
 	l.print(l.bare())
 }
 
-func (l *ladder) centre(c *canvas, i int, s style, text string) {
-	n := utf8.RuneCountInString(text)
+func (l *ladder) centre(c *Line, i int, s Style, text string) {
+	n := Width(text)
 	c.put(max(0, min(l.at[i]-n/2, l.width-n)), s, text)
 }
 
 // bare is a line with nothing but lifelines.
-func (l *ladder) bare() *canvas {
-	c := newCanvas(l.width)
+func (l *ladder) bare() *Line {
+	c := blank(l.width)
 	for _, at := range l.at {
-		c.put(at, faint, string(l.g.lifeline))
+		c.put(at, StyleFaint, string(l.g.lifeline))
 	}
 	return c
 }
@@ -188,15 +200,15 @@ func (l *ladder) row(r *callflow.Row) {
 }
 
 // stamp writes the time since the row above, and nothing for rows of one flight.
-func (l *ladder) stamp(c *canvas, r *callflow.Row) {
+func (l *ladder) stamp(c *Line, r *callflow.Row) {
 	d := r.Since - l.last
 	switch {
 	case !l.begun:
-		c.put(1, faint, "0.000")
+		c.put(1, StyleFaint, "0.000")
 	case d >= 50*time.Microsecond:
-		c.put(0, faint, "+"+callflow.Span(d))
+		c.put(0, StyleFaint, "+"+callflow.Span(d))
 		if d >= time.Second {
-			c.put(0, plain, "+"+callflow.Span(d))
+			c.put(0, StylePlain, "+"+callflow.Span(d))
 		}
 	}
 	l.begun, l.last = true, r.Since
@@ -225,7 +237,7 @@ func (l *ladder) arrow(r *callflow.Row) {
 	if text != "" {
 		text = " " + text + " "
 	}
-	n := utf8.RuneCountInString(text)
+	n := Width(text)
 	c.put(left+(right-left+1-n)/2, s, text)
 	if back {
 		c.put(left, s, string(head))
@@ -237,23 +249,23 @@ func (l *ladder) arrow(r *callflow.Row) {
 }
 
 // margin puts a note at the right of the last lifeline when there is room for one.
-func (l *ladder) margin(c *canvas, note string) {
+func (l *ladder) margin(c *Line, note string) {
 	from := l.at[len(l.at)-1] + 3
 	if room := l.width - from; note != "" && room >= minMargin {
-		c.put(from, faint, l.g.cut(l.g.clean(note), room))
+		c.put(from, StyleFaint, l.g.cut(l.g.clean(note), room))
 	}
 }
 
 // words prints a row that is no arrow: at its lifeline when there is room for a sentence, else at the first one.
 func (l *ladder) words(r *callflow.Row) {
-	s := faint
+	s := StyleFaint
 	switch {
 	case r.Bad:
-		s = styleBad
+		s = StyleBad
 	case r.Kind == callflow.RowSummary && !r.Open:
-		s = styleGood
+		s = StyleGood
 	case r.Kind == callflow.RowRemedy:
-		s = styleBold
+		s = StyleBold
 	}
 	text := l.g.clean(r.Label)
 	start := l.at[r.From] + 2
@@ -262,9 +274,9 @@ func (l *ladder) words(r *callflow.Row) {
 	}
 	for i, line := range wrap(text, l.width-start) {
 		c := l.bare()
-		for j := start - 1; j < min(start+utf8.RuneCountInString(line)+1, l.width); j++ {
+		for j := start - 1; j < min(start+Width(line)+1, l.width); j++ {
 			if j >= start || !l.isLifeline(j) {
-				c.put(j, plain, " ")
+				c.put(j, StylePlain, " ")
 			}
 		}
 		if i == 0 {
@@ -280,7 +292,7 @@ func (l *ladder) isLifeline(column int) bool {
 }
 
 // lead is what stands in the gutter of a row of words: for a hop, a tick or a cross and how long it took.
-func (l *ladder) lead(c *canvas, r *callflow.Row, s style) {
+func (l *ladder) lead(c *Line, r *callflow.Row, s Style) {
 	if r.Kind != callflow.RowSummary {
 		l.stamp(c, r)
 		return
@@ -300,16 +312,16 @@ func (l *ladder) lead(c *canvas, r *callflow.Row, s style) {
 	l.begun, l.last = true, r.Since
 }
 
-func rowStyle(r *callflow.Row) style {
+func rowStyle(r *callflow.Row) Style {
 	switch {
 	case r.Bad:
-		return styleBad
+		return StyleBad
 	case r.Kind == callflow.RowTCP:
-		return styleTCP
+		return StyleTCP
 	case r.Kind == callflow.RowTLS || r.Kind == callflow.RowData:
-		return styleTLS
+		return StyleTLS
 	}
-	return styleSIP
+	return StyleSIP
 }
 
 // rows are the flow's, with the steps of each good handshake folded into one when that is asked for.
