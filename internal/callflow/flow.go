@@ -1,6 +1,9 @@
 package callflow
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // State is how a call stands.
 type State string
@@ -116,6 +119,11 @@ type Row struct {
 	Repeat int           // RowSIP: the n-th retransmission; 0 for the original
 	Step   *Step         // RowTLS and RowData
 	Raw    []byte        // RowSIP
+
+	// The connection that a RowSIP crossed and the other side's address on it. A flow that was read from a file has
+	// neither; Hop then tells.
+	Link   *Link
+	Remote netip.AddrPort
 }
 
 // IsArrow reports whether the row goes from one lifeline to another.

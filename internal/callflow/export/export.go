@@ -20,6 +20,10 @@ type Options struct {
 	Bare    bool // without heading, causes and remedies: the page around it has those
 	FoldTLS bool // one row for all steps of a good handshake; a refused one stays open
 	Width   int  // columns; 0 means 80, and less than 60 counts as 60
+
+	// Kept returns what was on the wire of a connection, nil when nothing was kept of it; a nil function: of none. Only
+	// pcapng looks at it, and what it writes then holds secrets.
+	Kept func(*callflow.Link) *Kept
 }
 
 // A Format writes flows in one way.
@@ -32,6 +36,7 @@ type Format struct {
 var formats = []Format{
 	{"text", "ladders for a terminal or a mail", Text},
 	{"json", "one document with legs, handshakes and events", JSON},
+	{"pcapng", "packets for Wireshark, made of the recorded messages", PCAPNG},
 }
 
 // Formats returns every format, in the order in which help lists them.
