@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
@@ -31,6 +32,7 @@ type answer struct {
 	interval time.Duration
 	lasts    time.Time // when it is given up
 	acked    bool      // the near leg's ACK came, or is not waited for any more
+	waits    *ackWait  // once something had to be sent again; see ackwatch.go
 	ack      []byte    // the ACK on the far leg, once it was sent
 	bye      *parting  // the BYE on the near leg that waits for its ACK
 }
@@ -54,8 +56,10 @@ func (n *answer) resend(s *ua.Shard) {
 		n.unacknowledged(s)
 		return
 	}
-	s.Respond(n.server, n.code, n.ok)
+	n.missed()
+	n.repeat(s)
 	n.interval = min(2*n.interval, s.Server().Timers.T2)
+	n.warn(s)
 	s.Schedule(&n.timer, min(n.interval, n.lasts.Sub(s.Now())))
 }
 
@@ -63,10 +67,12 @@ func (n *answer) resend(s *ua.Shard) {
 // the 2xx response for 64*T1 seconds without receiving an ACK, the dialog is
 // confirmed, but the session SHOULD be terminated" (RFC 3261 §13.3.1.4).
 func (n *answer) unacknowledged(s *ua.Shard) {
-	n.call.record(callflow.TimedOut, n.near.leg, 0, "no ACK to the 2xx")
+	cause := n.cause()
+	n.call.record(callflow.TimedOut, n.near.leg, 0, "no ACK to the 2xx in "+callflow.Span(n.since(s)))
 	n.settled(s)
 	n.acknowledge(s, nil)
-	n.call.endFor(s, nil, 408, "no ACK came from "+n.near.leg.Peer.Name)
+	n.call.engine.log.Warn("no ACK came to a 2xx: the call is ended", n.words(&cause)...)
+	n.call.endFor(s, nil, 408, cause.Sentence(n.near.leg.Peer.Name))
 }
 
 // acknowledged deals with the ACK to a 2xx.
@@ -82,12 +88,14 @@ func (c *Call) acknowledged(s *ua.Shard, f *fork, m *sip.Message) {
 			return
 		}
 	}
+	c.calls.refused(f.leg.callID, "its CSeq number is "+strconv.FormatUint(uint64(cseq.Seq), 10)+", which is no INVITE's that waits for one")
 }
 
 // settled notes that the near leg's ACK is not waited for any more, and sends
 // the BYE that was.
 func (n *answer) settled(s *ua.Shard) {
 	s.Stop(&n.timer)
+	n.found()
 	n.acked, n.ok = true, nil
 	if p := n.bye; p != nil {
 		n.bye = nil
@@ -125,6 +133,7 @@ func (c *Call) again(s *ua.Shard, far *fork, seq uint32) {
 		if n.far == far && n.farSeq == seq {
 			if n.ack != nil {
 				far.transmit(s, n.ack)
+				n.inVain()
 			}
 			return
 		}

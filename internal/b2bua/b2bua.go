@@ -5,7 +5,7 @@
 // one call, Leg one side of it. Reading starts at Engine.Start, which takes an
 // INVITE, and goes on in setup.go (the caller's side), failover.go (which target
 // is asked), attempt.go (one target and its answers), cancel.go, answer.go (the
-// 2xx and its ACK), crossing.go (requests inside the dialogs), teardown.go,
+// 2xx and its ACK), ackwatch.go (why none comes), crossing.go (requests inside the dialogs), teardown.go,
 // farewell.go (BYE and CANCEL until they are answered) and stray.go (what comes too
 // late). What crosses is decided in headers.go; limits.go has the limits of peers, and
 // facts.go makes the record of a call.
@@ -15,6 +15,7 @@
 package b2bua
 
 import (
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 
@@ -66,6 +67,7 @@ type calls struct {
 	all  map[*Call]struct{}
 
 	astray map[string]*astray // by our tag; see stray.go
+	unack  map[string]*answer // whose 2xx was sent again, by Call-ID; see ackwatch.go
 
 	owing map[*peer.Peer]*owing // farewells to peers out of reach
 	owed  int                   // how many they are together
@@ -83,7 +85,7 @@ func New(ways Ways, log *slog.Logger, shards int) *Engine {
 		e.shards[i] = &calls{
 			tags: make(map[string]*Leg), all: make(map[*Call]struct{}),
 			astray: make(map[string]*astray), owing: make(map[*peer.Peer]*owing),
-			ways: ways, links: make(map[linkKey]*link),
+			ways: ways, links: make(map[linkKey]*link), unack: make(map[string]*answer),
 		}
 	}
 	return e
@@ -149,10 +151,14 @@ func (e *Engine) InDialog(s *ua.Shard, tx *ua.ServerTx, p *transport.Packet) {
 // Ack deals with the ACK to a 2xx.
 func (e *Engine) Ack(s *ua.Shard, p *transport.Packet) {
 	f := e.find(s, p)
-	if f == nil || f.leg.Secure && !p.Conn.Transport().Secure() {
-		return
+	switch {
+	case f == nil:
+		e.shards[s.Index()].stranger(p)
+	case f.leg.Secure && !p.Conn.Transport().Secure():
+		e.shards[s.Index()].refused(f.leg.callID, fmt.Sprintf("the call is sips:, and it came over %v", p.Conn.Transport()))
+	default:
+		f.leg.call.acknowledged(s, f, p.Msg)
 	}
-	f.leg.call.acknowledged(s, f, p.Msg)
 }
 
 // Shutdown ends calls of one shard, most at a time: those without an answer with
