@@ -14,16 +14,22 @@ import (
 // demoDocument is what "demo --json" prints: every field of docs/reference/flow-json.md, with omitempty for those that
 // may be absent.
 type demoDocument struct {
-	Calls []demoCall `json:"calls"`
+	Version int        `json:"version"`
+	Gateway string     `json:"gateway"`
+	Calls   []demoCall `json:"calls"`
 }
 
 type demoCall struct {
 	ID       string `json:"id"`
 	State    string `json:"state"`
 	Sentence string `json:"sentence"`
+	Done     bool   `json:"done"`
 	Start    string `json:"start"`
+	Duration micros `json:"duration_us"`
 	From     string `json:"from"`
 	To       string `json:"to"`
+	JoinedBy string `json:"joined_by"`
+	Session  string `json:"session"`
 	Security *struct {
 		Word string `json:"word"`
 		Why  string `json:"why"`
@@ -35,12 +41,34 @@ type demoCall struct {
 			TLS       *demoTLS `json:"tls"`
 			KnownBy   string   `json:"known_by"`
 			Plain     bool     `json:"plain"`
+			Seen      []string `json:"seen"`
 		} `json:"hops"`
 		Claims []string `json:"claims"`
 	} `json:"security,omitempty"`
+	Findings []struct {
+		Code      string `json:"code"`
+		Severity  string `json:"severity"`
+		Sentence  string `json:"sentence"`
+		Rows      []int  `json:"rows"`
+		Remedy    string `json:"remedy"`
+		Reference string `json:"reference,omitempty"`
+	} `json:"findings"`
+	Related []struct {
+		Kind string `json:"kind"`
+		Flow string `json:"flow"`
+		Row  int    `json:"row"`
+	} `json:"related"`
+	Lifelines []struct {
+		Name    string `json:"name"`
+		Address string `json:"address"`
+		Gateway bool   `json:"gateway"`
+	} `json:"lifelines"`
 	Legs   []demoLeg   `json:"legs"`
 	Events []demoEvent `json:"events"`
 }
+
+// micros is a number that may have decimals.
+type micros = json.Number
 
 type demoTLS struct {
 	Version   string   `json:"version"`
@@ -56,48 +84,86 @@ type demoLeg struct {
 	Direction string  `json:"direction"`
 	Peer      string  `json:"peer"`
 	CallID    string  `json:"call_id"`
+	Lifeline  int     `json:"lifeline"`
 	Hop       demoHop `json:"hop"`
 }
 
 type demoHop struct {
 	Connection uint64 `json:"connection"`
+	Inbound    bool   `json:"inbound"`
 	Transport  string `json:"transport"`
 	Local      string `json:"local"`
 	Remote     string `json:"remote"`
+	Listener   string `json:"listener"`
+	Peer       string `json:"peer"`
+	Opened     string `json:"opened,omitempty"`
+	Refused    bool   `json:"refused"`
 	Reused     *struct {
 		AgeMicros int64 `json:"age_us"`
 		Call      int   `json:"call,omitempty"`
 	} `json:"reused,omitempty"`
-	TLS       *demoTLS `json:"tls"`
-	Handshake []struct {
-		AtMicros  int64  `json:"at_us"`
-		From      string `json:"from"`
-		Step      string `json:"step"`
-		Number    int    `json:"number,omitempty"`
-		Encrypted bool   `json:"encrypted,omitempty"`
-		Alert     string `json:"alert,omitempty"`
-	} `json:"handshake"`
-	Verdicts []struct {
-		By       string `json:"by"`
-		Accepted bool   `json:"accepted"`
-		KnownBy  string `json:"known_by"`
-		Code     string `json:"code"`
-		Reason   string `json:"reason"`
-		Remedy   string `json:"remedy"`
+	TLS       *demoTLS   `json:"tls"`
+	Handshake []demoStep `json:"handshake"`
+	Verdicts  []struct {
+		By        string `json:"by"`
+		Accepted  bool   `json:"accepted"`
+		Undecided bool   `json:"undecided,omitempty"`
+		KnownBy   string `json:"known_by"`
+		Code      string `json:"code"`
+		Reason    string `json:"reason"`
+		Remedy    string `json:"remedy"`
 	} `json:"verdicts"`
 }
 
+type demoStep struct {
+	AtMicros    int64    `json:"at_us"`
+	At          string   `json:"at"`
+	From        string   `json:"from"`
+	Step        string   `json:"step"`
+	Number      int      `json:"number,omitempty"`
+	Encrypted   bool     `json:"encrypted,omitempty"`
+	Version     string   `json:"version,omitempty"`
+	Offered     []string `json:"offered,omitempty"`
+	Suite       string   `json:"suite,omitempty"`
+	Group       string   `json:"group,omitempty"`
+	ServerName  string   `json:"server_name,omitempty"`
+	Certificate *struct {
+		Subject    string   `json:"subject"`
+		Issuer     string   `json:"issuer"`
+		Names      []string `json:"names"`
+		NotBefore  string   `json:"not_before"`
+		NotAfter   string   `json:"not_after"`
+		SelfSigned bool     `json:"self_signed"`
+		Chain      int      `json:"chain"`
+	} `json:"certificate,omitempty"`
+	Alert      string `json:"alert,omitempty"`
+	AlertCode  int    `json:"alert_code,omitempty"`
+	AlertFatal bool   `json:"alert_fatal,omitempty"`
+	Length     int    `json:"length,omitempty"`
+	Note       string `json:"note,omitempty"`
+}
+
 type demoEvent struct {
+	Row      int    `json:"row"`
+	Seq      uint64 `json:"seq"`
+	At       string `json:"at"`
 	AtMicros int64  `json:"at_us"`
 	Kind     string `json:"kind"`
 	From     string `json:"from"`
 	To       string `json:"to"`
+	FromLine int    `json:"from_line"`
+	ToLine   int    `json:"to_line"`
 	Label    string `json:"label"`
 	Note     string `json:"note,omitempty"`
 	Leg      string `json:"leg,omitempty"`
 	Number   int    `json:"number,omitempty"`
 	Bad      bool   `json:"bad,omitempty"`
+	Open     bool   `json:"open,omitempty"`
+	Took     micros `json:"took_us,omitempty"`
 	Repeat   int    `json:"repeat,omitempty"`
+	Step     any    `json:"step,omitempty"` // a number, or a step
+	Raw      string `json:"raw,omitempty"`
+	RawBytes []byte `json:"raw_base64,omitempty"`
 }
 
 // readDemo takes one document and nothing behind it. Written again from the structs it must have the same fields, so
@@ -107,6 +173,7 @@ func readDemo(t *testing.T, text string) demoDocument {
 	var doc demoDocument
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
+	d.UseNumber()
 	if err := d.Decode(&doc); err != nil {
 		t.Fatal(err)
 	}

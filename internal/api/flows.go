@@ -39,7 +39,8 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 // writeFlows writes one flow at a time, so that only one is rendered at once. An
 // error means that the reader has gone.
 func writeFlows(w io.Writer, all []*callflow.Flow) {
-	open := "{\"calls\": ["
+	head := export.NewDocument(all[:min(len(all), 1)])
+	open := fmt.Sprintf("{\"version\": %d, \"gateway\": %q, \"calls\": [", head.Version, head.Gateway)
 	for _, f := range all {
 		b, err := json.Marshal(export.Call(f))
 		if err != nil {

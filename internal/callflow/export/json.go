@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/netip"
+	"reflect"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 )
@@ -12,51 +14,136 @@ import (
 // JSON writes one document, described in docs/reference/flow-json.md. Names that stand there do not change their
 // meaning; more may be added.
 func JSON(w io.Writer, flows []*callflow.Flow, _ Options) error {
-	doc := Document{Calls: []DocumentCall{}}
-	for _, f := range flows {
-		doc.Calls = append(doc.Calls, documentCall(f))
-	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(doc)
+	return e.Encode(NewDocument(flows))
 }
 
-// A Document is what JSON writes.
-type Document struct {
-	Calls []DocumentCall `json:"calls"`
+// NewDocument is what JSON writes, for whoever puts it into something larger.
+func NewDocument(flows []*callflow.Flow) Document {
+	d := Document{Version: Version, Calls: []DocumentCall{}}
+	for _, f := range flows {
+		if d.Gateway == "" {
+			d.Gateway = gatewayOf(f)
+		}
+		d.Calls = append(d.Calls, Call(f))
+	}
+	return d
 }
 
-// A DocumentCall is one flow.
-type DocumentCall struct {
-	ID       string          `json:"id"`
-	State    callflow.State  `json:"state"`
-	Sentence string          `json:"sentence"`
-	Start    time.Time       `json:"start"`
-	From     string          `json:"from"`
-	To       string          `json:"to"`
-	Security *DocumentSecure `json:"security,omitempty"`
-	Legs     []DocumentLeg   `json:"legs"`
-	Events   []DocumentEvent `json:"events"`
+func gatewayOf(f *callflow.Flow) string {
+	for _, l := range f.Lifelines {
+		if l.Gateway {
+			return l.Name
+		}
+	}
+	return ""
 }
 
-// A DocumentSecure is the verdict on the signalling of a call.
-type DocumentSecure struct {
-	Word   string              `json:"word"`
-	Why    string              `json:"why"`
-	Hops   []DocumentSecureHop `json:"hops"`
-	Claims []string            `json:"claims"`
+// Call returns what JSON writes of one flow, for whoever writes many and keeps
+// none.
+func Call(f *callflow.Flow) DocumentCall {
+	c := DocumentCall{
+		ID: f.ID, State: f.State, Sentence: f.Sentence, Done: f.Done, Start: f.Start.UTC(), Duration: micros(f.Duration),
+		From: f.From, To: f.To, JoinedBy: f.JoinedBy, Session: f.Session, Security: documentSecure(f.Security),
+		Findings: append([]callflow.Finding{}, f.Findings...), Related: append([]callflow.Relation{}, f.Related...),
+		Lifelines: []DocumentLifeline{}, Legs: []DocumentLeg{}, Events: []DocumentEvent{},
+	}
+	for i := range c.Findings {
+		c.Findings[i].Rows = append([]int{}, c.Findings[i].Rows...)
+	}
+	for _, l := range f.Lifelines {
+		c.Lifelines = append(c.Lifelines, DocumentLifeline(l))
+	}
+	for _, l := range f.Legs {
+		c.Legs = append(c.Legs, DocumentLeg{
+			Name: l.Name, Direction: l.Direction.String(), Peer: l.Peer, CallID: l.CallID, Lifeline: l.Lifeline,
+			Hop: documentHop(&l.Hop, f.Start),
+		})
+	}
+	drawn := make([]int, len(f.Legs)) // of each leg's handshake, how many steps have their row
+	for i := range f.Rows {
+		c.Events = append(c.Events, documentEvent(f, &f.Rows[i], drawn))
+	}
+	return c
 }
 
-// A DocumentSecureHop is one hop of it, as the gateway saw it.
-type DocumentSecureHop struct {
-	Direction string       `json:"direction"`
-	Peer      string       `json:"peer"`
-	SIPS      bool         `json:"sips"`
-	Transport string       `json:"transport"`
-	TLS       *DocumentTLS `json:"tls"`
-	KnownBy   string       `json:"known_by"`
-	Plain     bool         `json:"plain"` // of its messages some went without TLS
+func documentEvent(f *callflow.Flow, r *callflow.Row, drawn []int) DocumentEvent {
+	e := DocumentEvent{
+		Row: r.Number, Seq: r.Seq, At: r.At.UTC(), AtMicros: r.Since.Microseconds(), Kind: r.Kind,
+		From: f.Lifelines[r.From].Name, To: f.Lifelines[r.To].Name, FromLine: r.From, ToLine: r.To,
+		Label: r.Label, Note: r.Note, Bad: r.Bad, Open: r.Open, Took: micros(r.Took), Repeat: r.Repeat,
+	}
+	if r.Leg >= 0 {
+		e.Leg = f.Legs[r.Leg].Name
+	}
+	if r.Step != nil {
+		e.Number = r.Step.Number
+		e.Step = stepRef(f, r, drawn)
+	}
+	if utf8.Valid(r.Raw) {
+		e.Raw = string(r.Raw)
+	} else {
+		e.RawBase64 = r.Raw
+	}
+	return e
+}
+
+// stepRef finds the step of a row in the handshake of its leg. Rows and steps have the same order, so each search goes on
+// where the one before ended.
+func stepRef(f *callflow.Flow, r *callflow.Row, drawn []int) *DocumentStepRef {
+	if r.Leg >= 0 {
+		steps := f.Legs[r.Leg].Hop.Handshake
+		for i := drawn[r.Leg]; i < len(steps); i++ {
+			if steps[i].Step == r.Step || reflect.DeepEqual(steps[i].Step, r.Step) {
+				drawn[r.Leg] = i + 1
+				return &DocumentStepRef{Index: i}
+			}
+		}
+	}
+	s := documentStep(r.Step, f.Start, r.Since)
+	return &DocumentStepRef{Step: &s}
+}
+
+func documentHop(h *callflow.Hop, start time.Time) DocumentHop {
+	d := DocumentHop{Refused: h.Refused, Handshake: []DocumentStep{}, Verdicts: []DocumentVerdict{}}
+	if l := h.Link; l != nil {
+		d.Connection, d.Inbound, d.Transport, d.Listener, d.Peer = l.ID, l.Inbound, l.Transport, l.Listener, l.Peer
+		d.Local, d.Remote = address(l.Local), address(l.Remote)
+		d.TLS = documentTLS(l.TLS)
+		if !l.Opened.IsZero() {
+			d.Opened = l.Opened.UTC()
+		}
+	}
+	if h.Reused != nil {
+		d.Reused = &DocumentReuse{AgeMicros: h.Reused.Age.Microseconds(), Call: h.Reused.Nth}
+	}
+	for _, s := range h.Handshake {
+		d.Handshake = append(d.Handshake, documentStep(s.Step, start, s.Since))
+	}
+	for _, v := range h.Verdicts {
+		d.Verdicts = append(d.Verdicts, DocumentVerdict{
+			By: side(v.ByGateway), Accepted: v.Accepted, Undecided: v.Undecided, KnownBy: v.KnownBy, Code: v.Code,
+			Reason: v.Reason, Remedy: v.Remedy,
+		})
+	}
+	return d
+}
+
+func documentStep(s *callflow.Step, start time.Time, since time.Duration) DocumentStep {
+	d := DocumentStep{
+		AtMicros: since.Microseconds(), At: start.Add(since).UTC(), From: side(s.ByGateway), Step: s.Name, Number: s.Number,
+		Encrypted: s.Encrypted, Version: s.Version, Offered: s.Offered, Suite: s.Suite, Group: s.Group, ServerName: s.ServerName,
+		Alert: s.Alert.Name, AlertCode: s.Alert.Code, AlertFatal: s.Alert.Fatal, Length: s.Length, Note: s.Note,
+	}
+	if c := s.Certificate; c != nil {
+		d.Certificate = &DocumentCertificate{
+			Subject: c.Subject, Issuer: c.Issuer, Names: append([]string{}, c.Names...),
+			NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(), SelfSigned: c.SelfSigned, Chain: c.Chain,
+		}
+	}
+	return d
 }
 
 func documentSecure(v *callflow.Security) *DocumentSecure {
@@ -66,133 +153,16 @@ func documentSecure(v *callflow.Security) *DocumentSecure {
 	d := &DocumentSecure{Word: v.Word, Why: v.Why, Claims: append([]string{}, v.Claims...), Hops: []DocumentSecureHop{}}
 	for i := range v.Hops {
 		h := &v.Hops[i]
-		d.Hops = append(d.Hops, DocumentSecureHop{h.Direction.String(), h.Peer, h.SIPS, h.Transport, documentTLS(h.TLS), h.KnownBy(), h.Seen&callflow.OverPlain != 0})
-	}
-	return d
-}
-
-// A DocumentLeg is one leg with its hop.
-type DocumentLeg struct {
-	Name      string      `json:"name"`
-	Direction string      `json:"direction"`
-	Peer      string      `json:"peer"`
-	CallID    string      `json:"call_id"`
-	Hop       DocumentHop `json:"hop"`
-}
-
-// A DocumentHop is the connection of a leg.
-type DocumentHop struct {
-	Connection uint64            `json:"connection"`
-	Transport  string            `json:"transport"`
-	Local      string            `json:"local"`
-	Remote     string            `json:"remote"`
-	Reused     *DocumentReuse    `json:"reused,omitempty"`
-	TLS        *DocumentTLS      `json:"tls"`
-	Handshake  []DocumentStep    `json:"handshake"`
-	Verdicts   []DocumentVerdict `json:"verdicts"`
-}
-
-// A DocumentReuse says that another call opened the connection.
-type DocumentReuse struct {
-	AgeMicros int64 `json:"age_us"`
-	Call      int   `json:"call,omitempty"`
-}
-
-// A DocumentTLS is what the handshake agreed.
-type DocumentTLS struct {
-	Version   string   `json:"version"`
-	Suite     string   `json:"suite"`
-	Group     string   `json:"group"`
-	Mutual    bool     `json:"mutual"`
-	PeerNames []string `json:"peer_names"`
-	Resumed   bool     `json:"resumed"`
-}
-
-// A DocumentStep is one handshake message.
-type DocumentStep struct {
-	AtMicros  int64  `json:"at_us"`
-	From      string `json:"from"`
-	Step      string `json:"step"`
-	Number    int    `json:"number,omitempty"`
-	Encrypted bool   `json:"encrypted,omitempty"`
-	Alert     string `json:"alert,omitempty"`
-}
-
-// A DocumentVerdict is what one side decided.
-type DocumentVerdict struct {
-	By       string `json:"by"`
-	Accepted bool   `json:"accepted"`
-	KnownBy  string `json:"known_by"`
-	Code     string `json:"code"`
-	Reason   string `json:"reason"`
-	Remedy   string `json:"remedy"`
-}
-
-// A DocumentEvent is one row of the ladder.
-type DocumentEvent struct {
-	AtMicros int64  `json:"at_us"`
-	Kind     string `json:"kind"`
-	From     string `json:"from"`
-	To       string `json:"to"`
-	Label    string `json:"label"`
-	Note     string `json:"note,omitempty"`
-	Leg      string `json:"leg,omitempty"`
-	Number   int    `json:"number,omitempty"`
-	Bad      bool   `json:"bad,omitempty"`
-	Repeat   int    `json:"repeat,omitempty"`
-}
-
-// Call returns what JSON writes of one flow, for whoever writes many and keeps
-// none.
-func Call(f *callflow.Flow) DocumentCall { return documentCall(f) }
-
-func documentCall(f *callflow.Flow) DocumentCall {
-	c := DocumentCall{
-		ID: f.ID, State: f.State, Sentence: f.Sentence, Start: f.Start.UTC(), From: f.From, To: f.To,
-		Security: documentSecure(f.Security), Legs: []DocumentLeg{}, Events: []DocumentEvent{},
-	}
-	for _, l := range f.Legs {
-		c.Legs = append(c.Legs, DocumentLeg{
-			Name: l.Name, Direction: l.Direction.String(), Peer: l.Peer, CallID: l.CallID, Hop: documentHop(&l.Hop),
-		})
-	}
-	for i := range f.Rows {
-		r := &f.Rows[i]
-		e := DocumentEvent{
-			AtMicros: r.Since.Microseconds(), Kind: string(r.Kind), From: f.Lifelines[r.From].Name,
-			To: f.Lifelines[r.To].Name, Label: r.Label, Note: r.Note, Bad: r.Bad, Repeat: r.Repeat,
+		s := DocumentSecureHop{
+			Direction: h.Direction.String(), Peer: h.Peer, SIPS: h.SIPS, Transport: h.Transport, TLS: documentTLS(h.TLS),
+			KnownBy: h.KnownBy(), Plain: h.Seen&callflow.OverPlain != 0, Seen: []string{},
 		}
-		if r.Leg >= 0 {
-			e.Leg = f.Legs[r.Leg].Name
+		for _, p := range protections {
+			if h.Seen&p.bit != 0 {
+				s.Seen = append(s.Seen, p.word)
+			}
 		}
-		if r.Step != nil {
-			e.Number = r.Step.Number
-		}
-		c.Events = append(c.Events, e)
-	}
-	return c
-}
-
-func documentHop(h *callflow.Hop) DocumentHop {
-	d := DocumentHop{Handshake: []DocumentStep{}, Verdicts: []DocumentVerdict{}}
-	if l := h.Link; l != nil {
-		d.Connection, d.Transport = l.ID, l.Transport
-		d.Local, d.Remote = address(l.Local), address(l.Remote)
-		d.TLS = documentTLS(l.TLS)
-	}
-	if h.Reused != nil {
-		d.Reused = &DocumentReuse{AgeMicros: h.Reused.Age.Microseconds(), Call: h.Reused.Nth}
-	}
-	for _, s := range h.Handshake {
-		d.Handshake = append(d.Handshake, DocumentStep{
-			AtMicros: s.Since.Microseconds(), From: side(s.ByGateway), Step: s.Name, Number: s.Number,
-			Encrypted: s.Encrypted, Alert: s.Alert.Name,
-		})
-	}
-	for _, v := range h.Verdicts {
-		d.Verdicts = append(d.Verdicts, DocumentVerdict{
-			By: side(v.ByGateway), Accepted: v.Accepted, KnownBy: v.KnownBy, Code: v.Code, Reason: v.Reason, Remedy: v.Remedy,
-		})
+		d.Hops = append(d.Hops, s)
 	}
 	return d
 }

@@ -14,14 +14,14 @@ import (
 // A script is the input of a golden: one event a line, as "<ms> <verb> <words> <key=value>…". The verbs are the cases
 // of run; full12 and full13 stand for all steps of a good handshake.
 type script struct {
-	t      *testing.T
+	t      testing.TB
 	start  time.Time
 	now    time.Time
 	events []callflow.Event
 	links  map[string]*callflow.Link
 }
 
-func parseScript(t *testing.T, text string) []callflow.Event {
+func parseScript(t testing.TB, text string) []callflow.Event {
 	t.Helper()
 	s := &script{t: t, start: time.Date(2026, 3, 1, 20, 5, 23, 589e6, time.UTC), links: map[string]*callflow.Link{}}
 	for n, line := range strings.Split(text, "\n") {
