@@ -87,3 +87,42 @@ func TestWideCharactersKeepTheColumns(t *testing.T) {
 		}
 	}
 }
+
+// TestTimesAndOpenHops draws one flow by each of Times, and with hops folded and unfolded one by one.
+func TestTimesAndOpenHops(t *testing.T) {
+	t.Parallel()
+	archive, err := txtar.ParseFile("testdata/answered-tls13.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := callflow.Builder{}.Build(parseScript(t, string(archive.Files[0].Data)))[0]
+	text := func(o Options) string {
+		var b bytes.Buffer
+		if err := Ladder(&b, f, o); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for times, want := range map[Times]string{
+		TimesDelta:  "\n+2.4s         │                            │<────── 200 OK (SDP) ",
+		TimesOfDay:  "\n20:05:26.029  │                            │<────── 200 OK (SDP) ",
+		TimesSince:  "\n 2.4s         │                            │<────── 200 OK (SDP) ",
+		TimesScaled: "\n              │                            │                            │\n+2.4s         │                            │<────── 200 OK (SDP) ",
+	} {
+		if got := text(Options{Times: times, FoldTLS: true}); !strings.Contains(got, want) {
+			t.Errorf("times %d: no %s in\n%s", times, want, got)
+		}
+	}
+	count := func(o Options) int { return strings.Count(text(o), "ClientHello") }
+	for _, tt := range []struct {
+		o    Options
+		want int
+	}{
+		{Options{}, 2}, {Options{FoldTLS: true}, 0}, {Options{FoldTLS: true, Open: map[int]bool{1: true}}, 1},
+		{Options{Open: map[int]bool{0: false}}, 1},
+	} {
+		if got := count(tt.o); got != tt.want {
+			t.Errorf("%+v: %d handshakes are open, want %d", tt.o, got, tt.want)
+		}
+	}
+}

@@ -19,12 +19,27 @@ type Options struct {
 	Colour  bool // ANSI colours; never the only sign of anything
 	Bare    bool // without heading, causes and remedies: the page around it has those
 	FoldTLS bool // one row for all steps of a good handshake; a refused one stays open
-	Width   int  // columns; 0 means 80, and less than 60 counts as 60
+	Times   Times
+	Width   int // columns; 0 means 80, and less than 60 counts as 60
+
+	// Open has legs, by index, whose handshake is drawn whole (true) or as one row (false), whatever FoldTLS says.
+	Open map[int]bool
 
 	// Kept returns what was on the wire of a connection, nil when nothing was kept of it; a nil function: of none. Only
 	// pcapng looks at it, and what it writes then holds secrets.
 	Kept func(*callflow.Link) *Kept
 }
+
+// Times is what stands at the left of each row.
+type Times uint8
+
+// The times.
+const (
+	TimesDelta  Times = iota // since the row above; nothing for rows of one flight
+	TimesOfDay               // UTC
+	TimesSince               // since the first row
+	TimesScaled              // as TimesDelta, and a pause of a second, ten or a minute takes one line, two or three
+)
 
 // A Format writes flows in one way.
 type Format struct {

@@ -49,6 +49,7 @@ func (l *ladder) body() {
 	for i := range rows {
 		if k := rows[i].Kind; !l.o.Bare || k != callflow.RowCause && k != callflow.RowRemedy {
 			l.number = rows[i].Number
+			l.pause(&rows[i])
 			l.row(&rows[i])
 		}
 	}
@@ -199,19 +200,36 @@ func (l *ladder) row(r *callflow.Row) {
 	l.words(r)
 }
 
-// stamp writes the time since the row above, and nothing for rows of one flight.
+// stamp writes the time of a row, by Options.Times.
 func (l *ladder) stamp(c *Line, r *callflow.Row) {
 	d := r.Since - l.last
 	switch {
+	case l.o.Times == TimesOfDay:
+		c.put(0, StyleFaint, r.At.UTC().Format("15:04:05.000"))
 	case !l.begun:
 		c.put(1, StyleFaint, "0.000")
+	case l.o.Times == TimesSince:
+		c.put(1, StyleFaint, callflow.Span(r.Since))
 	case d >= 50*time.Microsecond:
-		c.put(0, StyleFaint, "+"+callflow.Span(d))
+		s := StyleFaint
 		if d >= time.Second {
-			c.put(0, StylePlain, "+"+callflow.Span(d))
+			s = StylePlain
 		}
+		c.put(0, s, "+"+callflow.Span(d))
 	}
 	l.begun, l.last = true, r.Since
+}
+
+// pause prints lines for the time that nothing happened before a row.
+func (l *ladder) pause(r *callflow.Row) {
+	if l.o.Times != TimesScaled || !l.begun {
+		return
+	}
+	for _, d := range []time.Duration{time.Second, 10 * time.Second, time.Minute} {
+		if r.Since-l.last >= d {
+			l.print(l.bare())
+		}
+	}
 }
 
 func (l *ladder) arrow(r *callflow.Row) {
@@ -324,19 +342,24 @@ func rowStyle(r *callflow.Row) Style {
 	return StyleSIP
 }
 
-// rows are the flow's, with the steps of each good handshake folded into one when that is asked for.
-func (l *ladder) rows() []callflow.Row {
-	if !l.o.FoldTLS {
-		return l.Rows
+// isOpen reports whether the handshake of a leg is drawn whole.
+func (l *ladder) isOpen(leg int) bool {
+	if leg < 0 {
+		return true
 	}
+	if open, said := l.o.Open[leg]; said {
+		return open
+	}
+	return !l.o.FoldTLS || l.Legs[leg].Hop.Refused
+}
+
+// rows are the flow's, with the steps of each handshake that is not open folded into one.
+func (l *ladder) rows() []callflow.Row {
 	var rows []callflow.Row
 	folded := map[int]bool{} // legs
 	for _, r := range l.Rows {
-		open := r.Leg < 0 || l.Legs[r.Leg].Hop.Refused
 		switch {
-		case open || r.Kind != callflow.RowTLS && r.Kind != callflow.RowData && r.Kind != callflow.RowSummary:
-			rows = append(rows, r)
-		case r.Kind == callflow.RowSummary:
+		case r.Kind != callflow.RowTLS && r.Kind != callflow.RowData || l.isOpen(r.Leg):
 			rows = append(rows, r)
 		case !folded[r.Leg] && r.Step != nil && r.Step.Name == "ClientHello":
 			folded[r.Leg] = true
