@@ -20,9 +20,9 @@ import (
 
 // shakers are the elements whose handshakes are measured. The first is the least that there can be; ratios are to it.
 var shakers = []kind{
-	{"bare", bareCommand, func(options) string { return "crypto/tls as it comes, one answer to everything" }},
-	{"sallyport", sallyportCommand, sallyportVersion},
-	{"kamailio", kamailioHandshakes, kamailioVersion},
+	{name: "bare", command: bareCommand, version: func(options) string { return "crypto/tls as it comes, one answer to everything" }},
+	{name: "sallyport", command: sallyportCommand, version: sallyportVersion},
+	{name: "kamailio", command: kamailioHandshakes, version: kamailioVersion},
 }
 
 // shake is one way to shake hands.

@@ -89,6 +89,7 @@ type options struct {
 
 	callgen, shaker, sallyport, kamailio string // programs
 	gateway                              string // sallyport with a door for measurements
+	unrecorded                           string // sallyport that records nothing
 	allocator                            string // Kamailio's, its -x
 	memory                               int    // Kamailio's shared memory in MiB, its -m
 	dir                                  string // where files go; empty: a temporary directory, removed at the end
@@ -121,6 +122,7 @@ func flags(args []string, out io.Writer) (o options, err error) {
 	f.StringVar(&o.shaker, "shaker", "shaker", "driver `program` of -handshakes")
 	f.StringVar(&o.sallyport, "sallyport", "sallyport", "gateway `program`")
 	f.StringVar(&o.gateway, "gateway", "gateway", "`program` of bench/gateway, for -hold and -profile")
+	f.StringVar(&o.unrecorded, "unrecorded", "unrecorded", "gateway `program` built with the tag unrecorded, for the element of that name")
 	f.StringVar(&o.kamailio, "kamailio", "kamailio", "proxy `program`")
 	f.StringVar(&o.allocator, "allocator", "tlsf", "Kamailio's memory manager (-x): tlsf, fm or qm")
 	f.IntVar(&o.memory, "memory", 8192, "Kamailio's shared memory in MiB (-m)")
@@ -170,9 +172,14 @@ func flags(args []string, out io.Writer) (o options, err error) {
 			return o, fmt.Errorf("core %d is not there: this process has %d; give -element-core and -driver-core", core, runtime.NumCPU())
 		}
 	}
-	for _, program := range []*string{&o.callgen, &o.shaker, &o.sallyport, &o.kamailio} {
-		if program == &o.shaker && !o.handshakes || (program == &o.sallyport && !slices.Contains(o.elements, "sallyport")) ||
-			(program == &o.kamailio && !slices.Contains(o.elements, "kamailio")) {
+	needs := func(elements ...string) bool {
+		return slices.ContainsFunc(elements, func(name string) bool { return slices.Contains(o.elements, name) })
+	}
+	for program, needed := range map[*string]bool{
+		&o.callgen: true, &o.shaker: o.handshakes, &o.sallyport: needs("sallyport", "watched"),
+		&o.unrecorded: needs("unrecorded"), &o.kamailio: needs("kamailio"),
+	} {
+		if !needed {
 			continue
 		}
 		path, err := exec.LookPath(*program)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,11 +27,15 @@ type kind struct {
 	command func(o options, dir, transport string) ([]string, error)
 	// version is one line that names version and what else matters to the figures.
 	version func(o options) string
+	// watched says that somebody reads its live feed during a run.
+	watched bool
 }
 
 var kinds = []kind{
-	{"kamailio", kamailioCommand, kamailioVersion},
-	{"sallyport", sallyportCommand, sallyportVersion},
+	{name: "kamailio", command: kamailioCommand, version: kamailioVersion},
+	{name: "sallyport", command: sallyportCommand, version: sallyportVersion},
+	{name: "unrecorded", command: unrecordedCommand, version: unrecordedVersion},
+	{name: "watched", command: sallyportCommand, version: watchedVersion, watched: true},
 }
 
 func kindNames() string {
@@ -158,7 +163,15 @@ func once(ctx context.Context, o options, dir, transport string, rate int, k kin
 	}
 	defer p.stop()
 	var r result
-	if err := drive(ctx, o, dir, transport, rate, p, &r); err != nil {
+	var reader *viewer
+	if k.watched {
+		reader = view(ctx, o)
+	}
+	err = drive(ctx, o, dir, transport, rate, p, &r)
+	if reader != nil {
+		err = errors.Join(err, reader.leave())
+	}
+	if err != nil {
 		return nil, err
 	}
 	if r.Finished == 0 {

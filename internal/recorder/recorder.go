@@ -104,6 +104,9 @@ func New(cfg Config) *Recorder {
 
 // Message keeps a SIP message that crossed c in clear. It is the Tap hook: b is copied.
 func (r *Recorder) Message(c *transport.Conn, out bool, remote netip.AddrPort, at time.Time, b []byte) {
+	if off {
+		return
+	}
 	secret := hasSecret(b)
 	r.mu.Lock()
 	k := r.conns[c.ID()]
@@ -131,6 +134,9 @@ func (r *Recorder) meet(c *transport.Conn) *conn {
 
 // Record keeps what the gateway says about a call. Kind is LegCreated, RouteDecided, TargetFailed, TimedOut or Noted.
 func (r *Recorder) Record(kind callflow.Kind, call callflow.Call, reason string) {
+	if off {
+		return
+	}
 	e := &callflow.Event{At: time.Now(), Kind: kind, Call: &call, Reason: reason}
 	r.mu.Lock()
 	if k := r.conns[call.Connection]; k != nil && kind == callflow.LegCreated {
@@ -147,6 +153,9 @@ func (r *Recorder) KeepIn(s *store.Store) { r.keeper.Store(s) }
 
 // add keeps an event of a connection.
 func (r *Recorder) add(k *conn, e *callflow.Event) {
+	if off {
+		return
+	}
 	r.mu.Lock()
 	r.ring.event(k, e)
 	r.mu.Unlock()
