@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/gateway"
@@ -34,6 +35,7 @@ var routes = []struct {
 	{"GET /api/v1/connections", (*Server).listConnections},
 	{"GET /api/v1/certificates", (*Server).listEndings},
 	{"GET /api/v1/flows", (*Server).flows},
+	{"GET /api/v1/events", (*Server).streamEvents},
 	{"GET /api/v1/handshakes", (*Server).listHandshakes},
 	{"GET /api/v1/handshakes/{id}", (*Server).handshake},
 	{"POST /api/v1/reload", (*Server).reload},
@@ -54,6 +56,11 @@ type Server struct {
 	pages   http.Handler   // the metrics
 	local   *listener      // nil: none
 	leaving sync.WaitGroup // addresses that are being closed
+
+	ending  context.Context // is over when streams have to end
+	end     context.CancelFunc
+	readers atomic.Int64  // of events
+	cut     atomic.Uint64 // of those, who were too slow
 
 	mu    sync.Mutex // guards admin
 	admin *listener  // nil: off
@@ -82,6 +89,7 @@ func newServer(g *gateway.Gateway, o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{gateway: g, version: o.Version, log: o.Log}
+	s.ending, s.end = context.WithCancel(context.Background())
 	s.pages = s.newMetrics()
 	return s
 }
@@ -136,6 +144,7 @@ func (s *Server) Close(ctx context.Context) error {
 	if s == nil {
 		return nil
 	}
+	s.end()
 	err := errors.Join(s.move(nil).close(ctx), s.local.close(ctx))
 	s.leaving.Wait()
 	return err

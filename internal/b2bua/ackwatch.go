@@ -73,6 +73,7 @@ func (n *answer) warn(s *ua.Shard) {
 	after := callflow.Span(n.since(s))
 	n.call.record(callflow.Noted, n.near.leg, 0, fmt.Sprintf("%s, %s after it; fix: %s", cause.Sentence(n.near.leg.Peer.Name), after, cause.Remedy))
 	n.call.engine.log.Warn("no ACK to a 2xx", n.words(&cause)...)
+	n.call.tellUnacknowledged(n.near.leg, cause.Sentence(n.near.leg.Peer.Name), cause.Remedy)
 }
 
 // words are the attributes of a log line about the missing ACK.

@@ -41,6 +41,7 @@ type attempt struct {
 	cancel string            // the Reason of a CANCEL that is due or sent; see cancel.go
 	quit   bool              // nobody waits for this attempt any more
 	sent   bool              // the CANCEL went out
+	told   [2]uint64         // provisional responses of which applications were told, a bit for each from 100 on
 }
 
 // begin reaches for the target. connect leads to it: to its first address, or to

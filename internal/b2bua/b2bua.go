@@ -21,6 +21,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/cross"
+	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -76,6 +77,7 @@ type calls struct {
 	shard *ua.Shard         // set by its first call
 	links map[linkKey]*link // see calls.link
 	row   store.CDR         // see calls.blank
+	event events.Event      // see Call.event
 }
 
 // New returns an engine for a server with that many shards.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/cross"
+	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip"
@@ -32,7 +33,8 @@ type facts struct {
 	loaded   *peer.Peer // the target on whose load the call counts
 	timed    bool       // a session timer runs (RFC 4028)
 	claims   callflow.Claims
-	told     string // the last verdict on its security that its flow has
+	told     string         // the last verdict on its security that its flow has
+	failed   events.Failure // of the last target that failed
 }
 
 // hop is what the record says of one leg.
@@ -79,6 +81,7 @@ func (c *Call) began(s *ua.Shard, inv Invite) {
 	c.in.hop.on(c.calls, c.in.Flow)
 	c.in.hop.response(s.Now(), 100) // which the transaction has sent
 	c.put()
+	c.emit(c.event(events.CallStarted))
 }
 
 // on takes note of the connection that the leg's INVITE travels on.
@@ -143,6 +146,7 @@ func (c *Call) ended(by *Leg, status int, reason, why string) {
 	c.engine.verdicts.add(r.Verdict)
 	c.assess()
 	c.engine.ways.CDR(r)
+	c.tellEnded(by, status, reason, why, r.Verdict)
 }
 
 // put writes the record of a call that goes on.
@@ -215,6 +219,14 @@ func (e *Engine) Refused(s *ua.Shard, p *transport.Packet, from *peer.Peer, rout
 	r.Verdict, r.VerdictWhy = callflow.Judge([]callflow.Protection{h.seen}, claims.SIPS, claims)
 	e.verdicts.add(r.Verdict)
 	e.ways.CDR(r)
+	ev := &c.event
+	*ev = events.Event{
+		Type: events.CallFailed, At: r.Ended,
+		Call:    events.Call{ID: r.ID, From: from.Name, Caller: r.Caller, Called: r.Called, Route: route, CallID: h.callID, Connection: r.In.Connection},
+		Failure: events.Failure{Code: status.Code, Text: r.Cause.Text, Hop: "in", Peer: from.Name, Address: r.In.Remote},
+		End:     events.End{By: "gateway", Text: r.Cause.Text, Verdict: r.Verdict},
+	}
+	e.ways.Emit(ev)
 }
 
 // callerOf is the user of From, or the whole URI when it has none.

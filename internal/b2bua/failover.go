@@ -51,6 +51,7 @@ func (u *setup) try(s *ua.Shard, to *peer.Peer) {
 		return
 	}
 	u.asked++
+	u.call.tellRouted(to)
 	u.attempt = &attempt{setup: u, to: to}
 	u.attempt.begin(s, func(s *ua.Shard, done peer.Connected) { u.call.engine.ways.Connect(s, to, done) })
 }
@@ -70,6 +71,7 @@ func (u *setup) exhausted(s *ua.Shard, a *attempt) {
 	if f := a.before; !f.until.IsZero() && a.to.State.Failed(a.began, s.Now(), f.until, f.why) {
 		u.call.record(callflow.Noted, u.call.out, 0, fmt.Sprintf("%s is down: %s", a.to.Name, f.why))
 		u.call.engine.log.Warn("peer is down", "peer", a.to.Name, "cause", f.why)
+		u.call.engine.tellTurned(a.to, false, f.why)
 	}
 	u.call.unload(a.to)
 	u.tryNext(s)
@@ -148,6 +150,7 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 	l.hop.text = reason
 	c.facts.given = append(c.facts.given, *l.hop)
 	c.record(callflow.TargetFailed, l, cause.Code, reason)
+	c.tellFailed(l, cause, reason)
 	c.engine.log.Warn("target failed", "call", c.Number, "peer", l.Peer.Name, "address", a.at, "status", cause.Code, "cause", reason)
 	l.forget()
 	for _, f := range l.forks {
@@ -234,6 +237,7 @@ func (a *attempt) down(s *ua.Shard, until time.Time, why string) {
 	}
 	if a.to.State.Failed(a.began, s.Now(), until, why) {
 		a.news("is down", why)
+		a.setup.call.engine.tellTurned(a.to, false, why)
 	}
 }
 
@@ -247,7 +251,9 @@ func (a *attempt) judge(s *ua.Shard, code int) {
 		a.news(fmt.Sprintf("is up again at %v", a.at), fmt.Sprintf("it answered %d", code))
 	}
 	if a.to.State.Answered(a.began, s.Now()) {
-		a.news("is up again", fmt.Sprintf("it answered %d", code))
+		why := fmt.Sprintf("it answered %d", code)
+		a.news("is up again", why)
+		a.setup.call.engine.tellTurned(a.to, true, why)
 	}
 }
 

@@ -45,6 +45,7 @@ func (u *setup) connect(s *ua.Shard, n *answer) {
 	u.invite.Release()
 	u.invite = nil
 	n.begin(s)
+	c.tellAnswered(n.code)
 	c.watch(s)
 }
 

@@ -174,6 +174,7 @@ func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
 	cross.Headers(&b, m, u.call.in.across(a.leg))
 	s.Respond(u.server, m.StatusCode(), b.Finish(m.Body()))
 	u.call.in.hop.response(s.Now(), m.StatusCode())
+	a.tellProgress(m.StatusCode())
 }
 
 // fork returns the dialog that a response to the INVITE belongs to, and makes

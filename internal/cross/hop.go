@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
@@ -35,6 +36,9 @@ type Ways interface {
 	Place(p *peer.Peer, c *transport.Conn) peer.Place
 	// PlaceOn does the same for a connection that is still to be made.
 	PlaceOn(p *peer.Peer, t transport.Transport) peer.Place
+	// Emit tells applications of an event. It copies what it needs, and never
+	// waits.
+	Emit(e *events.Event)
 }
 
 // Hop is what the dialogs of one leg live on: a connection with its peer, which

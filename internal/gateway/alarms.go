@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/events"
 )
 
 // Alarm is something that a person should see to. It lasts until it is over.
@@ -39,14 +41,15 @@ func (s Severity) level() slog.Level {
 
 // alarms are those that last. Safe for any goroutine.
 type alarms struct {
-	log *slog.Logger
+	log  *slog.Logger
+	tell func(*events.Event) // applications
 
 	mu    sync.Mutex
 	named map[string]Alarm // guarded by mu
 }
 
-func newAlarms(log *slog.Logger) *alarms {
-	return &alarms{log: log, named: make(map[string]Alarm)}
+func newAlarms(log *slog.Logger, tell func(*events.Event)) *alarms {
+	return &alarms{log: log, tell: tell, named: make(map[string]Alarm)}
 }
 
 // raise raises a critical alarm, or gives one that lasts other words.
@@ -65,6 +68,7 @@ func (a *alarms) raiseAs(severity Severity, name, text, remedy string) {
 	a.mu.Unlock()
 	if !lasts || old.Severity != severity {
 		a.log.Log(context.Background(), severity.level(), "alarm", "alarm", name, "severity", severity, "cause", text, "remedy", remedy)
+		a.tell(&events.Event{Type: events.AlarmRaised, Alarm: &events.Alarm{Name: name, Severity: string(severity), Text: text, Remedy: remedy}})
 	}
 }
 
@@ -76,6 +80,7 @@ func (a *alarms) clear(name string) {
 	a.mu.Unlock()
 	if lasted {
 		a.log.Info("alarm is over", "alarm", name)
+		a.tell(&events.Event{Type: events.AlarmCleared, Alarm: &events.Alarm{Name: name}})
 	}
 }
 

@@ -94,6 +94,7 @@ func (g *Gateway) lookAtCalendar(c *calendar, now time.Time) {
 		if before, known := c.told[key]; !known || at < before {
 			g.log.Log(context.Background(), thresholds[at].severity.level(), endingLine(&e, now), "kind", e.Kind, "name", e.Name, "subject", e.Subject,
 				"ends", e.Ends.UTC().Format(time.RFC3339), "file", e.File, "used", strings.Join(e.Used, ", "), "remedy", endingRemedy(&e))
+			g.tellEnding(&e, now)
 		}
 		told[key] = at
 		name := "certificate " + string(e.Kind) + " " + e.Name

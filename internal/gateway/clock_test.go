@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"github.com/sallyport-sip/sallyport/internal/events"
 	"io"
 	"log/slog"
 	"strings"
@@ -13,7 +14,7 @@ import (
 // A clock that is before this program was made is an alarm until it is set.
 func TestAlarmOfAWrongClock(t *testing.T) {
 	t.Parallel()
-	g := &Gateway{alarms: newAlarms(slog.New(slog.NewTextHandler(io.Discard, nil)))}
+	g := &Gateway{alarms: newAlarms(slog.New(slog.NewTextHandler(io.Discard, nil)), func(*events.Event) {})}
 	built := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	at := func(now time.Time) []Alarm {
 		g.lookAtClock(trust.ClockDoubt(now, built, nil))

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip/transport"
 )
@@ -48,6 +49,7 @@ func (g *Gateway) came(c *transport.Conn) {
 	}
 	if p := snap.peers.Lookup(c.Identity().Peer); p != nil && p.URI.Unreachable() && p.State.Came(time.Now()) {
 		g.log.Info("peer is up again: it has connected", "peer", p.Name, "connection", c.ID())
+		g.Emit(events.Turned(p.Name, true, "it has connected"))
 	}
 }
 
@@ -97,6 +99,7 @@ func (g *Gateway) failed(info transport.ConnInfo, verdicts []trust.Verdict) {
 			msg = "inbound connection refused"
 		}
 	}
+	g.tellHandshake(info, events.Handshake{By: by, Code: string(code), Cause: cause, Likely: likely, Remedy: remedy})
 	g.connection(slog.LevelWarn, msg, info, info.Peer, slog.String("cause", cause), slog.String("likely", likely),
 		slog.String("remedy", remedy), slog.String("code", string(code)))
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/guard"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/recorder"
@@ -74,6 +75,8 @@ type Gateway struct {
 	answerers answerers
 	lookups   resolve.Counts
 	alarms    *alarms
+	events    *events.Hub
+	unknown   guard.Bucket // refused handshakes of strangers of which applications are told
 	upkeeps   upkeeps
 	checker   *revocation.Checker
 	staples   staples
@@ -125,11 +128,12 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	}
 	rec := recorder.New(o.Recorder)
 	o.TLS.KeyLog = rec.KeyLog
+	hub := events.NewHub(newRun())
 	keeper := newACME(cfg, o, func() *Gateway { return g })
 	o.TLS.Challenge = keeper.Challenge
 	g = &Gateway{
 		acme: keeper,
-		log:  o.Log, options: o, recorder: rec, strangers: guard.NewStrangers(), alarms: newAlarms(o.Log), limited: newExcesses(o.Log),
+		log:  o.Log, options: o, recorder: rec, strangers: guard.NewStrangers(), alarms: newAlarms(o.Log, hub.Emit), events: hub, limited: newExcesses(o.Log),
 		opening: make(chan struct{}),
 	}
 	g.deaths = map[transport.Death]*atomic.Uint64{

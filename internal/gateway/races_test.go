@@ -54,7 +54,7 @@ func (x *race) callee(f func(s *ua.Shard, l *line)) {
 	})
 }
 
-var events = []event{
+var raceEvents = []event{
 	{"180", "cp", func(x *race) { x.callee(func(s *ua.Shard, l *line) { l.ring(s) }) }},
 	{"183 reliable", "c", func(x *race) { x.callee(func(s *ua.Shard, l *line) { l.progress(s) }) }},
 	{"200", "cepr", func(x *race) {
@@ -155,9 +155,9 @@ var offsets = []time.Duration{-delay - 5*time.Millisecond, -time.Millisecond, 0,
 func TestRaces(t *testing.T) {
 	cells := table(t)
 	rows, played := 0, 0
-	for i, first := range events {
+	for i, first := range raceEvents {
 		for j := range i {
-			second := events[j]
+			second := raceEvents[j]
 			for _, phase := range cells[i][j] {
 				rows++
 				t.Run(fmt.Sprintf("%s and %s in phase %c", first.name, second.name, phase), func(t *testing.T) {
@@ -178,10 +178,10 @@ func TestRaces(t *testing.T) {
 // table reads the table, and checks that no pair that can meet is missing from it.
 func table(t *testing.T) (cells [][]string) {
 	var want strings.Builder
-	for i, row := range events {
+	for i, row := range raceEvents {
 		for j := range i {
 			both := strings.Map(func(r rune) rune {
-				if strings.ContainsRune(events[j].phases, r) {
+				if strings.ContainsRune(raceEvents[j].phases, r) {
 					return r
 				}
 				return -1

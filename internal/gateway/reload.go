@@ -224,6 +224,7 @@ func (g *Gateway) note(notes []string, problems []config.Problem) Reload {
 	config.SortProblems(problems)
 	r.InUse = g.alarmFiles(g.snapshot.Load(), problems)
 	g.keep(r)
+	g.tellReload(r.By, r.Version, problems)
 	if len(problems) > 0 {
 		for _, p := range problems {
 			g.log.Error("configuration refused", "problem", p.String())

@@ -161,6 +161,7 @@ func (g *Gateway) swap(before, next *snapshot, sight watch.Sight, changed []stri
 	g.reloads.renewals++
 	g.reloads.renewed = time.Now()
 	g.telling.Unlock()
+	g.tellReload(ByWatch, before.config.Version, nil)
 	g.log.Info("certificate files have changed, and are taken", "files", strings.Join(changed, ", "), "connections_failing", len(failing))
 	g.sayChanges(before.trust.Changes(next.trust))
 }

@@ -23,6 +23,7 @@ func (g *Gateway) refuseFiles(running *snapshot, problems []config.Problem) {
 	g.reloads.unfit = &r
 	g.reloads.renewalsRefused++
 	g.telling.Unlock()
+	g.tellReload(ByWatch, running.config.Version, problems)
 	for _, p := range problems {
 		g.log.Error("changed file refused", "problem", p.String())
 	}

@@ -31,6 +31,9 @@ func (g *Gateway) Config() *config.Config { return g.snapshot.Load().config }
 // must not be changed.
 func (g *Gateway) Peers() []*peer.Peer { return g.snapshot.Load().peers.All() }
 
+// Peer is the one with a name, nil when there is none.
+func (g *Gateway) Peer(name string) *peer.Peer { return g.snapshot.Load().peers.Lookup(name) }
+
 // Conns are the live streams, in no order.
 func (g *Gateway) Conns() iter.Seq[*transport.Conn] { return g.server.Endpoint().Conns() }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/cross"
+	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
@@ -297,6 +298,7 @@ func (a *attempt) exhausted(s *ua.Shard) {
 	a.giveUp(s)
 	if f := a.before; !f.until.IsZero() && a.to.State.Failed(a.began, s.Now(), f.until, f.why) {
 		a.news("is down", f.why)
+		a.request.engine.ways.Emit(events.Turned(a.to.Name, false, f.why))
 	}
 	a.request.tryNext(s)
 }
@@ -324,6 +326,7 @@ func (a *attempt) down(s *ua.Shard, until time.Time, why string) {
 	}
 	if a.next == nil && a.to.State.Failed(a.began, s.Now(), until, why) {
 		a.news("is down", why)
+		a.request.engine.ways.Emit(events.Turned(a.to.Name, false, why))
 	}
 }
 
@@ -336,7 +339,9 @@ func (a *attempt) judge(s *ua.Shard, code int) {
 		a.news(fmt.Sprintf("is up again at %v", a.at), fmt.Sprintf("it answered %d", code))
 	}
 	if a.to.State.Answered(a.began, s.Now()) {
-		a.news("is up again", fmt.Sprintf("it answered %d", code))
+		why := fmt.Sprintf("it answered %d", code)
+		a.news("is up again", why)
+		a.request.engine.ways.Emit(events.Turned(a.to.Name, true, why))
 	}
 }
 
