@@ -39,12 +39,12 @@ func (c *Call) tellRouted(to *peer.Peer) {
 
 // tellFailed says that a target has failed, or one of its addresses.
 func (c *Call) tellFailed(l *Leg, cause *sip.StatusError, text string) {
-	f := &c.facts.failed
-	*f = events.Failure{Code: cause.Code, Text: text, Hop: "out", Peer: l.Peer.Name, Address: l.hop.remote}
+	f := &events.Failure{Code: cause.Code, Text: text, Hop: "out", Peer: l.Peer.Name, Address: l.hop.remote}
 	if k := l.hop.link; k != nil {
 		f.Address = k.remote
 	}
 	f.TLS, f.Remedy = reasonOfTLS(cause.Err)
+	c.facts.failed = f
 	e := c.event(events.CallTargetFailed)
 	e.Call.To, e.Call.OutCallID, e.Failure = l.Peer.Name, l.callID, *f
 	c.emit(e)
@@ -117,7 +117,9 @@ func (c *Call) tellEnded(by *Leg, status int, reason, why, verdict string) {
 		e.Type = events.CallCancelled
 	default:
 		e.Type = unsuccessful(status, cause, c.in.hop.to180 != 0)
-		e.Failure = f.failed
+		if f.failed != nil {
+			e.Failure = *f.failed
+		}
 		if by != nil {
 			e.Failure = events.Failure{Hop: "out", Peer: by.Peer.Name}
 			if k := by.hop.link; k != nil {

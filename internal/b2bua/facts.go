@@ -33,8 +33,8 @@ type facts struct {
 	loaded   *peer.Peer // the target on whose load the call counts
 	timed    bool       // a session timer runs (RFC 4028)
 	claims   callflow.Claims
-	told     string         // the last verdict on its security that its flow has
-	failed   events.Failure // of the last target that failed
+	told     string          // the last verdict on its security that its flow has
+	failed   *events.Failure // of the last target that failed
 }
 
 // hop is what the record says of one leg.

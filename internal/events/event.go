@@ -61,7 +61,7 @@ var Types = []struct {
 	{CallCancelled, "the call is over: the caller gave up before there was an answer", "call, end"},
 	{CallFailed, "the call is over, or never began, for any other reason", "call, failure, end"},
 	{CallEnded, "an answered call is over", "call, end"},
-	{AckMissing, "no ACK has come to the 2xx of a call for 8 s at most", "call, failure"},
+	{AckMissing, "no ACK has come to the 2xx of a call, 8 s after it at the latest", "call, failure"},
 	{HandshakeRefused, "a connection did not come up. Of strangers no more than ten a second are told", "peer, handshake"},
 	{PeerDown, "a peer is not asked for a while, because it failed", "peer, why"},
 	{PeerUp, "it was heard from again", "peer, why"},

@@ -18,18 +18,25 @@ const (
 // A Hub numbers events and keeps the newest. It is safe for all shards: an event is copied under a short lock, and nobody
 // is waited for. Who reads is told how many it missed, when it comes so late that they are gone.
 type Hub struct {
-	run string
+	run  string
+	kept uint64 // a multiple of chunk
 
 	mu      sync.Mutex // guards what follows
-	chunks  [Kept / chunk]*[chunk]Event
+	chunks  []*[chunk]Event
 	next    uint64          // the number of the next event; the first has 1
 	waiting []chan struct{} // readers that have read everything
 
 	emitted atomic.Uint64
 }
 
-// NewHub returns an empty Hub. run names this run of the gateway.
-func NewHub(run string) *Hub { return &Hub{run: run, next: 1} }
+// NewHub returns an empty Hub. run names this run of the gateway; kept is how many events it keeps, rounded up, 0: Kept.
+func NewHub(run string, kept int) *Hub {
+	if kept == 0 {
+		kept = Kept
+	}
+	n := (kept + chunk - 1) / chunk
+	return &Hub{run: run, kept: uint64(n) * chunk, next: 1, chunks: make([]*[chunk]Event, n)}
+}
 
 // Run is the name of this run of the gateway, as in the IDs of events.
 func (h *Hub) Run() string { return h.run }
@@ -43,7 +50,7 @@ func (h *Hub) Emit(e *Event) {
 		e.At = time.Now()
 	}
 	h.mu.Lock()
-	at := h.next % Kept
+	at := h.next % h.kept
 	c := h.chunks[at/chunk]
 	if c == nil {
 		c = new([chunk]Event)
@@ -94,8 +101,8 @@ func (h *Hub) After(id string) (r *Reader, gap *Event) {
 
 // oldest is the number of the oldest event in memory. The caller holds mu.
 func (h *Hub) oldest() uint64 {
-	if h.next > Kept {
-		return h.next - Kept
+	if h.next > h.kept {
+		return h.next - h.kept
 	}
 	return 1
 }
@@ -165,7 +172,7 @@ func (r *Reader) copy(room []Event) (n int, gap *Event) {
 	}
 	for n < len(room) && r.last+1 < h.next {
 		r.last++
-		at := r.last % Kept
+		at := r.last % h.kept
 		room[n] = h.chunks[at/chunk][at%chunk]
 		h.finish(&room[n])
 		n++

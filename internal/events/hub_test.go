@@ -10,7 +10,7 @@ import (
 )
 
 func TestHubKeepsTheNewest(t *testing.T) {
-	h := NewHub("r")
+	h := NewHub("r", 0)
 	r := h.Reader()
 	for range Kept + 10 {
 		h.Emit(&Event{Type: CallStarted, At: time.Unix(1, 0)})
@@ -47,7 +47,7 @@ func TestHubKeepsTheNewest(t *testing.T) {
 // Readers wait without a trace, and all of them are woken.
 func TestReadersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub("r")
+		h := NewHub("r", 0)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if _, _, err := h.Reader().Read(ctx, make([]Event, 1)); !errors.Is(err, context.DeadlineExceeded) {
@@ -74,7 +74,7 @@ func TestReadersWait(t *testing.T) {
 
 // Telling costs no memory, once the hub has gone round.
 func TestEmitAllocatesNothing(t *testing.T) {
-	h := NewHub("r")
+	h := NewHub("r", 0)
 	e := &Event{Type: CallStarted, At: time.Unix(1, 0)}
 	for range Kept {
 		h.Emit(e)
@@ -85,7 +85,7 @@ func TestEmitAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkEmit(b *testing.B) {
-	h := NewHub("r")
+	h := NewHub("r", 0)
 	e := &Event{Type: CallStarted, At: time.Unix(1, 0)}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

@@ -123,8 +123,8 @@ call.ended office>backup office>+4930123 by caller after 0s: BYE from office`},
 			r.acme.Reply(r.acme.WantRequest(sip.BYE), 200)
 			r.office.Reply(r.office.WantRequest(sip.BYE), 200)
 		}, began + `call.answered office>acme office>+4930123 200
-ack.missing office>acme office>+4930123 failed[0 0 in office : no ACK came from office]
-call.ended office>acme office>+4930123 by gateway after 32s: no ACK came from office`},
+ack.missing office>acme office>+4930123 failed[0 0 in office : no ACK from office to the 2xx: nothing in what it was given explains it: Contact sip:192.0.2.1:5060 over udp]
+call.ended office>acme office>+4930123 by gateway after 32s: no ACK from office to the 2xx: nothing in what it was given explains it: Contact sip:192.0.2.1:5060 over udp`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			set := plain

@@ -46,6 +46,7 @@ type Options struct {
 	Log      *slog.Logger // nil: nothing is logged
 	TLS      trust.Options
 	Recorder recorder.Config
+	Events   int                // how many are kept in memory, 0: events.Kept
 	Shards   int                // 0: GOMAXPROCS
 	Network  transport.Network  // nil: the system's
 	Timers   transaction.Config // zero fields: RFC 3261
@@ -128,7 +129,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	}
 	rec := recorder.New(o.Recorder)
 	o.TLS.KeyLog = rec.KeyLog
-	hub := events.NewHub(newRun())
+	hub := events.NewHub(newRun(), o.Events)
 	keeper := newACME(cfg, o, func() *Gateway { return g })
 	o.TLS.Challenge = keeper.Challenge
 	g = &Gateway{

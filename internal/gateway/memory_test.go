@@ -153,7 +153,7 @@ func TestMemoryOfCalls(t *testing.T) {
 		t.Run(tr.String(), func(t *testing.T) {
 			set := setting{shards: 1, office: tr, targets: tr}
 			set.options = func(o *Options) {
-				o.Log, o.Recorder.Bytes = nil, 64<<10
+				o.Log, o.Recorder.Bytes, o.Events = nil, 64<<10, 1
 				// The BYEs of all calls together are more.
 				o.Limits.Pending, o.Limits.PendingPeer = 64<<10, 128<<10
 			}
