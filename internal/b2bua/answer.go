@@ -184,6 +184,7 @@ func (a *attempt) answered(s *ua.Shard, m *sip.Message) {
 	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(f.joined.dialog.ID.LocalTag), roomFor(m))
 	c.in.dialogHeaders(&b, u.invite)
 	cross.Headers(&b, m, c.in.across(a.leg))
+	f.spoke()
 	n.ok = b.Finish(m.Body())
 	f.joined.responded(sip.INVITE, m)
 	u.hold(s, n, m)

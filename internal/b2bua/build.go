@@ -21,9 +21,9 @@ func newBuilder(size int) sip.Builder {
 	return b
 }
 
-// roomFor is how much the crossing headers and the body of a response take, and
-// our Contact.
-func roomFor(m *sip.Message) int { return len(m.Bytes()) }
+// roomFor is how much the crossing headers and the body of a response take, our
+// Contact and the Session-ID.
+func roomFor(m *sip.Message) int { return len(m.Bytes()) + cross.SessionRoom }
 
 // newCaller makes the leg of the peer that called, with its first dialog.
 func newCaller(s *ua.Shard, c *Call, inv Invite) (*Leg, error) {
@@ -97,13 +97,16 @@ func (l *Leg) identify(b *sip.Builder) {
 // invite writes the INVITE to a target.
 func (a *attempt) invite(m *sip.Message) []byte {
 	l := a.leg
-	b := newBuilder(len(m.Bytes()) + 512)
+	b := newBuilder(len(m.Bytes()) + cross.SessionRoom + 512)
 	b.Request(sip.INVITE, []byte(l.uac.RequestURI))
 	l.Place.Via(&b, a.branch)
 	b.HeaderInt("Max-Forwards", int64(a.setup.hops))
 	l.identify(&b)
 	l.Place.Contact(&b, l.Secure)
 	cross.Headers(&b, m, l.across(l.call.in))
+	if l.Peer.CallIDHeader != "" {
+		b.Header(l.Peer.CallIDHeader, l.call.in.callID)
+	}
 	return b.Finish(m.Body())
 }
 
@@ -121,7 +124,7 @@ type draft struct {
 func (f *fork) request(s *ua.Shard, d draft) (b, branch []byte) {
 	l := f.leg
 	l.Settle(l.call.engine.ways)
-	size := 768 + len(d.fields)
+	size := 768 + cross.SessionRoom + len(d.fields)
 	if d.across != nil {
 		size += len(d.across.Bytes())
 	}
@@ -135,16 +138,21 @@ func (f *fork) request(s *ua.Shard, d draft) (b, branch []byte) {
 		l.Place.Contact(&w, l.Secure || f.dialog.SIPS())
 	}
 	w.Raw(d.fields)
+	sides := l.across(l.other())
+	if f.session.Known() {
+		sides.Far = &f.session
+	}
 	if d.across == nil {
+		sides.Own(&w)
 		return w.Finish(nil), branch
 	}
-	cross.Headers(&w, d.across, l.across(l.other()), d.but)
+	cross.Headers(&w, d.across, sides, d.but)
 	return w.Finish(d.across.Body()), branch
 }
 
 // across is for what crosses to the leg from another one.
 func (l *Leg) across(from *Leg) cross.Sides {
-	return cross.Sides{From: from.Peer, To: l.Peer, Place: l.Place}
+	return cross.Sides{From: from.Peer, To: l.Peer, Place: l.Place, Near: &from.Session, Far: &l.Session}
 }
 
 // other is the leg that is joined with it.

@@ -72,6 +72,7 @@ func TestOutgoingInvite(t *testing.T) {
 // The message itself is the one allocation.
 func TestOutgoingInviteAllocatesOnce(t *testing.T) {
 	a, m := outgoing(t)
+	a.leg.Peer.SessionID = true
 	if n := testing.AllocsPerRun(100, func() { a.invite(m) }); n > 1 {
 		t.Errorf("got %v allocations, want 1", n)
 	}
@@ -79,6 +80,7 @@ func TestOutgoingInviteAllocatesOnce(t *testing.T) {
 
 func BenchmarkOutgoingInvite(b *testing.B) {
 	a, m := outgoing(b)
+	a.leg.Peer.SessionID = true
 	b.ReportAllocs()
 	for b.Loop() {
 		a.invite(m)

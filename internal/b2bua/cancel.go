@@ -91,7 +91,7 @@ func cancelOf(invite []byte, reason string) []byte {
 	b.Request(sip.CANCEL, m.RequestURI())
 	for f := range m.Fields() {
 		switch f.ID {
-		case sip.HdrVia, sip.HdrRoute, sip.HdrFrom, sip.HdrTo, sip.HdrCallID:
+		case sip.HdrVia, sip.HdrRoute, sip.HdrFrom, sip.HdrTo, sip.HdrCallID, sip.HdrSessionID:
 			b.Field(f)
 		}
 	}

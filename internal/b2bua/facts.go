@@ -35,6 +35,7 @@ type facts struct {
 	claims   callflow.Claims
 	told     string          // the last verdict on its security that its flow has
 	failed   *events.Failure // of the last target that failed
+	session  string          // the UUID of who called; empty until there is one
 }
 
 // hop is what the record says of one leg.
@@ -171,6 +172,10 @@ func (c *Call) row() *store.CDR {
 		c.out.hop.leg(&r.Out[len(r.Out)-1])
 	}
 	r.Verdict, r.VerdictWhy = c.judge()
+	if f.session == "" {
+		f.session = c.in.Session.String()
+	}
+	r.Session = f.session
 	return r
 }
 

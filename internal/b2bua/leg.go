@@ -37,6 +37,8 @@ type fork struct {
 	joined *fork // the dialog on the other leg that it is joined with; nil when there is none any more
 	left   bool  // a BYE was sent or received
 
+	session cross.UUID // of who answers in this dialog, where a leg has several; null: as the leg has it
+
 	offering  bool // its peer's offer crossed and has no answer yet; see glare.go
 	described bool // a response to its INVITE has had a description
 }
@@ -159,4 +161,21 @@ func (l *Leg) reach(s *ua.Shard, f *fork, done func(*ua.Shard, ua.Flow, error)) 
 		d = f.dialog
 	}
 	l.Reach(s, l.call.engine.ways, d, done)
+}
+
+// spoke notes who has just answered in the dialog. f may be nil.
+func (f *fork) spoke() {
+	if f != nil {
+		f.session = f.leg.Session
+	}
+}
+
+// answering is for an answer of the gateway's own to the caller: who is behind the last target is said, as far as it is
+// known.
+func (l *Leg) answering() *cross.Sides {
+	sides := cross.Sides{From: l.Peer, To: l.Peer, Place: l.Place, Far: &l.Session}
+	if far := l.other(); far != nil {
+		sides.Near = &far.Session
+	}
+	return &sides
 }

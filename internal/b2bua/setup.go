@@ -94,10 +94,11 @@ func (u *setup) fail(s *ua.Shard) {
 // refuse ends the call with a final response of ours.
 func (u *setup) refuse(s *ua.Shard, e *sip.StatusError) {
 	var b sip.Builder
-	u.server.Response(&b, e.Code, e.Phrase(), []byte(u.call.in.localTag), len(e.Header)+2)
+	u.server.Response(&b, e.Code, e.Phrase(), []byte(u.call.in.localTag), len(e.Header)+2+cross.SessionRoom)
 	if e.Header != "" {
 		b.Raw([]byte(e.Header + "\r\n"))
 	}
+	u.call.in.answering().Own(&b)
 	u.finally(s, e.Code, b.Finish(nil))
 }
 
@@ -161,7 +162,8 @@ func (u *setup) tagFor(a *attempt, m *sip.Message) []byte {
 // progress passes a provisional response to the caller.
 func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
 	tag := u.call.in.localTag
-	if f := u.fork(s, a, m); f != nil {
+	f := u.fork(s, a, m)
+	if f != nil {
 		if f.left {
 			return // the caller has ended that dialog
 		}
@@ -172,6 +174,7 @@ func (u *setup) progress(s *ua.Shard, a *attempt, m *sip.Message) {
 	u.server.Response(&b, m.StatusCode(), string(m.Reason()), []byte(tag), roomFor(m))
 	u.call.in.dialogHeaders(&b, u.invite)
 	cross.Headers(&b, m, u.call.in.across(a.leg))
+	f.spoke()
 	s.Respond(u.server, m.StatusCode(), b.Finish(m.Body()))
 	u.call.in.hop.response(s.Now(), m.StatusCode())
 	a.tellProgress(m.StatusCode())

@@ -55,6 +55,9 @@ func (w *walk) message(e *Event) {
 	if l == k.legs[0] && k.from == "" && m.request {
 		k.from, k.to = m.from, m.to
 	}
+	if k.flow.Session == "" && m.session != "" && e.Out == (l.Direction == Out) {
+		k.flow.Session = m.session
+	}
 	row := Row{Kind: RowSIP, Seq: e.Seq, At: e.At, Label: m.label(), Raw: e.Raw, Link: e.Link, Remote: e.Remote}
 	key := m.key(e.Out)
 	if n := l.seen[key]; n > 0 {

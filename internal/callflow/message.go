@@ -23,6 +23,8 @@ type message struct {
 	sdp     bool
 	// of a NOTIFY: the subscription ends with it
 	terminated bool
+	// of a request: the UUID of who sends it (RFC 7989)
+	session string
 }
 
 // read takes from the bytes what can be indexed; ok is false when that does not name a call.
@@ -37,6 +39,11 @@ func read(raw []byte) (m message, ok bool) {
 	if m.method == sip.NOTIFY {
 		state, _, _ := bytes.Cut(p.First(sip.HdrSubscriptionState), []byte(";"))
 		m.terminated = bytes.EqualFold(bytes.TrimSpace(state), []byte("terminated"))
+	}
+	if m.request {
+		if id, err := p.SessionID(); err == nil && !sip.NullUUID(id.Local) {
+			m.session = string(id.Local)
+		}
 	}
 	if via, err := p.Via(); err == nil {
 		m.branch = string(via.Branch())

@@ -48,6 +48,7 @@ var cdrLastColumns = []struct {
 		return ofLast(c, func(l *store.Leg) string { return strconv.FormatBool(l.SIPS) })
 	}},
 	{"out_known_by", func(c *store.CDR) string { return ofLast(c, func(l *store.Leg) string { return l.KnownBy }) }},
+	{"session", func(c *store.CDR) string { return c.Session }},
 }
 
 // ofLast is of the last target's leg, empty when there is none.

@@ -48,6 +48,9 @@ func (p *Profile) complete() {
 	if p.SIPS == "" {
 		p.SIPS = SIPSAllowed
 	}
+	if p.SessionID == "" {
+		p.SessionID = On
+	}
 	if p.Relay == nil && !p.Has("relay") {
 		p.Relay = relayed()
 	}

@@ -48,6 +48,16 @@ type Profile struct {
 	// and 481 for the latter two. Default: `[message, options, publish, subscribe]`.
 	Relay []Method `yaml:"relay" form:"list of message, options, publish, subscribe, refer, notify, info"`
 
+	// Whether the peer is told who is on the other side of a call, by a UUID in Session-ID (RFC 7989), and whether its own
+	// is taken: the same pair is then in every message of a call on both legs, so that a trace of either finds the other.
+	// Where an endpoint names no UUID the gateway makes one. `off`: the peer gets no Session-ID, and what it sends in one
+	// goes nowhere. Default: `on`.
+	SessionID Switch `yaml:"session_id" form:"one of on, off"`
+
+	// A header, such as `X-Call-ID`, in which the INVITE to the peer has the Call-ID of the caller's leg, for systems that
+	// join calls by it. It tells the peer something of the other side's, which a gateway hides otherwise. Default: none.
+	CallIDHeader HeaderName `yaml:"call_id_header" form:"name of a header"`
+
 	// How connections with the peer are made and kept.
 	Connection Connection `yaml:"connection" form:"group of keys"`
 }

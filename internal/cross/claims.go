@@ -26,6 +26,17 @@ import (
 type Sides struct {
 	From, To *peer.Peer
 	Place    peer.Place
+
+	// Who is behind the side that the message comes from, and behind the one that it goes to. What the message says of
+	// the former is put into it; nil for a message of our own when there is no other side.
+	Near, Far *UUID
+}
+
+// ours says whether a header that nobody here knows is the one in which we tell the other side a Call-ID: nobody else's
+// stands beside it.
+func (s *Sides) ours(f sip.Field) bool {
+	name := s.To.CallIDHeader
+	return name != "" && len(f.Name) == len(name) && strings.EqualFold(string(f.Name), name)
 }
 
 // claimOf says which claim a header makes; empty: none.

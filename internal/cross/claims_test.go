@@ -23,7 +23,7 @@ routes: [{from: [office], to: [acme]}]
 		t.Fatal(problems)
 	}
 	peers := peer.Compile(cfg, nil)
-	return Sides{From: peers.Lookup("office"), To: peers.Lookup("acme"), Place: here}
+	return Sides{From: peers.Lookup("office"), To: peers.Lookup("acme"), Place: here, Near: new(UUID), Far: new(UUID)}
 }
 
 // Whatever stands in a claim, no number and no domain crosses that the sender may not

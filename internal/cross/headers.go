@@ -40,6 +40,8 @@ var stays = func() (t [256]bool) {
 		sip.HdrFlowTimer,
 		// Its agent is a host of the other side; see warning.
 		sip.HdrWarning,
+		// Each side hears its own pair of it; see session.go.
+		sip.HdrSessionID,
 	} {
 		t[id] = true
 	}
@@ -50,7 +52,7 @@ var stays = func() (t [256]bool) {
 // those of a known header that is written in another way.
 func Headers(b *sip.Builder, m *sip.Message, sides Sides, but ...sip.HeaderID) {
 	for f := range m.Fields() {
-		if stays[f.ID] || f.ID != sip.HdrOther && slices.Contains(but, f.ID) {
+		if stays[f.ID] || f.ID != sip.HdrOther && slices.Contains(but, f.ID) || f.ID == sip.HdrOther && sides.ours(f) {
 			continue
 		}
 		if c := claimOf(f); c != "" {
@@ -62,6 +64,7 @@ func Headers(b *sip.Builder, m *sip.Message, sides Sides, but ...sip.HeaderID) {
 	for v := range m.Values(sip.HdrWarning) {
 		warning(b, v, sides.Place)
 	}
+	sides.pass(b, m)
 }
 
 // warning passes the code and the text of a Warning and puts our name where

@@ -23,7 +23,7 @@ func across(t testing.TB, lines ...string) string {
 	defer m.Release()
 	var b sip.Builder
 	b.Reset(make([]byte, 0, 512))
-	Headers(&b, m, Sides{From: nobody, To: nobody, Place: here})
+	Headers(&b, m, Sides{From: nobody, To: nobody, Place: here, Near: new(UUID), Far: new(UUID)})
 	crossed, _, _ := bytes.Cut(b.Finish(nil), []byte("Content-Length: 0"))
 	return string(crossed)
 }
@@ -40,7 +40,7 @@ func TestWhatCrosses(t *testing.T) {
 		sip.HdrOrganization: true, sip.HdrPriority: true, sip.HdrServer: true, sip.HdrUserAgent: true,
 		sip.HdrRetryAfter: true, sip.HdrReason: true, sip.HdrRSeq: true, sip.HdrSessionExpires: true,
 		sip.HdrMinSE: true, sip.HdrReferTo: true, sip.HdrReferredBy: true, sip.HdrPrivacy: true,
-		sip.HdrDiversion: true, sip.HdrHistoryInfo: true, sip.HdrSessionID: true, sip.HdrSIPETag: true,
+		sip.HdrDiversion: true, sip.HdrHistoryInfo: true, sip.HdrSIPETag: true,
 		sip.HdrSIPIfMatch: true, sip.HdrAlertInfo: true, sip.HdrCallInfo: true, sip.HdrErrorInfo: true,
 		sip.HdrReplyTo: true, sip.HdrIdentity: true, sip.HdrUserToUser: true,
 		sip.HdrMaxBreadth: true, // or a loop through us would begin with a whole one each time (RFC 5393)

@@ -50,6 +50,8 @@ type Hop struct {
 	Flow   ua.Flow
 	Watch  Watcher // nil: nobody wants to know
 
+	Session UUID // of who is behind the leg, as its last message had it
+
 	waiting []func(*ua.Shard, ua.Flow, error) // for the connection that is being made
 }
 

@@ -40,6 +40,8 @@ type Peer struct {
 	DownFor         time.Duration // how long it is not asked after a failure
 	KeepAlive       time.Duration // how often its calls are asked for; 0: never
 	Relay           []sip.Method  // its requests that may cross outside of calls
+	SessionID       bool          // Session-ID is spoken with it (RFC 7989)
+	CallIDHeader    string        // in which it is told the Call-ID of the caller's leg; empty: in none
 
 	Asserts *Asserts       // who its requests may say that they are from; nil: anybody
 	Heard   []config.Claim // what others claim to be that it is told; nil: nothing says
@@ -142,6 +144,8 @@ func compile(cfg *config.Config, from *config.Peer) *Peer {
 		Asserts:         compileAsserts(from),
 		Heard:           compileHears(from),
 		Connection:      profile.Connection,
+		SessionID:       profile.SessionID == config.On,
+		CallIDHeader:    string(profile.CallIDHeader),
 	}
 	for _, m := range profile.Relay {
 		p.Relay = append(p.Relay, sip.Method(strings.ToUpper(string(m))))

@@ -82,7 +82,7 @@ type leg struct {
 
 // across is for what crosses to the leg from another one.
 func (l *leg) across(from *leg) cross.Sides {
-	return cross.Sides{From: from.Peer, To: l.Peer, Place: l.Place}
+	return cross.Sides{From: from.Peer, To: l.Peer, Place: l.Place, Near: &from.Session, Far: &l.Session}
 }
 
 // New returns an engine for a server with that many shards.

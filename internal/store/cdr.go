@@ -22,6 +22,8 @@ type CDR struct {
 	Verdict string `json:"verdict"` // of the signalling, in one word: docs/reference/security.md
 	// VerdictWhy says in words for a person what the verdict stands on.
 	VerdictWhy string `json:"verdict_why,omitempty"`
+	// Session is the UUID of who called, which is in the Session-ID of the call's messages on every leg (RFC 7989).
+	Session string `json:"session,omitempty"`
 
 	In  Leg   `json:"in"`
 	Out []Leg `json:"out,omitempty"` // one for each target that was tried, in order; the last one answered or refused

@@ -10,10 +10,13 @@ import (
 // The journal's form of a record: its fields in the order of the types, strings and lists after their length, numbers
 // as varints, times in nanoseconds since 1970 (0: none). A field that is added goes to the end of its type, under a new
 // version of the form, so that the journal of an older program can still be read.
-const formVersion = 2
+const formVersion = 3
 
-// formBefore is that of programs that knew no VerdictWhy, and no SIPS and KnownBy of legs.
-const formBefore = 1
+// What programs knew before: no VerdictWhy, and no SIPS and KnownBy of legs; no Session.
+const (
+	formWithoutWhy     = 1
+	formWithoutSession = 2
+)
 
 // What comes from the network is cut to these lengths, so that no record is larger than maxRecord.
 const (
@@ -79,6 +82,7 @@ func (b *encoder) record(c *CDR) {
 		b.leg(&out[i])
 	}
 	b.text(c.VerdictWhy)
+	b.text(c.Session)
 }
 
 func (b *encoder) leg(l *Leg) {
@@ -118,9 +122,9 @@ func (b *encoder) tls(t *TLS) {
 // A decoder takes values off the front of a text. After the first value that is not there all are zero, and short is
 // true.
 type decoder struct {
-	rest   string
-	short  bool
-	before bool // the record is in formBefore
+	rest  string
+	short bool
+	form  byte // of the record
 }
 
 var errForm = errors.New("the record is not in a form that this program knows")
@@ -128,9 +132,8 @@ var errForm = errors.New("the record is not in a form that this program knows")
 // decode is the reverse of encoder.record. The strings of the record share b's memory.
 func decode(b string, id int64) (*CDR, error) {
 	d := &decoder{rest: b}
-	version := d.byte()
-	if d.before = version == formBefore; !d.before && version != formVersion {
-		return nil, fmt.Errorf("%w: form %d, known is %d", errForm, version, formVersion)
+	if d.form = d.byte(); d.form < formWithoutWhy || d.form > formVersion {
+		return nil, fmt.Errorf("%w: form %d, known are those up to %d", errForm, d.form, formVersion)
 	}
 	c := &CDR{ID: FormatID(id)}
 	c.Call = d.count()
@@ -154,8 +157,11 @@ func decode(b string, id int64) (*CDR, error) {
 			d.leg(&c.Out[i])
 		}
 	}
-	if !d.before {
+	if d.form > formWithoutWhy {
 		c.VerdictWhy = d.text()
+	}
+	if d.form > formWithoutSession {
+		c.Session = d.text()
 	}
 	if d.short || d.rest != "" {
 		return nil, errForm
@@ -178,7 +184,7 @@ func (d *decoder) leg(l *Leg) {
 	l.To100 = time.Duration(d.number())
 	l.To180 = time.Duration(d.number())
 	l.To200 = time.Duration(d.number())
-	if !d.before {
+	if d.form > formWithoutWhy {
 		l.SIPS, l.KnownBy = d.yes(), d.text()
 	}
 }

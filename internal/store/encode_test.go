@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -81,24 +82,34 @@ func TestLongestRecord(t *testing.T) {
 	}
 }
 
-// What an older program has left in its journal is read, without what it did not know.
-func TestFormBeforeIsRead(t *testing.T) {
+// What older programs have left in their journals is read, without what they did not know.
+func TestFormsBeforeAreRead(t *testing.T) {
 	c := &CDR{Caller: "a", Verdict: "clear", In: Leg{Peer: "office", To200: 5}}
 	e, _ := readEntry(appendEntry(nil, 1, 1, c), 1)
-	b := []byte(e.record)
-	// At its end: no SIPS and no KnownBy of the leg, no further leg, no VerdictWhy.
-	if tail := b[len(b)-4:]; !bytes.Equal(tail, make([]byte, 4)) {
+	now := []byte(e.record)
+	// At its end: no SIPS and no KnownBy of the leg, no further leg, no VerdictWhy, no Session.
+	if tail := now[len(now)-5:]; !bytes.Equal(tail, make([]byte, 5)) {
 		t.Fatalf("the record ends in %x", tail)
 	}
-	b = append(b[:len(b)-4], 0)
-	b[0] = formBefore
-	got, err := decode(string(b), 1)
-	if err != nil || got.Verdict != "clear" || got.In.To200 != 5 || got.In.Peer != "office" {
-		t.Errorf("got %+v, %v", got, err)
+	for form, b := range map[byte][]byte{
+		formWithoutWhy:     append(bytes.Clone(now[:len(now)-5]), 0),
+		formWithoutSession: bytes.Clone(now[:len(now)-1]),
+	} {
+		b[0] = form
+		got, err := decode(string(b), 1)
+		if err != nil || got.Verdict != "clear" || got.In.To200 != 5 || got.In.Peer != "office" {
+			t.Errorf("form %d: got %+v, %v", form, got, err)
+		}
+		b[0] = formVersion
+		if _, err := decode(string(b), 1); err == nil {
+			t.Errorf("form %d is taken for that of today", form)
+		}
 	}
-	b[0] = formVersion
-	if _, err := decode(string(b), 1); err == nil {
-		t.Error("taken for the form of today")
+	for _, form := range []byte{0, formVersion + 1} {
+		now[0] = form
+		if _, err := decode(string(now), 1); !errors.Is(err, errForm) {
+			t.Errorf("form %d: %v", form, err)
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ func appendJSON(b []byte, c *CDR) []byte {
 	j.close('}')
 	j.text("verdict", c.Verdict)
 	j.textIf("verdict_why", c.VerdictWhy)
+	j.textIf("session", c.Session)
 	j.open("in")
 	j.leg(&c.In)
 	j.close('}')

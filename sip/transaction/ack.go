@@ -24,8 +24,9 @@ func (l *Layer) buildAck(request []byte, response *sip.Message) []byte {
 		switch f.ID {
 		// "If the INVITE request whose response is being acknowledged had Route
 		// header fields, those header fields MUST appear in the ACK." For the
-		// credentials see RFC 3261 §22.1.
-		case sip.HdrRoute, sip.HdrFrom, sip.HdrCallID, sip.HdrMaxForwards,
+		// credentials see RFC 3261 §22.1. The UUIDs are those of the INVITE
+		// (RFC 7989 §7).
+		case sip.HdrRoute, sip.HdrFrom, sip.HdrCallID, sip.HdrMaxForwards, sip.HdrSessionID,
 			sip.HdrAuthorization, sip.HdrProxyAuthorization:
 			b.HeaderBytes(f.ID.String(), f.Value)
 		}

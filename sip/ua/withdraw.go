@@ -54,7 +54,7 @@ func cancelFor(invite []byte) []byte {
 	b.HeaderBytes("Via", m.First(sip.HdrVia))
 	for f := range m.Fields() {
 		switch f.ID {
-		case sip.HdrMaxForwards, sip.HdrRoute, sip.HdrFrom, sip.HdrTo, sip.HdrCallID:
+		case sip.HdrMaxForwards, sip.HdrRoute, sip.HdrFrom, sip.HdrTo, sip.HdrCallID, sip.HdrSessionID:
 			b.Field(f)
 		}
 	}
