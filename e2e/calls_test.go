@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -311,21 +312,44 @@ func (s *site) cancelled(t *testing.T) {
 	}
 }
 
+// recorded asks a gateway's API for all that is recorded, the newest first.
+func recorded(t *testing.T, admin string) (calls []demoCall) {
+	t.Helper()
+	var list struct {
+		Flows []struct {
+			ID string `json:"id"`
+		} `json:"flows"`
+	}
+	if err := json.Unmarshal([]byte(apiText(t, admin, "/api/v1/flows?limit=0")), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range list.Flows {
+		calls = append(calls, readDemo(t, apiText(t, admin, "/api/v1/flows/"+f.ID)).Calls...)
+	}
+	return calls
+}
+
+// apiText is what a gateway's API has at a path.
+func apiText(t *testing.T, admin, path string) string {
+	t.Helper()
+	answer, err := http.Get("http://" + admin + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v: %s", path, answer.Status, err, text)
+	}
+	return string(text)
+}
+
 // checkRecord wants the calls in these states, with what each hop was.
 func (s *site) checkRecord(t *testing.T, states ...string) {
 	t.Helper()
 	var calls []demoCall
 	soon(t, "every call is recorded", func() bool {
-		answer, err := http.Get("http://" + s.admin + "/api/v1/flows?limit=0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		text, err := io.ReadAll(answer.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		calls = readDemo(t, string(text)).Calls
+		calls = recorded(t, s.admin)
 		slices.Reverse(calls) // the newest is the first
 		var got []string
 		for _, c := range calls {

@@ -26,6 +26,7 @@ type demoCall struct {
 	Done     bool   `json:"done"`
 	Start    string `json:"start"`
 	Duration micros `json:"duration_us"`
+	Setup    micros `json:"setup_us"`
 	From     string `json:"from"`
 	To       string `json:"to"`
 	JoinedBy string `json:"joined_by"`

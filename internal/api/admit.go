@@ -17,22 +17,40 @@ import (
 func (s *Server) admit(h http.Handler) http.Handler {
 	sameSite := http.NewCrossOriginProtection().Handler(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := s.gateway.Admin()
-		switch {
-		case r.URL.Path == "/healthz":
+		if r.URL.Path == "/healthz" {
 			h.ServeHTTP(w, r)
-		case a.Certificate != nil && r.TLS == nil:
-			w.Header().Set("Connection", "close") // opened before a reload brought the certificate
-			http.Error(w, "the API is only to be had over HTTPS", http.StatusForbidden)
-		case !isUs(r.Host, a):
-			http.Error(w, "this is not the host that the request is for", http.StatusMisdirectedRequest)
-		case a.NeedsToken && !a.Token.Matches(bearer(r)):
-			w.Header().Set("WWW-Authenticate", `Bearer realm="sallyport"`)
-			http.Error(w, "the request brings no valid token", http.StatusUnauthorized)
-		default:
-			sameSite.ServeHTTP(w, r)
+			return
 		}
+		if no := s.refusal(r); no != nil {
+			if no.header != "" {
+				w.Header().Set(no.header, no.value)
+			}
+			http.Error(w, no.text, no.status)
+			return
+		}
+		sameSite.ServeHTTP(w, r)
 	})
+}
+
+// A refusal is the answer to who may not ask.
+type refusal struct {
+	status        int
+	text          string
+	header, value string // one more header, if any
+}
+
+// refusal says why the configuration in force does not let somebody ask; nil: it does. A stream asks again while it lasts.
+func (s *Server) refusal(r *http.Request) *refusal {
+	a := s.gateway.Admin()
+	switch {
+	case a.Certificate != nil && r.TLS == nil: // opened before a reload brought the certificate
+		return &refusal{http.StatusForbidden, "the API is only to be had over HTTPS", "Connection", "close"}
+	case !isUs(r.Host, a):
+		return &refusal{http.StatusMisdirectedRequest, "this is not the host that the request is for", "", ""}
+	case a.NeedsToken && !a.Token.Matches(bearer(r)):
+		return &refusal{http.StatusUnauthorized, "the request brings no valid token", "WWW-Authenticate", `Bearer realm="sallyport"`}
+	}
+	return nil
 }
 
 // bearer returns the token of a request (RFC 6750 §2.1), empty when it has none.

@@ -34,7 +34,10 @@ var routes = []struct {
 	{"GET /api/v1/peers", (*Server).listPeers},
 	{"GET /api/v1/connections", (*Server).listConnections},
 	{"GET /api/v1/certificates", (*Server).listEndings},
-	{"GET /api/v1/flows", (*Server).flows},
+	{"GET /api/v1/flows", (*Server).listFlows},
+	{"GET /api/v1/flows/{id}", (*Server).flow},
+	{"GET /api/v1/flows/{id}/export", (*Server).exportFlow},
+	{"GET /api/v1/stream", (*Server).stream},
 	{"GET /api/v1/events", (*Server).streamEvents},
 	{"GET /api/v1/handshakes", (*Server).listHandshakes},
 	{"GET /api/v1/handshakes/{id}", (*Server).handshake},
@@ -54,7 +57,7 @@ type Server struct {
 	version string
 	log     *slog.Logger
 	pages   http.Handler   // the metrics
-	local   *listener      // nil: none
+	feed    *feed          // of the streams
 	leaving sync.WaitGroup // addresses that are being closed
 
 	ending  context.Context // is over when streams have to end
@@ -62,7 +65,8 @@ type Server struct {
 	readers atomic.Int64  // of events
 	cut     atomic.Uint64 // of those, who were too slow
 
-	mu    sync.Mutex // guards admin
+	mu    sync.Mutex // guards what follows
+	local *listener  // nil: none
 	admin *listener  // nil: off
 }
 
@@ -91,6 +95,7 @@ func newServer(g *gateway.Gateway, o Options) *Server {
 	s := &Server{gateway: g, version: o.Version, log: o.Log}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.pages = s.newMetrics()
+	s.feed = newFeed(g.Recorder(), s.streamStatus)
 	return s
 }
 
@@ -145,8 +150,13 @@ func (s *Server) Close(ctx context.Context) error {
 		return nil
 	}
 	s.end()
-	err := errors.Join(s.move(nil).close(ctx), s.local.close(ctx))
+	s.mu.Lock()
+	local := s.local
+	s.local = nil
+	s.mu.Unlock()
+	err := errors.Join(s.move(nil).close(ctx), local.close(ctx))
 	s.leaving.Wait()
+	s.feed.close()
 	return err
 }
 

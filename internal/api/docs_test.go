@@ -18,7 +18,7 @@ import (
 // heading with its name.
 var documents = []any{
 	Status{}, Configuration{}, Refused{}, Listener{}, Connections{}, Dead{}, Kept{}, Large{}, Limit{}, Alarm{}, Peer{}, Down{}, Load{}, Call{}, Security{}, Hop{}, HopTLS{}, Connection{}, TLS{}, Reloaded{}, Change{}, Certificate{}, Failing{}, Endings{}, Ending{}, TrustDiff{}, PeerDiff{}, Judged{}, Shown{}, config.Problem{},
-	callflow.Handshake{}, callflow.Offer{}, callflow.Chosen{}, callflow.Verdict{},
+	FlowList{}, callflow.Summary{}, FlowChanges{}, StreamStatus{}, callflow.Handshake{}, callflow.Offer{}, callflow.Chosen{}, callflow.Verdict{},
 }
 
 // kind is the word of the page for a field's type.

@@ -1,58 +1,157 @@
 package api
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 )
 
-// mostFlows is how many flows are returned when nobody says.
-const mostFlows = 100
+const (
+	// someFlows is how many flows are listed when nobody says.
+	someFlows = 100
+	// mostFlows is how many are listed at once, whatever is asked for.
+	mostFlows = 10000
+)
 
-// flows is GET /api/v1/flows?limit=N: what is recorded, the newest first, as the
-// document of "demo --json". limit=0 is all of it.
-func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
-	limit := mostFlows
-	if text := r.URL.Query().Get("limit"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 31)
-		if err != nil {
-			http.Error(w, fmt.Sprintf("limit %q is no whole number from 0 on", text), http.StatusBadRequest)
-			return
+// listFlows is GET /api/v1/flows: a page of the flows that fit, the newest first.
+func (s *Server) listFlows(w http.ResponseWriter, r *http.Request) {
+	q, err := flowQueryOf(r.URL.Query())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	doc := FlowList{Version: 1, Flows: []callflow.Summary{}, Dropped: s.gateway.Recorder().Stats().Dropped}
+	for _, f := range s.gateway.Recorder().Flows() {
+		if one := callflow.Summarize(f); q.wants(&one) {
+			doc.Flows = append(doc.Flows, one)
 		}
-		limit = int(n)
 	}
-	all := slices.Clone(s.gateway.Recorder().Flows())
-	slices.Reverse(all)
-	if limit > 0 && len(all) > limit {
-		all = all[:limit]
+	slices.SortFunc(doc.Flows, func(a, b callflow.Summary) int { return a.Newer(&b) })
+	if len(doc.Flows) > q.limit {
+		doc.Flows = doc.Flows[:q.limit]
+		doc.Next = cursorOf(&doc.Flows[q.limit-1])
 	}
-	w.Header().Set("Content-Type", "application/json")
-	writeFlows(w, all)
+	writeJSON(w, doc)
 }
 
-// writeFlows writes one flow at a time, so that only one is rendered at once. An
-// error means that the reader has gone.
-func writeFlows(w io.Writer, all []*callflow.Flow) {
-	head := export.NewDocument(all[:min(len(all), 1)])
-	open := fmt.Sprintf("{\"version\": %d, \"gateway\": %q, \"calls\": [", head.Version, head.Gateway)
-	for _, f := range all {
-		b, err := json.Marshal(export.Call(f))
+// A flowQuery is which flows a request wants.
+type flowQuery struct {
+	limit  int
+	before *callflow.Summary // those that come after it in a list; nil: from the newest on
+}
+
+func flowQueryOf(q url.Values) (f flowQuery, err error) {
+	f.limit = someFlows
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 31)
 		if err != nil {
-			return
+			return f, fmt.Errorf("limit %q is no whole number from 0 on", text)
 		}
-		if _, err := fmt.Fprintf(w, "%s\n%s", open, b); err != nil {
-			return
+		f.limit = min(cmp.Or(int(n), mostFlows), mostFlows)
+	}
+	if text := q.Get("before"); text != "" {
+		nanos, id, ok := strings.Cut(text, "-")
+		n, err := strconv.ParseInt(nanos, 10, 64)
+		if err != nil || !ok || id == "" {
+			return f, fmt.Errorf("before %q is not what an earlier list has as next", text)
 		}
-		open = ","
+		f.before = &callflow.Summary{ID: id, Start: time.Unix(0, n)}
 	}
-	if len(all) == 0 {
-		io.WriteString(w, open)
+	return f, nil
+}
+
+func (q *flowQuery) wants(s *callflow.Summary) bool { return q.before == nil || q.before.Newer(s) < 0 }
+
+// cursorOf is what before= is for the flows that follow s.
+func cursorOf(s *callflow.Summary) string {
+	return strconv.FormatInt(s.Start.UnixNano(), 10) + "-" + s.ID
+}
+
+// flow is GET /api/v1/flows/ID: one whole.
+func (s *Server) flow(w http.ResponseWriter, r *http.Request) {
+	f, err := s.findFlow(r.PathValue("id"))
+	if err != nil {
+		s.noFlow(w, err)
+		return
 	}
-	io.WriteString(w, "\n]}\n")
+	w.Header().Set("Content-Type", "application/json")
+	export.JSON(w, []*callflow.Flow{f}, export.Options{}) // an error means that the reader has gone
+}
+
+// findFlow finds one flow.
+func (s *Server) findFlow(id string) (*callflow.Flow, error) {
+	if f := s.gateway.Recorder().Flow(id); f != nil {
+		return f, nil
+	}
+	return nil, &unknownFlow{id}
+}
+
+// unknownFlow is the error for a flow that is not there.
+type unknownFlow struct{ id string }
+
+func (e *unknownFlow) Error() string {
+	return fmt.Sprintf("there is no flow %q, or it is kept no longer", e.id)
+}
+
+// noFlow answers for a flow that could not be had.
+func (s *Server) noFlow(w http.ResponseWriter, err error) {
+	http.Error(w, err.Error(), http.StatusNotFound)
+}
+
+// exportFlow is GET /api/v1/flows/ID/export?format=NAME: one flow as a file.
+func (s *Server) exportFlow(w http.ResponseWriter, r *http.Request) {
+	format, err := export.Lookup(cmp.Or(r.URL.Query().Get("format"), "text"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	f, err := s.findFlow(r.PathValue("id"))
+	if err != nil {
+		s.noFlow(w, err)
+		return
+	}
+	kind, ok := fileKinds[format.Name]
+	if !ok {
+		kind = fileKind{format.Name, "application/octet-stream"}
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind.media)
+	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", "flow-"+fileName(f.ID)+"."+kind.extension))
+	h.Set("Content-Security-Policy", "sandbox") // should a browser show it all the same
+	format.Write(w, []*callflow.Flow{f}, export.Options{Width: exportWidth})
+}
+
+// exportWidth is the columns of a ladder in a file.
+const exportWidth = 120
+
+// A fileKind is how files of one format are called and sent.
+type fileKind struct{ extension, media string }
+
+// fileKinds has them by the format's name.
+var fileKinds = map[string]fileKind{
+	"text":     {"txt", "text/plain; charset=utf-8"},
+	"json":     {"json", "application/json"},
+	"svg":      {"svg", "image/svg+xml"},
+	"html":     {"html", "text/html; charset=utf-8"},
+	"plantuml": {"puml", "text/plain; charset=utf-8"},
+	"mermaid":  {"mmd", "text/plain; charset=utf-8"},
+	"pcapng":   {"pcapng", "application/x-pcapng"},
+}
+
+// fileName is a text with nothing in it that a file name could stumble over.
+func fileName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '-' {
+			return r
+		}
+		return '_'
+	}, s)
 }

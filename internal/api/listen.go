@@ -22,6 +22,8 @@ type listener struct {
 	http  *http.Server   // nil until serve
 	done  chan error
 	after func() // when it is closed
+	// ending is closed when it is being closed: streams would last for ever.
+	ending chan struct{}
 }
 
 // listen opens the address of the admin section.
@@ -43,6 +45,11 @@ func (s *Server) serve(l *listener, h http.Handler) {
 		Handler: h, ReadHeaderTimeout: readWithin, ReadTimeout: readWithin, WriteTimeout: writeWithin, IdleTimeout: idleWithin,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	l.ending = make(chan struct{})
+	l.http.BaseContext = func(net.Listener) context.Context {
+		return context.WithValue(context.Background(), endingKey{}, l.ending)
+	}
+	l.http.RegisterOnShutdown(func() { close(l.ending) })
 	l.done = make(chan error, 1)
 	go func() { l.done <- l.http.Serve(l.Listener) }()
 }

@@ -34,6 +34,7 @@ type Flow struct {
 	From, To  string // who calls whom, as user@host of the From and To of the first leg; empty without SIP
 	Start     time.Time
 	Duration  time.Duration // from the answer to the BYE, or to the last event while answered; 0 when not answered
+	Setup     time.Duration // from the INVITE to its answer; 0 when not answered, or when the recording begins later
 	JoinedBy  string        // how the legs are known to be one call
 	Legs      []*Leg
 	Lifelines []Lifeline // left to right: who calls, the gateway, who is called

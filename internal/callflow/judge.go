@@ -30,6 +30,9 @@ func (f *Flow) judge(gateway string, k *call) {
 	f.Done = j.done()
 	if v := &j.first.invite; v.code/100 == 2 {
 		f.Duration = k.last.Sub(v.finalAt)
+		if !v.at.IsZero() {
+			f.Setup = v.finalAt.Sub(v.at)
+		}
 		if l := j.ender(); l != nil {
 			f.Duration = l.invite.byeAt.Sub(v.finalAt)
 		}

@@ -45,7 +45,7 @@ func gatewayOf(f *callflow.Flow) string {
 // none.
 func Call(f *callflow.Flow) DocumentCall {
 	c := DocumentCall{
-		ID: f.ID, State: f.State, Sentence: f.Sentence, Done: f.Done, Start: f.Start.UTC(), Duration: micros(f.Duration),
+		ID: f.ID, State: f.State, Sentence: f.Sentence, Done: f.Done, Start: f.Start.UTC(), Duration: micros(f.Duration), Setup: micros(f.Setup),
 		From: f.From, To: f.To, JoinedBy: f.JoinedBy, Session: f.Session, Security: documentSecure(f.Security),
 		Findings: append([]callflow.Finding{}, f.Findings...), Related: append([]callflow.Relation{}, f.Related...),
 		Lifelines: []DocumentLifeline{}, Legs: []DocumentLeg{}, Events: []DocumentEvent{},

@@ -30,6 +30,7 @@ type DocumentCall struct {
 	Done      bool                `json:"done"`
 	Start     time.Time           `json:"start"`
 	Duration  micros              `json:"duration_us"`
+	Setup     micros              `json:"setup_us"`
 	From      string              `json:"from"`
 	To        string              `json:"to"`
 	JoinedBy  string              `json:"joined_by"`

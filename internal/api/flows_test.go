@@ -1,0 +1,81 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+)
+
+// record makes a call that failed, in the memory of a server's gateway.
+func record(s *Server, number uint64) {
+	in := callflow.Call{Number: number, Direction: callflow.In, CallID: "a", Peer: "office"}
+	out := callflow.Call{Number: number, Direction: callflow.Out, CallID: "b", Peer: "acme"}
+	s.gateway.Record(callflow.LegCreated, in, "")
+	s.gateway.Record(callflow.LegCreated, out, "routed")
+	s.gateway.Record(callflow.TargetFailed, out, "connection refused")
+}
+
+func TestFlows(t *testing.T) {
+	g, _ := running(t, "")
+	s := newServer(g, Options{})
+	for n := uint64(1); n <= 5; n++ {
+		record(s, n)
+	}
+	h := s.Handler(true)
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		return w
+	}
+	list := func(query string) (ids, next string) {
+		var doc FlowList
+		w := get("/api/v1/flows" + query)
+		if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil || doc.Version != 1 {
+			t.Fatalf("%s: %v: %s", query, err, w.Body)
+		}
+		for _, f := range doc.Flows {
+			ids += f.ID
+		}
+		return ids, doc.Next
+	}
+	if ids, next := list(""); ids != "54321" || next != "" {
+		t.Errorf("got %s, %q", ids, next)
+	}
+	if ids, next := list("?limit=0"); ids != "54321" || next != "" {
+		t.Errorf("limit=0: got %s, %q", ids, next)
+	}
+	ids, next := list("?limit=2")
+	if ids != "54" || next == "" {
+		t.Errorf("got %s, %q", ids, next)
+	}
+	ids, next = list("?limit=2&before=" + next)
+	if ids != "32" || next == "" {
+		t.Errorf("got %s, %q", ids, next)
+	}
+	if ids, next = list("?limit=2&before=" + next); ids != "1" || next != "" {
+		t.Errorf("got %s, %q", ids, next)
+	}
+	for _, test := range []struct {
+		path        string
+		status      int
+		says        string
+		disposition string
+	}{
+		{"/api/v1/flows/3", 200, `"id": "3"`, ""},
+		{"/api/v1/flows/33", 404, `there is no flow "33", or it is kept no longer`, ""},
+		{"/api/v1/flows?before=x", 400, `before "x" is not what an earlier list has as next`, ""},
+		{"/api/v1/flows?limit=x", 400, `limit "x" is no whole number`, ""},
+		{"/api/v1/flows/3/export", 200, "call 3", `attachment; filename="flow-3.txt"`},
+		{"/api/v1/flows/3/export?format=json", 200, `"id": "3"`, `attachment; filename="flow-3.json"`},
+		{"/api/v1/flows/3/export?format=gif", 400, `export format "gif": unknown, use one of text, json`, ""},
+		{"/api/v1/flows/33/export?format=json", 404, "no flow", ""},
+	} {
+		w := get(test.path)
+		if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) || w.Header().Get("Content-Disposition") != test.disposition {
+			t.Errorf("%s: got %d, %v, %s", test.path, w.Code, w.Header(), w.Body)
+		}
+	}
+}
