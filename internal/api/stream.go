@@ -50,7 +50,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Accel-Buffering", "no")
 	c := http.NewResponseController(w)
 	c.SetReadDeadline(time.Time{}) // the server's is for the request, which has come
-	st := &stream{feed: s.feed, w: &flushing{w, c}, news: news, open: id, first: first, key: streamKey(r)}
+	st := &flowStream{feed: s.feed, w: &flushing{w, c}, news: news, open: id, first: first, key: streamKey(r)}
 	st.resume(r.Header.Get("Last-Event-ID"))
 	st.run(r.Context(), ending(r), func() bool { return isLocal(r) || s.refusal(r) == nil })
 }
@@ -98,8 +98,8 @@ func streamKey(r *http.Request) string {
 	return strconv.FormatUint(uint64(h.Sum32()), 36)
 }
 
-// A stream is one reader of the feed. It belongs to its request's goroutine.
-type stream struct {
+// A flowStream is one reader of the feed. It belongs to its request's goroutine.
+type flowStream struct {
 	feed  *feed
 	w     io.Writer
 	news  <-chan struct{}
@@ -114,7 +114,7 @@ type stream struct {
 }
 
 // resume goes on after the event with that id, or else begins anew.
-func (st *stream) resume(last string) {
+func (st *flowStream) resume(last string) {
 	st.anew = true
 	epoch, rest, _ := strings.Cut(last, ".")
 	version, key, _ := strings.Cut(rest, ".")
@@ -125,12 +125,12 @@ func (st *stream) resume(last string) {
 }
 
 // eventID is the id of an event after which nothing up to a version has to be told again.
-func (st *stream) eventID() string {
+func (st *flowStream) eventID() string {
 	return st.feed.epoch + "." + strconv.FormatUint(st.version, 10) + "." + st.key
 }
 
 // run tells what is new until the reader is gone, may not read any more, or the address is being closed.
-func (st *stream) run(ctx context.Context, ending <-chan struct{}, may func() bool) {
+func (st *flowStream) run(ctx context.Context, ending <-chan struct{}, may func() bool) {
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
 	if st.first != nil && st.event("flow", "", st.first) != nil {
@@ -158,7 +158,7 @@ func (st *stream) run(ctx context.Context, ending <-chan struct{}, may func() bo
 }
 
 // tell writes what is newer than what was told.
-func (st *stream) tell() error {
+func (st *flowStream) tell() error {
 	changes, ladder, status := st.look()
 	if changes != nil {
 		if err := st.tellFlows(changes); err != nil {
@@ -177,7 +177,7 @@ func (st *stream) tell() error {
 }
 
 // look takes from the feed what is newer.
-func (st *stream) look() (changes *FlowChanges, ladder []byte, status *StreamStatus) {
+func (st *flowStream) look() (changes *FlowChanges, ladder []byte, status *StreamStatus) {
 	f := st.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -197,7 +197,7 @@ func (st *stream) look() (changes *FlowChanges, ladder []byte, status *StreamSta
 
 // newer are the flows that have changed since the version that was told, or all of them when that is too long ago. The caller
 // holds the feed's mu.
-func (st *stream) newer() *FlowChanges {
+func (st *flowStream) newer() *FlowChanges {
 	f := st.feed
 	if st.version < f.missing || st.version > f.version {
 		st.anew = true
@@ -224,7 +224,7 @@ func (st *stream) newer() *FlowChanges {
 }
 
 // tellFlows writes changes, a part at a time. Only the last part has an id: who was cut off before it gets all of them again.
-func (st *stream) tellFlows(c *FlowChanges) error {
+func (st *flowStream) tellFlows(c *FlowChanges) error {
 	slices.SortFunc(c.Changed, func(a, b callflow.Summary) int { return a.Newer(&b) })
 	if st.anew {
 		if err := st.event("reset", "", []byte("{}")); err != nil {
@@ -243,7 +243,7 @@ func (st *stream) tellFlows(c *FlowChanges) error {
 	return st.json("flows", st.eventID(), c)
 }
 
-func (st *stream) json(name, id string, doc any) error {
+func (st *flowStream) json(name, id string, doc any) error {
 	b, err := json.Marshal(doc)
 	if err != nil {
 		return err
@@ -252,7 +252,7 @@ func (st *stream) json(name, id string, doc any) error {
 }
 
 // event writes one event with data on one line.
-func (st *stream) event(name, id string, data []byte) error {
+func (st *flowStream) event(name, id string, data []byte) error {
 	b := make([]byte, 0, len(data)+64)
 	if id != "" {
 		b = append(b, "id: "+id+"\n"...)

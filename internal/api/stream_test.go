@@ -190,7 +190,7 @@ func reader(t *testing.T, f *feed, open, last string) (p *page, end func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := &stream{feed: f, w: p, news: news, open: open, key: "k"}
+	st := &flowStream{feed: f, w: p, news: news, open: open, key: "k"}
 	st.resume(last)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
