@@ -93,6 +93,25 @@ func (g *glyphs) cut(s string, n int) string {
 	return head(s, n)
 }
 
+// shorten takes from the middle of a name or address what does not fit into n columns, so that two that differ only at
+// their ends do not look the same.
+func (g *glyphs) shorten(s string, n int) string {
+	dots := Width(g.ellipsis)
+	if Width(s) <= n || n < dots+4 {
+		return g.cut(s, n)
+	}
+	tail := (n - dots) / 2
+	from := len(s)
+	for from > 0 {
+		r, size := utf8.DecodeLastRuneInString(s[:from])
+		if tail -= Columns(r); tail < 0 {
+			break
+		}
+		from -= size
+	}
+	return head(s, n-dots-Width(s[from:])) + g.ellipsis + s[from:]
+}
+
 // head is as much of the beginning of a text as fits into n columns.
 func head(s string, n int) string {
 	for i, r := range s {

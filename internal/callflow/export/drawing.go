@@ -7,7 +7,8 @@ type Drawing struct {
 	Heading   []Line // the sentence, and what stands below it
 	Lifelines []Line // names, addresses, and the lines begin
 	Rows      []Line // in order; a row may take several
-	Columns   []int  // of each lifeline, as in Flow.Lifelines
+	Columns   []int  // where each column of the view stands
+	View      *View  // what is drawn
 }
 
 // A Line is one line of a Drawing. Each cell is one column; the one behind a character that takes two is 0.
@@ -20,7 +21,7 @@ type Line struct {
 // Draw draws one flow.
 func Draw(f *callflow.Flow, o Options) Drawing {
 	l := newLadder(f, o)
-	d := Drawing{Columns: l.at}
+	d := Drawing{Columns: l.at, View: l.View}
 	part := func(to *[]Line, draw func()) {
 		l.out = nil
 		draw()

@@ -22,6 +22,12 @@ type Options struct {
 	Times   Times
 	Width   int // columns; 0 means 80, and less than 60 counts as 60
 
+	// Hide has legs, by index, that are not shown, nor their lifelines.
+	Hide     map[int]bool
+	Compress bool // leave out lifelines to which nothing was sent
+	Columns  int  // at most so many, three at least; 0: as many as there are, and in text as many as have room
+	Numbers  bool // in text, the number of each row; always where a finding names rows
+
 	// Open has legs, by index, whose handshake is drawn whole (true) or as one row (false), whatever FoldTLS says.
 	Open map[int]bool
 

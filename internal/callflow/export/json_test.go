@@ -104,6 +104,7 @@ func fullFlow(t testing.TB) *callflow.Flow {
 	f.Legs[0].Lifeline, f.Rows[0].Leg, f.Rows[0].From, f.Rows[0].To, f.Rows[0].Number, f.Findings[0].Rows[0] = 0, 0, 0, 0, 1, 1
 	f.Legs[0].Direction, f.Security.Hops[0].Direction = callflow.Out, callflow.Out
 	f.Security.Hops[0].Seen = callflow.OverTLS | callflow.OverPlain | callflow.ByAddress | callflow.OneSided
+	f.Rows[0].Link, f.Rows[0].Remote = nil, netip.AddrPort{} // what the document tells by the hop
 	f.Legs[0].Hop.Reused.Age = 12 * time.Microsecond
 	return f
 }

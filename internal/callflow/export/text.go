@@ -1,11 +1,10 @@
 package export
 
 import (
-	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 )
@@ -45,12 +44,21 @@ func Ladder(w io.Writer, f *callflow.Flow, o Options) error {
 
 // body draws the rows.
 func (l *ladder) body() {
-	rows := l.rows()
-	for i := range rows {
-		if k := rows[i].Kind; !l.o.Bare || k != callflow.RowCause && k != callflow.RowRemedy {
-			l.number = rows[i].Number
-			l.pause(&rows[i])
-			l.row(&rows[i])
+	for i := range l.Rows {
+		r := &l.Rows[i]
+		l.number = r.Number
+		for range r.Pause {
+			if l.o.Times == TimesScaled {
+				l.print(l.bare())
+			}
+		}
+		if r.IsArrow() {
+			l.arrow(r)
+		} else {
+			l.words(r)
+		}
+		for _, text := range r.Detail {
+			l.below(r, StyleFaint, text)
 		}
 	}
 }
@@ -58,26 +66,26 @@ func (l *ladder) body() {
 const (
 	gutter    = 10 // for the time, with a blank behind it
 	minWidth  = 60
+	dayGutter = 13 // for the time of day
 	maxGap    = 30 // between lifelines
+	minGap    = 14 // where there is less room, columns are folded
 	minWords  = 56 // narrower than this, a row of words begins further left
 	minMargin = 16 // narrower than this, the right margin holds no notes
 )
 
 type ladder struct {
-	*callflow.Flow
-	o     Options
-	g     *glyphs
-	width int
-	at    []int // the column of each lifeline
-	last  time.Duration
-	begun bool
+	*View
+	g      *glyphs
+	width  int
+	gutter int
+	at     []int // where each column of the view stands
 
 	number int // of the row that is drawn; 0 before the first
 	out    []Line
 }
 
 func newLadder(f *callflow.Flow, o Options) *ladder {
-	l := &ladder{Flow: f, o: o, g: &unicodeGlyphs, width: o.Width}
+	l := &ladder{g: &unicodeGlyphs, width: o.Width, gutter: gutter}
 	if o.ASCII {
 		l.g = &asciiGlyphs
 	}
@@ -85,13 +93,22 @@ func newLadder(f *callflow.Flow, o Options) *ladder {
 		l.width = 80
 	}
 	l.width = max(l.width, minWidth)
-	first := gutter + 4
-	gap := maxGap
-	if n := len(f.Lifelines); n > 1 {
-		gap = min(gap, (l.width-first-8)/(n-1))
+	o.Numbers = o.Numbers || !o.Bare && len(f.Findings) > 0
+	if o.Times == TimesOfDay && o.Numbers {
+		l.gutter = dayGutter
 	}
-	for i := range f.Lifelines {
-		l.at = append(l.at, first+i*max(gap, 6))
+	first := l.gutter + 4
+	room := l.width - first - 8
+	if o.Columns == 0 {
+		o.Columns = room/minGap + 1
+	}
+	l.View = NewView(f, o)
+	gap := maxGap
+	if n := len(l.Columns); n > 1 {
+		gap = min(gap, room/(n-1))
+	}
+	for i := range l.Columns {
+		l.at = append(l.at, first+i*max(gap, minGap))
 	}
 	l.width = max(l.width, l.at[len(l.at)-1]+1)
 	return l
@@ -102,54 +119,18 @@ func (l *ladder) print(c *Line) {
 	l.out = append(l.out, *c)
 }
 
-// heading is the verdict sentence, and below it who called whom and how the legs are known to be one call.
+// heading is the verdict sentence, and below it what else is to be known before the rows.
 func (l *ladder) heading() {
-	s := StyleGood
-	switch l.State {
-	case callflow.StateRefused, callflow.StateFailed:
-		s = StyleBad
-	case callflow.StateRinging, callflow.StateBusy, callflow.StateCancelled, callflow.StateUnanswered:
-		s = StyleBold
-	}
-	title := fmt.Sprintf("call %s: %s.", l.ID, l.Sentence)
-	for i, line := range wrap(l.g.clean(title), l.width-2) {
-		c := blank(l.width)
-		c.put(min(2*i, 2), s, line)
-		l.print(c)
-	}
-	parts := []string{l.Start.UTC().Format("2006-01-02 15:04:05.000Z")}
-	if l.From != "" || l.To != "" {
-		parts = append(parts, l.From+" > "+l.To)
-	}
-	switch n := len(l.Legs); {
-	case n > 1 && l.JoinedBy != "":
-		parts = append(parts, fmt.Sprintf("%d legs joined by %s", n, l.JoinedBy))
-	case n > 1:
-		parts = append(parts, fmt.Sprintf("%d legs", n))
-	}
-	l.under(StyleFaint, strings.Join(parts, ", "))
-	l.security()
-}
-
-// security is how secure the signalling was: the word and why, each hop, and what others claim.
-func (l *ladder) security() {
-	v := l.Security
-	if v == nil {
-		return
-	}
-	s := StyleBold
-	switch v.Word {
-	case callflow.Secured, callflow.HopByHop:
-		s = StyleGood
-	case callflow.Downgraded:
-		s = StyleBad
-	}
-	l.under(s, "signalling "+v.Word+": "+v.Why)
-	for i := range v.Hops {
-		l.under(StyleFaint, v.Hops[i].Words())
-	}
-	if len(v.Claims) > 0 {
-		l.under(StyleFaint, "claimed, not seen: "+strings.Join(v.Claims, "; "))
+	for n, head := range l.Heading() {
+		if n > 0 {
+			l.under(head.Style, head.Text)
+			continue
+		}
+		for i, line := range wrap(l.g.clean(head.Text), l.width-2) {
+			c := blank(l.width)
+			c.put(min(2*i, 2), head.Style, line)
+			l.print(c)
+		}
 	}
 }
 
@@ -169,9 +150,13 @@ func (l *ladder) lifelines() {
 	if len(l.at) > 1 {
 		room = l.at[1] - l.at[0] - 2
 	}
-	for i, line := range l.Lifelines {
-		l.centre(names, i, StyleBold, l.g.cut(l.g.clean(line.Name), room))
-		l.centre(addresses, i, StyleFaint, l.g.cut(l.g.clean(line.Address), room))
+	for i, c := range l.Columns {
+		cut := l.g.shorten
+		if c.Gateway || len(c.Lifelines) > 1 {
+			cut = l.g.cut
+		}
+		l.centre(names, i, StyleBold, cut(l.g.clean(c.Name), room))
+		l.centre(addresses, i, StyleFaint, cut(l.g.clean(c.Address), room))
 	}
 	l.print(names)
 	l.print(addresses)
@@ -192,56 +177,44 @@ func (l *ladder) bare() *Line {
 	return c
 }
 
-func (l *ladder) row(r *callflow.Row) {
-	if r.IsArrow() {
-		l.arrow(r)
-		return
-	}
-	l.words(r)
-}
-
-// stamp writes the time of a row, by Options.Times.
-func (l *ladder) stamp(c *Line, r *callflow.Row) {
-	d := r.Since - l.last
+// stamp writes the time of a row, and its number.
+func (l *ladder) stamp(c *Line, r *ViewRow) {
+	s, at := StyleFaint, 1
 	switch {
 	case l.o.Times == TimesOfDay:
-		c.put(0, StyleFaint, r.At.UTC().Format("15:04:05.000"))
-	case !l.begun:
-		c.put(1, StyleFaint, "0.000")
-	case l.o.Times == TimesSince:
-		c.put(1, StyleFaint, callflow.Span(r.Since))
-	case d >= 50*time.Microsecond:
-		s := StyleFaint
-		if d >= time.Second {
+		at = 0
+	case strings.HasPrefix(r.Time, "+"), strings.HasPrefix(r.Time, "-"):
+		at = 0
+		if r.Pause > 0 {
 			s = StylePlain
 		}
-		c.put(0, s, "+"+callflow.Span(d))
 	}
-	l.begun, l.last = true, r.Since
+	c.put(at, s, r.Time)
+	l.numbered(c, r)
 }
 
-// pause prints lines for the time that nothing happened before a row.
-func (l *ladder) pause(r *callflow.Row) {
-	if l.o.Times != TimesScaled || !l.begun {
-		return
-	}
-	for _, d := range []time.Duration{time.Second, 10 * time.Second, time.Minute} {
-		if r.Since-l.last >= d {
-			l.print(l.bare())
-		}
+// numbered writes the number of a row before the first lifeline.
+func (l *ladder) numbered(c *Line, r *ViewRow) {
+	if l.o.Numbers {
+		text := strconv.Itoa(r.Number)
+		c.put(max(l.gutter, l.at[0]-1-len(text)), StyleFaint, text)
 	}
 }
 
-func (l *ladder) arrow(r *callflow.Row) {
+func (l *ladder) arrow(r *ViewRow) {
 	c := l.bare()
-	l.stamp(c, r)
-	left, right := l.at[r.From], l.at[r.To]
+	s := rowStyle(&r.Row)
+	if r.Mark == Up {
+		l.lead(c, r, StyleGood)
+	} else {
+		l.lead(c, r, s)
+	}
+	left, right := l.at[r.left], l.at[r.right]
 	back := left > right
 	if back {
 		left, right = right, left
 	}
 	left, right = left+1, right-1
-	s := rowStyle(r)
 	c.fill(left, right, s, l.g.line(s))
 	head := '>'
 	if back {
@@ -251,7 +224,7 @@ func (l *ladder) arrow(r *callflow.Row) {
 		head = l.g.cross
 	}
 	room := right - left - 3
-	text := l.g.cut(l.g.clean(r.Label), room)
+	text := l.g.cut(l.label(r), room)
 	if text != "" {
 		text = " " + text + " "
 	}
@@ -266,6 +239,35 @@ func (l *ladder) arrow(r *callflow.Row) {
 	l.print(c)
 }
 
+// label is the text of a row. That of a folded one begins with the sign for it; its time and how it came out stand at the
+// left, or in it where the left has another time.
+func (l *ladder) label(r *ViewRow) string {
+	if r.Folded == 0 {
+		return l.g.clean(r.Label)
+	}
+	text := " " + l.g.clean(r.Label)
+	if !l.leads() && r.Mark != NoMark {
+		text = l.mark(r.Mark) + text
+		if r.Took > 0 {
+			text += " " + callflow.Span(r.Took)
+		}
+	}
+	return l.g.fold + text
+}
+
+// leads reports whether a hop's outcome stands at the left of its row.
+func (l *ladder) leads() bool { return l.o.Times == TimesDelta || l.o.Times == TimesScaled }
+
+func (l *ladder) mark(m Mark) string {
+	switch m {
+	case Up:
+		return string(l.g.tick)
+	case Open:
+		return "?"
+	}
+	return string(l.g.fail)
+}
+
 // margin puts a note at the right of the last lifeline when there is room for one.
 func (l *ladder) margin(c *Line, note string) {
 	from := l.at[len(l.at)-1] + 3
@@ -275,7 +277,7 @@ func (l *ladder) margin(c *Line, note string) {
 }
 
 // words prints a row that is no arrow: at its lifeline when there is room for a sentence, else at the first one.
-func (l *ladder) words(r *callflow.Row) {
+func (l *ladder) words(r *ViewRow) {
 	s := StyleFaint
 	switch {
 	case r.Bad:
@@ -285,20 +287,25 @@ func (l *ladder) words(r *callflow.Row) {
 	case r.Kind == callflow.RowRemedy:
 		s = StyleBold
 	}
-	text := l.g.clean(r.Label)
-	start := l.at[r.From] + 2
+	n := len(l.out)
+	l.below(r, s, r.Label)
+	if n < len(l.out) {
+		l.lead(&l.out[n], r, s)
+	}
+}
+
+// below prints text at the lifeline of a row.
+func (l *ladder) below(r *ViewRow, s Style, text string) {
+	start := l.at[r.left] + 2
 	if l.width-start < minWords {
 		start = l.at[0] + 2
 	}
-	for i, line := range wrap(text, l.width-start) {
+	for _, line := range wrap(l.g.clean(text), l.width-start) {
 		c := l.bare()
 		for j := start - 1; j < min(start+Width(line)+1, l.width); j++ {
 			if j >= start || !l.isLifeline(j) {
 				c.put(j, StylePlain, " ")
 			}
-		}
-		if i == 0 {
-			l.lead(c, r, s)
 		}
 		c.put(start, s, line)
 		l.print(c)
@@ -309,25 +316,18 @@ func (l *ladder) isLifeline(column int) bool {
 	return slices.Contains(l.at, column)
 }
 
-// lead is what stands in the gutter of a row of words: for a hop, a tick or a cross and how long it took.
-func (l *ladder) lead(c *Line, r *callflow.Row, s Style) {
-	if r.Kind != callflow.RowSummary {
+// lead is what stands in the gutter: the time, and of a hop a tick or a cross and how long it took.
+func (l *ladder) lead(c *Line, r *ViewRow, s Style) {
+	if r.Mark == NoMark || !l.leads() {
 		l.stamp(c, r)
 		return
 	}
-	mark := l.g.tick
-	switch {
-	case r.Bad:
-		mark = l.g.fail
-	case r.Open:
-		mark = '?'
-	}
-	text := string(mark)
+	text := l.mark(r.Mark)
 	if r.Took > 0 {
 		text += " " + callflow.Span(r.Took)
 	}
 	c.put(0, s, text)
-	l.begun, l.last = true, r.Since
+	l.numbered(c, r)
 }
 
 func rowStyle(r *callflow.Row) Style {
@@ -340,42 +340,4 @@ func rowStyle(r *callflow.Row) Style {
 		return StyleTLS
 	}
 	return StyleSIP
-}
-
-// isOpen reports whether the handshake of a leg is drawn whole.
-func (l *ladder) isOpen(leg int) bool {
-	if leg < 0 {
-		return true
-	}
-	if open, said := l.o.Open[leg]; said {
-		return open
-	}
-	return !l.o.FoldTLS || l.Legs[leg].Hop.Refused
-}
-
-// rows are the flow's, with the steps of each handshake that is not open folded into one.
-func (l *ladder) rows() []callflow.Row {
-	var rows []callflow.Row
-	folded := map[int]bool{} // legs
-	for _, r := range l.Rows {
-		switch {
-		case r.Kind != callflow.RowTLS && r.Kind != callflow.RowData || l.isOpen(r.Leg):
-			rows = append(rows, r)
-		case !folded[r.Leg] && r.Step != nil && r.Step.Name == "ClientHello":
-			folded[r.Leg] = true
-			r.Label = l.g.fold + fmt.Sprintf(" TLS %d steps", l.steps(r.Leg))
-			rows = append(rows, r)
-		}
-	}
-	return rows
-}
-
-// steps counts the handshake rows of a leg.
-func (l *ladder) steps(leg int) (n int) {
-	for _, s := range l.Legs[leg].Hop.Handshake {
-		if s.Name != callflow.NameApplicationData && s.Name != callflow.NameAlert {
-			n++
-		}
-	}
-	return n
 }
