@@ -25,7 +25,7 @@ sip sdp internal/memnet internal/testca internal/testdns
 sip/dialog sip/digest sip/domaincert sip/transaction
 sip/transport sip/resolve
 sip/ua sip/siptest
-internal/config internal/callflow internal/metrics internal/tlswire internal/watch internal/certfile internal/revocation internal/acme
+internal/config internal/callflow internal/redact internal/metrics internal/tlswire internal/watch internal/certfile internal/revocation internal/acme
 internal/store internal/trust internal/guard internal/callflow/export internal/hep internal/media internal/capture
 internal/peer internal/recorder internal/history internal/filter internal/events internal/preset
 internal/registrar internal/route internal/cross

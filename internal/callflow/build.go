@@ -19,9 +19,13 @@ type Builder struct {
 //
 // The work is done in three walks. The first finds the legs that the gateway's records name. The second gives each
 // message to its leg and each connection to the call that first used it or that had it dialled. The third draws the rows.
-func (b Builder) Build(events []Event) []*Flow {
+func (b Builder) Build(events []Event) []*Flow { return b.build(events, false) }
+
+// build is Build; some says that the events are only those of some flows, so that the calls on a connection cannot be counted.
+func (b Builder) build(events []Event, some bool) []*Flow {
 	w := walk{
 		gateway: b.Gateway,
+		some:    some,
 		conns:   map[uint64]*conn{},
 		legs:    map[string][]*leg{},
 		numbers: map[uint64]*call{},
@@ -32,7 +36,9 @@ func (b Builder) Build(events []Event) []*Flow {
 	for i := range events {
 		if e := &events[i]; e.Kind == LegCreated && e.Call != nil {
 			l := w.addLeg(w.numbered(e), e)
-			l.nth = max(l.nth, e.Call.Nth)
+			if e.Call.Nth > l.nth {
+				l.nth, l.nthOn = e.Call.Nth, e.Call.Connection
+			}
 		}
 	}
 	for i := range events {
@@ -52,6 +58,7 @@ func (b Builder) Build(events []Event) []*Flow {
 // walk is the state of one Build.
 type walk struct {
 	gateway string
+	some    bool
 	calls   []*call
 	numbers map[uint64]*call
 	legs    map[string][]*leg // by Call-ID
@@ -90,6 +97,7 @@ type leg struct {
 	conn    *conn
 	created uint64 // Seq of its record, 0 when there is none
 	nth     int    // which call on its connection this is, as its record says; 0 when it does not
+	nthOn   uint64 // that connection
 	seen    map[string]int
 	invite  invite
 	ask     ask            // of what is no call

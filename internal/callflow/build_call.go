@@ -155,9 +155,12 @@ func (w *walk) travel(e *Event, l *leg, c *conn, first bool) {
 	}
 	k.used[c.link.ID] = true
 	c.calls++
-	reuse := &Reuse{Nth: l.nth, Age: e.At.Sub(c.link.Opened)}
-	if c.opened != nil {
-		reuse.Nth = max(reuse.Nth, c.calls)
+	reuse := &Reuse{Age: e.At.Sub(c.link.Opened)}
+	switch {
+	case l.nthOn == c.link.ID:
+		reuse.Nth = l.nth
+	case l.nth == 0 && c.opened != nil && !w.some:
+		reuse.Nth = c.calls
 	}
 	if l.Hop.Reused == nil {
 		l.Hop.Reused = reuse

@@ -7,7 +7,7 @@
 //
 // Nothing here makes a call wait: an event goes into a ring under one short lock, and when the ring is full the oldest
 // go and are counted. A message costs a search for secrets, a copy and no allocation; nothing is parsed before a reader
-// asks. No goroutine is started. Passwords and keys are masked before they are stored, see mask.go.
+// asks. No goroutine is started. Passwords and keys are masked before they are stored, by package redact.
 //
 // Handshakes are read from the bytes below TLS until both sides have given their verdict; then the wrapper steps aside
 // (conn.go). Reading starts at Recorder.Message and Recorder.WrapConn.
@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/redact"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/tlswire"
 	"github.com/sallyport-sip/sallyport/internal/trust"
@@ -58,6 +59,7 @@ type Config struct {
 type Recorder struct {
 	builder callflow.Builder
 	keyLog  io.Writer
+	run     string
 
 	mu    sync.Mutex // guards ring, conns and rings
 	ring  ring
@@ -81,6 +83,7 @@ type Recorder struct {
 	built   []*callflow.Flow
 	builtAt uint64 // the Seq after the last event in it
 	fresh   bool   // something was built
+	one     one
 }
 
 // New returns a Recorder with an empty ring.
@@ -91,6 +94,7 @@ func New(cfg Config) *Recorder {
 	r := &Recorder{
 		builder:  callflow.Builder{Gateway: cfg.Gateway},
 		keyLog:   cfg.KeyLog,
+		run:      newRun(),
 		conns:    make(map[uint64]*conn),
 		rings:    make(map[string]*tlswire.KeyRing),
 		refusals: make(map[Refusal]uint64),
@@ -107,7 +111,7 @@ func (r *Recorder) Message(c *transport.Conn, out bool, remote netip.AddrPort, a
 	if off {
 		return
 	}
-	secret := hasSecret(b)
+	secret := redact.Has(b)
 	r.mu.Lock()
 	k := r.conns[c.ID()]
 	if k == nil {
@@ -115,7 +119,7 @@ func (r *Recorder) Message(c *transport.Conn, out bool, remote netip.AddrPort, a
 	}
 	kept := r.ring.message(k, out, remote, at, b)
 	if secret {
-		mask(kept)
+		redact.Mask(kept)
 	}
 	r.mu.Unlock()
 	r.tell()
@@ -196,25 +200,12 @@ func (r *Recorder) Stats() Stats {
 func (r *Recorder) Flows() []*callflow.Flow {
 	r.buildMu.Lock()
 	defer r.buildMu.Unlock()
-	r.mu.Lock()
-	next := r.ring.first + uint64(r.ring.count)
-	r.mu.Unlock()
-	if !r.fresh || next != r.builtAt {
+	if next := r.next(); !r.fresh || next != r.builtAt {
 		var events []callflow.Event
 		events, r.builtAt = r.snapshot()
 		r.built, r.fresh = r.builder.Build(events), true
 	}
 	return r.built
-}
-
-// Flow returns one flow by its id, nil when there is none.
-func (r *Recorder) Flow(id string) *callflow.Flow {
-	for _, f := range r.Flows() {
-		if f.ID == id {
-			return f
-		}
-	}
-	return nil
 }
 
 // patience is how long Wait lets events gather before it looks at the flows again.
