@@ -226,6 +226,7 @@ type Connection struct {
 	Failing   string   `json:"failing"` // why the configuration in force refuses it; empty: it does not
 	Alias     string   `json:"alias"`   // the place of the peer's that our requests reach by it; empty: none
 	TLS       *TLS     `json:"tls"`     // null without
+	Calls     []uint64 `json:"calls"`   // the numbers of the live calls on it, the oldest first
 }
 
 // TLS is what a handshake agreed.

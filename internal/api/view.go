@@ -145,8 +145,18 @@ func security(v *callflow.Security) Security {
 // listConnections is GET /api/v1/connections.
 func (s *Server) listConnections(w http.ResponseWriter, _ *http.Request) {
 	doc := ConnectionList{[]Connection{}}
+	calls := map[uint64][]uint64{} // by connection
+	for _, call := range s.gateway.CallInfo() {
+		calls[call.In.Connection] = append(calls[call.In.Connection], call.Number)
+		if call.Out.Connection != call.In.Connection {
+			calls[call.Out.Connection] = append(calls[call.Out.Connection], call.Number)
+		}
+	}
 	for c := range s.gateway.Conns() {
-		doc.Connections = append(doc.Connections, s.connection(c))
+		one := s.connection(c)
+		one.Calls = append(one.Calls, calls[one.ID]...)
+		slices.Sort(one.Calls)
+		doc.Connections = append(doc.Connections, one)
 	}
 	slices.SortFunc(doc.Connections, func(a, b Connection) int { return cmp.Compare(a.ID, b.ID) })
 	writeJSON(w, doc)
@@ -157,7 +167,7 @@ func (s *Server) connection(c *transport.Conn) Connection {
 	one := Connection{
 		ID: info.ID, Transport: info.Transport.String(), Inbound: info.Inbound, Listener: info.Listener,
 		Local: info.Local.String(), Remote: info.Remote.String(), Peer: id.Peer, Names: append([]string{}, id.Names...), Notes: append([]string{}, id.Notes...),
-		Opened: c.Opened().UTC(), Retired: c.Retired(), Alias: serves(c),
+		Opened: c.Opened().UTC(), Retired: c.Retired(), Alias: serves(c), Calls: []uint64{},
 	}
 	if why := s.gateway.Failure(c); why != nil {
 		one.Failing = why.Error()

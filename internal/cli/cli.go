@@ -45,6 +45,7 @@ var commands = []struct {
 	{"trust diff", "", trustDiff},
 	{"probe", "To see what it does", probeCommand},
 	{"status", "To see what it does", status},
+	{"watch", "To see what it does", watchCommand},
 	{"handshakes", "To see what it does", handshakes},
 	{"cdr", "To see what it does", cdr},
 	{"version", "About sallyport", version},
