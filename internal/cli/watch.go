@@ -37,8 +37,8 @@ func watchCommand(a *app) *cobra.Command {
 			"list, the ladder of each with its TLS handshakes and both verdicts, messages and\n" +
 			"what differs between two, connections, findings. Without arguments it asks the\n" +
 			"gateway of the configuration by the socket in its data directory; with --api one\n" +
-			"elsewhere. FILE.json is what a call was exported to as json. The keys are those of\n" +
-			"sngrep where both have one; ? lists them, and docs/howto/watch.md.",
+			"elsewhere. FILE.json is what a call was exported to as json. The keys are those\n" +
+			"of sngrep where both have one; ? lists them, and so does docs/howto/watch.md.",
 		Example: "  sallyport watch\n" +
 			"  sallyport watch --config gw/sallyport.yaml --filter state:failed\n" +
 			"  sallyport watch --api https://gw.example:8443 --token-file token\n" +
