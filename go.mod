@@ -2,6 +2,9 @@ module github.com/sallyport-sip/sallyport
 
 go 1.26.0
 
+// The source of the page is no Go; what npm brings along may be.
+ignore ./ui
+
 require (
 	charm.land/bubbletea/v2 v2.0.10
 	charm.land/lipgloss/v2 v2.0.6

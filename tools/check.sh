@@ -42,6 +42,21 @@ vulnerabilities() {
 	return $status
 }
 
+# The page is made from ui/ by npm, and what it makes is committed: the same has to come out again. Without npm, or with a Node that
+# Vite does not run on, there is nothing to compare with, and that is said.
+page() {
+	command -v npm >/dev/null || { echo 'skipped: there is no npm'; return 0; }
+	node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)' ||
+		{ echo "skipped: Vite needs Node 20.19, 22.12 or later, and this is $(node --version)"; return 0; }
+	local before after
+	before=$(tree)
+	npm --prefix ui ci --ignore-scripts --no-audit --no-fund --loglevel=error || return
+	npm --prefix ui run --silent check || return
+	npm --prefix ui run --silent build -- --logLevel error || return
+	after=$(tree)
+	[ "$before" = "$after" ] || { echo 'internal/web/dist is not what ui/ makes: commit what "npm --prefix ui run build" makes'; git status --porcelain internal/web; return 1; }
+}
+
 check gofmt unformatted
 check 'go vet' go vet ./...
 check 'go vet -tags interop' go vet -tags interop ./e2e/ ./internal/callflow/export/
@@ -56,5 +71,6 @@ check 'go mod tidy: examples' go -C examples mod tidy -diff
 check 'tools: vet, test' bash -c 'go -C tools vet ./... && go -C tools test ./...'
 check 'RFC citations' go -C tools run ./rfcxref
 check 'go generate' generated
+check 'the page' page
 check govulncheck vulnerabilities
 exit $failed

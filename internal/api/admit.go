@@ -47,7 +47,7 @@ func (s *Server) refusal(r *http.Request) *refusal {
 		return &refusal{http.StatusForbidden, "the API is only to be had over HTTPS", "Connection", "close"}
 	case !isUs(r.Host, a):
 		return &refusal{http.StatusMisdirectedRequest, "this is not the host that the request is for", "", ""}
-	case a.NeedsToken && !a.Token.Matches(bearer(r)):
+	case a.NeedsToken && !s.isPage(r) && !a.Token.Matches(bearer(r)):
 		return &refusal{http.StatusUnauthorized, "the request brings no valid token", "WWW-Authenticate", `Bearer realm="sallyport"`}
 	}
 	return nil

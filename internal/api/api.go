@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +51,7 @@ var routes = []struct {
 type Options struct {
 	Version string       // of the program
 	Log     *slog.Logger // nil: nothing is logged
+	Page    http.Handler // what people see at "/" of the admin section's address; nil: nothing
 }
 
 // Server serves the API of one gateway.
@@ -57,6 +60,7 @@ type Server struct {
 	version string
 	log     *slog.Logger
 	pages   http.Handler   // the metrics
+	page    http.Handler   // at "/"; nil: none
 	feed    *feed          // of the streams
 	leaving sync.WaitGroup // addresses that are being closed
 
@@ -92,7 +96,7 @@ func newServer(g *gateway.Gateway, o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{gateway: g, version: o.Version, log: o.Log}
+	s := &Server{gateway: g, version: o.Version, log: o.Log, page: o.Page}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.pages = s.newMetrics()
 	s.feed = newFeed(g.Recorder(), s.streamStatus)
@@ -114,7 +118,25 @@ func (s *Server) Handler(local bool) http.Handler {
 	if local {
 		return markLocal(h)
 	}
-	return s.admit(h)
+	return s.admit(s.besidePage(h))
+}
+
+// besidePage has the page answer what is not for the API.
+func (s *Server) besidePage(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.isPage(r) {
+			s.page.ServeHTTP(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// isPage says that a request is for the page. The page knows nothing but what the
+// API tells it, so whoever gets this far may have it without a token.
+func (s *Server) isPage(r *http.Request) bool {
+	p := path.Clean("/" + r.URL.Path)
+	return s.page != nil && p != "/metrics" && p != "/healthz" && p != "/api" && !strings.HasPrefix(p, "/api/")
 }
 
 // Addr is where the API is served, "off" when it is only on the local socket.

@@ -206,7 +206,7 @@ func (s *demoShow) goOn(ctx context.Context) error {
 			"  cd %s\n"+
 			"  openssl s_client -connect %s -quiet -CAfile ca.pem \\\n"+
 			"    -cert pbx.pem -key pbx-key.pem\n"+
-			"What it recorded: http://%s/api/v1/flows\n", s.site.dir, s.site.gateway, s.site.admin)
+			"What it recorded, to look at: http://%s/\n", s.site.dir, s.site.gateway, s.site.admin)
 	}
 	shown := make(map[string]bool)
 	for _, f := range s.flows {

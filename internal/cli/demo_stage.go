@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/gateway"
 	"github.com/sallyport-sip/sallyport/internal/recorder"
 	"github.com/sallyport-sip/sallyport/internal/trust"
+	"github.com/sallyport-sip/sallyport/internal/web"
 )
 
 // demoStage is what the demo plays on: its files, the gateway with its API, and
@@ -62,7 +63,7 @@ func (a *app) openDemoStage(o demoOptions, keys io.Writer) (*demoStage, error) {
 		return s, err
 	}
 	s.gateway = g
-	if s.admin, err = api.Start(g, api.Options{}); err != nil {
+	if s.admin, err = api.Start(g, api.Options{Page: web.Handler()}); err != nil {
 		return s, err
 	}
 	s.peers, err = startDemoPeers(s.site, o.version)

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/gateway"
 	"github.com/sallyport-sip/sallyport/internal/watch"
+	"github.com/sallyport-sip/sallyport/internal/web"
 )
 
 // stopWithin bounds how long a gateway takes to end, once its calls have had
@@ -77,7 +78,7 @@ func serveUntilDone(ctx context.Context, g *gateway.Gateway, signals *signals, l
 		return remedied(err, file)
 	}
 	info, _ := debug.ReadBuildInfo()
-	admin, err := api.Start(g, api.Options{Version: buildOf(info).Version, Log: log})
+	admin, err := api.Start(g, api.Options{Version: buildOf(info).Version, Log: log, Page: web.Handler()})
 	if err != nil {
 		err = remedied(err, file)
 	} else {

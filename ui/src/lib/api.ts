@@ -1,0 +1,61 @@
+// The one place that asks the gateway. A request that is refused for want of a login sets `session.needed`, and the page
+// shows its form; every other failure is an ApiError with the gateway's own words.
+
+import { session } from './session.svelte'
+
+export class ApiError extends Error {
+  status: number
+  /** Where in the filter the mistake is, counted from 0; -1 when it is not about one. */
+  position: number
+  remedy: string
+
+  constructor(status: number, message: string, position = -1, remedy = '') {
+    super(message)
+    this.status = status
+    this.position = position
+    this.remedy = remedy
+  }
+}
+
+export interface Asked { signal?: AbortSignal; headers?: Record<string, string>; method?: string; body?: string }
+
+/** Sends one request; the answer is a good one. */
+export async function ask(path: string, o: Asked = {}): Promise<Response> {
+  const headers: Record<string, string> = { ...o.headers }
+  if (session.token) headers['Authorization'] = `Bearer ${session.token}`
+  let answer: Response
+  try {
+    answer = await fetch(path, { method: o.method ?? 'GET', headers, body: o.body, signal: o.signal ?? null, cache: 'no-store' })
+  } catch (e) {
+    if (o.signal?.aborted) throw e
+    throw new ApiError(0, 'the gateway does not answer; is it running, and is this machine still connected to it?')
+  }
+  if (answer.ok) return answer
+  if (answer.status === 401) session.refused()
+  throw await errorOf(answer)
+}
+
+export async function getJSON<T>(path: string, o: Asked = {}): Promise<T> {
+  return (await (await ask(path, o)).json()) as T
+}
+
+/** The gateway says what is wrong as text, or as a document with the place of the mistake. */
+async function errorOf(answer: Response): Promise<ApiError> {
+  const text = (await answer.text()).trim()
+  try {
+    const d = JSON.parse(text) as { error?: string; message?: string; position?: number; remedy?: string }
+    return new ApiError(answer.status, d.error ?? d.message ?? text, d.position ?? -1, d.remedy ?? '')
+  } catch {
+    return new ApiError(answer.status, text || `the gateway answered ${answer.status}`)
+  }
+}
+
+export const wordsOf = (e: unknown) => (e instanceof Error ? e.message : String(e))
+
+/** A query string of what is not empty. */
+export function query(values: Record<string, string | number | undefined>): string {
+  const q = new URLSearchParams()
+  for (const [k, v] of Object.entries(values)) if (v !== undefined && v !== '') q.set(k, String(v))
+  const text = q.toString()
+  return text ? '?' + text : ''
+}
