@@ -32,6 +32,7 @@ class Calls {
   private waiting: { changed: Map<string, Summary>; gone: Set<string> } = { changed: new Map(), gone: new Set() }
   private stop: (() => void) | null = null
   private turn = 0
+  private fresh = false // the list has just been loaded
   private stale = false // the stream could not be taken up where it broke
 
   /** Follows the calls that the filter wants, and the one that is open. */
@@ -56,6 +57,7 @@ class Calls {
       this.error = null
       this.loaded = true
       this.stale = false
+      this.fresh = true
       this.forgetWaiting()
       return true
     } catch (e) {
@@ -72,11 +74,16 @@ class Calls {
     const turn = this.turn
     this.loading = true
     try {
-      const list = await getJSON<SummaryList>('/api/v1/flows' + query({ filter: this.filter, limit: nextPage, before: this.next }))
-      if (turn !== this.turn) return
-      const have = new Set(this.rows.map((r) => r.id))
-      this.rows = this.rows.concat(list.flows.filter((f) => !have.has(f.id)))
-      this.next = list.next ?? ''
+      // The stream may have told all of a page already.
+      for (let added = 0; added === 0 && this.next; ) {
+        const list = await getJSON<SummaryList>('/api/v1/flows' + query({ filter: this.filter, limit: nextPage, before: this.next }))
+        if (turn !== this.turn) return
+        const have = new Set(this.rows.map((r) => r.id))
+        const older = list.flows.filter((f) => !have.has(f.id))
+        this.rows = this.rows.concat(older)
+        this.next = list.next ?? ''
+        added = older.length
+      }
     } catch (e) {
       if (turn === this.turn) this.next = ''
       this.why = e instanceof Error ? e.message : String(e)
@@ -123,8 +130,11 @@ class Calls {
     }
   }
 
-  /** What was told before is not to be continued: a snapshot follows. A frozen view stays as it is until it goes on. */
+  /** What was told before is not continued: all that memory has follows. A frozen view stays as it is until it goes on. */
   private reset(): void {
+    const fresh = this.fresh
+    this.fresh = false
+    if (fresh) return
     if (this.paused) this.stale = true
     else void this.load()
   }
@@ -150,7 +160,10 @@ class Calls {
   }
 }
 
-const newestFirst = (a: Summary, b: Summary) => (a.start < b.start ? 1 : a.start > b.start ? -1 : b.number - a.number)
+const newestFirst = (a: Summary, b: Summary) => timeOf(b) - timeOf(a) || b.number - a.number
+
+/** Nanoseconds stand in the text, with zeros left out at its end, so that texts cannot be compared. */
+const timeOf = (s: Summary) => Date.parse(s.start)
 
 /** Both are sorted, and the fresh ones are few and nearly always the newest. */
 function merge(fresh: Summary[], kept: Summary[]): Summary[] {
