@@ -127,10 +127,10 @@ func (l *ladder) set(m *model, f *callflow.Flow) {
 	case first && l.goal > 0:
 		if !l.choose(l.goal) {
 			m.say("Call %s has no row %d; it has %d.", f.ID, l.goal, len(f.Rows))
-			l.choose(failing(f))
+			l.choose(l.failing())
 		}
 	case first:
-		l.choose(failing(f))
+		l.choose(l.failing())
 	case last && l.follow:
 		l.choose(lastRow(f))
 	}
@@ -151,27 +151,15 @@ func (l *ladder) hold(m *model, paused bool) {
 	}
 }
 
-// failing is the row at which a flow failed: the verdict on a hop, else what is bad, else what the gravest finding shows; else the
-// first row.
-func failing(f *callflow.Flow) int {
-	for _, fits := range []func(*callflow.Row) bool{
-		func(r *callflow.Row) bool { return r.Bad && r.Kind == callflow.RowSummary },
-		func(r *callflow.Row) bool { return r.Bad },
-	} {
-		if i := slices.IndexFunc(f.Rows, func(r callflow.Row) bool { return fits(&r) }); i >= 0 {
-			return f.Rows[i].Number
-		}
-	}
-	if len(f.Findings) > 0 && len(f.Findings[0].Rows) > 0 {
-		return f.Findings[0].Rows[0]
-	}
-	if len(f.Rows) > 0 {
-		return f.Rows[0].Number
+// failing is the row at which the flow failed, else the first.
+func (l *ladder) failing() int {
+	if v := l.drawn.View; v.Cursor < len(v.Rows) {
+		return v.Rows[v.Cursor].Number
 	}
 	return 0
 }
 
-// choose puts the cursor on a row, or on the one that it is folded into. It reports whether there is such a row.
+// choose puts the cursor on a row; one that is folded away is unfolded. It reports whether there is such a row.
 func (l *ladder) choose(number int) bool {
 	if l.flow == nil || number < 1 || number > len(l.flow.Rows) {
 		return false
@@ -200,12 +188,27 @@ func (l *ladder) chosen() *callflow.Row {
 	return &l.flow.Rows[l.row-1]
 }
 
+// isFolded reports whether the chosen row stands for all of a handshake.
+func (l *ladder) isFolded() bool {
+	at := l.drawn.View.At(l.row)
+	return at >= 0 && l.drawn.View.Rows[at].Folded > 0
+}
+
+// described is the chosen row for the pane: of a folded hop what stands in the ladder, with what was agreed.
+func (l *ladder) described() *callflow.Row {
+	r := l.chosen()
+	if r == nil || !l.isFolded() {
+		return r
+	}
+	row := l.drawn.View.Rows[l.drawn.View.At(l.row)].Row
+	row.Kind = callflow.RowSummary
+	return &row
+}
+
 // visible are the numbers of the rows that are drawn, in order.
 func (l *ladder) visible() (numbers []int) {
-	for i := range l.drawn.Rows {
-		if n := l.drawn.Rows[i].Row; len(numbers) == 0 || numbers[len(numbers)-1] != n {
-			numbers = append(numbers, n)
-		}
+	for i := range l.drawn.View.Rows {
+		numbers = append(numbers, l.drawn.View.Rows[i].Number)
 	}
 	return numbers
 }
@@ -218,13 +221,10 @@ func (l *ladder) settle() {
 		return
 	}
 	first := l.lineOf(l.row)
-	if first < 0 { // it was folded or filtered away: the nearest above
-		for _, n := range l.visible() {
-			if n <= l.row || first < 0 {
-				first = l.lineOf(n)
-			}
-		}
-		l.row = lines[first].Row
+	if first < 0 { // it was folded or hidden
+		at := max(0, l.drawn.View.At(l.row))
+		l.row = l.drawn.View.Rows[at].Number
+		first = max(0, l.lineOf(l.row))
 	}
 	end := first
 	for end+1 < len(lines) && lines[end+1].Row == l.row {
@@ -288,12 +288,15 @@ func (l *ladder) redraw() {
 	}
 	d := &l.drawnOf
 	d.flow = l.flow
-	shaped := l.shape()
-	width := d.width
-	if n := len(shaped.Lifelines); !d.compress && n > 1 {
-		width = max(width, gutter+12+wideGap*(n-1))
+	o := export.Options{ASCII: d.ascii, FoldTLS: !d.all, Times: d.times, Width: d.width, Open: l.open, Compress: d.compress, Hide: map[int]bool{}}
+	for i := 1; d.first && i < len(l.flow.Legs); i++ {
+		o.Hide[i] = true
 	}
-	l.drawn = export.Draw(shaped, export.Options{ASCII: d.ascii, FoldTLS: !d.all, Times: d.times, Width: width, Open: l.open})
+	shaped := l.shape()
+	if n := len(shaped.Lifelines); !d.compress && !d.first && n > 1 {
+		o.Columns, o.Width = n, max(d.width, gutter+12+wideGap*(n-1))
+	}
+	l.drawn = export.Draw(shaped, o)
 	l.colour(shaped)
 	l.settle()
 }

@@ -75,9 +75,9 @@ func (l *ladder) signs(s *screen, y, width int, line *export.Line, first bool) {
 	switch {
 	case !first:
 	case l.marked != nil && l.marked.flow.ID == l.flow.ID && l.marked.row == line.Row:
-		s.set(gutter+2, y, bold, '*')
+		s.set(l.before(), y, bold, '*')
 	case slices.ContainsFunc(l.flow.Findings, func(f callflow.Finding) bool { return slices.Contains(f.Rows, line.Row) }):
-		s.set(gutter+2, y, bad, '!')
+		s.set(l.before(), y, bad, '!')
 	}
 }
 
@@ -90,11 +90,11 @@ func (l *ladder) drawLine(s *screen, y, width int, line *export.Line, names bool
 	}
 	from := 0
 	if l.left > 0 {
-		from = gutter + 3
+		from = l.before()
 		s.line(0, y, from, 0, line)
 	}
 	s.line(from, y, width-from, from+l.left, line)
-	i := slices.IndexFunc(l.flow.Lifelines, func(v callflow.Lifeline) bool { return v.Gateway })
+	i := slices.IndexFunc(l.drawn.View.Columns, func(c export.Column) bool { return c.Gateway })
 	if i < 0 || i >= len(l.drawn.Columns) {
 		return
 	}
@@ -107,6 +107,9 @@ func (l *ladder) drawLine(s *screen, y, width int, line *export.Line, names bool
 	}
 }
 
+// before is the column before the first lifeline. What stands at its left never scrolls away.
+func (l *ladder) before() int { return l.drawn.Columns[0] - 1 }
+
 // pin draws the gateway's column at x.
 func (l *ladder) pin(s *screen, x, y int, line *export.Line, at int, names bool) {
 	s.line(x, y, 1, at, line)
@@ -118,9 +121,9 @@ func (l *ladder) pin(s *screen, x, y int, line *export.Line, at int, names bool)
 // drawPane draws what is to be said of the chosen row, in the columns x to end and the lines y to bottom.
 func (l *ladder) drawPane(m *model, s *screen, x, y, end, bottom int, below bool) {
 	title := ""
-	r := l.chosen()
+	r := l.described()
 	if r != nil {
-		title = address(l.flow, r)
+		title = export.Address(l.flow, r.Number)
 	}
 	if below {
 		bar := "─"
@@ -154,11 +157,6 @@ func (l *ladder) drawPane(m *model, s *screen, x, y, end, bottom int, below bool
 		}
 		s.putIn(x, y+i, end, lines[i].look, lines[i].text)
 	}
-}
-
-// address is how a row is called everywhere.
-func address(f *callflow.Flow, r *callflow.Row) string {
-	return fmt.Sprintf("call/%s/row/%d", f.ID, r.Number)
 }
 
 // A styled text is one line of a page, or several when it is wrapped.

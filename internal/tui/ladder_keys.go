@@ -138,17 +138,9 @@ func (l *ladder) fold(m *model) {
 // problem moves to the next row that is bad or that a finding names.
 func (l *ladder) problem(m *model, a action) {
 	var rows []int
-	for i := range l.flow.Rows {
-		if l.flow.Rows[i].Bad {
-			rows = append(rows, l.flow.Rows[i].Number)
-		}
+	for _, i := range l.drawn.View.Problems() {
+		rows = append(rows, l.drawn.View.Rows[i].Number)
 	}
-	for _, f := range l.flow.Findings {
-		if len(f.Rows) > 0 {
-			rows = append(rows, f.Rows[0])
-		}
-	}
-	slices.Sort(rows)
 	if a == actPreviousProblem {
 		slices.Reverse(rows)
 	}
@@ -190,21 +182,10 @@ func (m *model) openRow() {
 	case r == nil:
 	case len(r.Raw) > 0:
 		m.message.one(m, l.flow, r)
-	case r.Kind == callflow.RowTLS && !l.isOpenHop(r.Leg):
+	case l.isFolded():
 		l.open[r.Leg] = true
 		l.anew()
 	default:
-		m.pages.show(m, address(l.flow, r), inspect(l.flow, r))
+		m.pages.show(m, export.Address(l.flow, r.Number), inspect(l.flow, l.described()))
 	}
-}
-
-// isOpenHop reports whether the handshake of a leg is drawn whole.
-func (l *ladder) isOpenHop(leg int) bool {
-	if leg < 0 {
-		return true
-	}
-	if open, said := l.open[leg]; said {
-		return open
-	}
-	return l.openAll || l.flow.Legs[leg].Hop.Refused
 }

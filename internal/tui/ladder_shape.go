@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 )
 
-// shape makes the flow that is drawn of the one there is: without the legs that are not shown, with addresses for names, with SDP in
-// labels and rows. Numbers of rows stay what they are.
+// shape makes the flow that is drawn of the one there is: with addresses for names, and with SDP in labels and rows. Numbers of rows
+// stay what they are.
 func (l *ladder) shape() *callflow.Flow {
 	d, f := &l.drawnOf, *l.flow
 	if d.addresses {
@@ -21,21 +21,15 @@ func (l *ladder) shape() *callflow.Flow {
 			}
 		}
 	}
-	if d.first || d.media || d.sdp {
+	if d.media || d.sdp {
 		f.Rows = l.rows(d)
-	}
-	if d.first && len(f.Legs) > 1 {
-		f.Lifelines, f.Rows = only(f.Legs[0].Lifeline, f.Lifelines, f.Rows)
 	}
 	return &f
 }
 
-// rows are the flow's, with what media, sdp and first say.
+// rows are the flow's, with what media and sdp say.
 func (l *ladder) rows(d *drawnOf) (rows []callflow.Row) {
 	for _, r := range l.flow.Rows {
-		if d.first && r.Leg > 0 {
-			continue
-		}
 		media := mediaOf(r.Raw)
 		if d.sdp && len(media) > 0 {
 			r.Label = strings.Replace(r.Label, "(SDP", "("+strings.Join(media, ", "), 1)
@@ -50,22 +44,6 @@ func (l *ladder) rows(d *drawnOf) (rows []callflow.Row) {
 		}
 	}
 	return rows
-}
-
-// only keeps the gateway's lifeline and one more.
-func only(line int, lines []callflow.Lifeline, rows []callflow.Row) ([]callflow.Lifeline, []callflow.Row) {
-	at := map[int]int{}
-	var kept []callflow.Lifeline
-	for i := range lines {
-		if i == line || lines[i].Gateway {
-			at[i] = len(kept)
-			kept = append(kept, lines[i])
-		}
-	}
-	for i := range rows {
-		rows[i].From, rows[i].To = at[rows[i].From], at[rows[i].To]
-	}
-	return kept, rows
 }
 
 // mediaOf says what the session description of a message offers, one text for each stream: "audio 192.0.2.1:4000 RTP/AVP PCMU opus".

@@ -343,8 +343,8 @@ func (l *list) status(m *model, s *screen) {
 		x = s.put(x+2, 0, countLook(m.status.Failed), fmt.Sprintf("failed %d", m.status.Failed))
 		x = s.put(x+2, 0, countLook(m.status.Refused), fmt.Sprintf("tls refused %d", m.status.Refused))
 		x = s.put(x+2, 0, countLook(int(min(m.status.Dropped, 1))), fmt.Sprintf("drop %d", m.status.Dropped))
-		s.put(x+2, 0, plain, fmt.Sprintf("ring %.0f%%", m.status.Ring))
-		if !m.now.IsZero() {
+		x = s.put(x+2, 0, plain, fmt.Sprintf("ring %.0f%%", m.status.Ring))
+		if !m.now.IsZero() && x < s.width-10 {
 			s.putRight(s.width-1, 0, faint, m.now.UTC().Format(time.TimeOnly))
 		}
 	} else {

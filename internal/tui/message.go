@@ -5,20 +5,17 @@ import (
 	"strings"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 )
 
 // A message is the view of one SIP message, or of what differs between two.
 type message struct {
 	pager
-	two         bool
-	left, right []string
 }
 
 func (v *message) one(m *model, f *callflow.Flow, r *callflow.Row) {
-	*v = message{pager: pager{title: fmt.Sprintf("%s  %s > %s", address(f, r), f.Lifelines[r.From].Name, f.Lifelines[r.To].Name), page: 1}}
-	for _, found := range inspectFindings(f, r) {
-		v.lines = append(v.lines, found)
-	}
+	*v = message{pager: pager{title: fmt.Sprintf("%s  %s > %s", export.Address(f, r.Number), f.Lifelines[r.From].Name, f.Lifelines[r.To].Name), page: 1}}
+	v.lines = append(v.lines, inspectFindings(f, r)...)
 	for i, line := range messageLines(r.Raw) {
 		l := plain
 		if i == 0 {
@@ -48,7 +45,7 @@ func messageLines(raw []byte) []string {
 
 // compare shows what differs between two messages.
 func (v *message) compare(m *model, f *callflow.Flow, a *callflow.Row, g *callflow.Flow, b *callflow.Row) {
-	*v = message{pager: pager{title: fmt.Sprintf("- %s  + %s", address(f, a), address(g, b)), page: 1}, two: true}
+	*v = message{pager: pager{title: fmt.Sprintf("- %s  + %s", export.Address(f, a.Number), export.Address(g, b.Number)), page: 1}}
 	same := 0
 	for _, d := range diff(messageLines(a.Raw), messageLines(b.Raw)) {
 		l := plain

@@ -259,11 +259,11 @@ func (m *model) foot(s *screen) {
 
 // lost says that the gateway cannot be reached.
 func (m *model) lost() string {
-	what := "No connection to the gateway"
+	what := "Not connected"
 	if m.linked {
-		what = "The connection to the gateway is lost"
+		what = "Connection lost"
 	}
-	return fmt.Sprintf("%s: %v; trying again in %d s", what, m.link.err, max(1, int(m.link.again.Round(time.Second)/time.Second)))
+	return fmt.Sprintf("%s, trying again in %d s: %v", what, max(1, int(m.link.again.Round(time.Second)/time.Second)), m.link.err)
 }
 
 // heading is the first line of a view: what it is at the left, how the source does at the right.
