@@ -32,6 +32,12 @@ func (s *Server) sample() metrics.Sample {
 	for outcome, n := range g.Lookups() {
 		m.Lookups[outcome.String()] = n
 	}
+	m.HEP = make(map[metrics.Mirrored]uint64)
+	for _, c := range g.Collectors() {
+		m.HEP[metrics.Mirrored{Collector: c.Name, Outcome: "sent"}] = c.Sent
+		m.HEP[metrics.Mirrored{Collector: c.Name, Outcome: "dropped"}] = c.Dropped
+		m.HEP[metrics.Mirrored{Collector: c.Name, Outcome: "too_long"}] = c.TooLong
+	}
 	conns, aliased := make(map[string]int), make(map[string]int)
 	for c := range g.Conns() {
 		if g.Failure(c) != nil {

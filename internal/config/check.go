@@ -18,6 +18,7 @@ var checks = []func(*Config, *report){
 	checkRoutes,
 	checkResolver,
 	checkAdmin,
+	checkCollectors,
 }
 
 // Check judges a complete Config as a whole: what is missing, what contradicts,

@@ -66,6 +66,10 @@ type Config struct {
 	// program, which reach the gateway by a socket in the data directory.
 	Admin Admin `yaml:"admin"`
 
+	// Where what the gateway sees of calls is sent as HEP, such as Homer: each SIP message as it is recorded, with secrets
+	// masked, and what became of each TLS handshake, by name. A collector that is slow or away costs no call anything.
+	HEP []Collector `yaml:"hep" each:"hep collector"`
+
 	// The directory for what the gateway keeps, relative to the file. It is made
 	// when the gateway starts, and must be writable. Default: `data`.
 	Data string `yaml:"data" form:"directory name"`

@@ -38,6 +38,9 @@ func (c *Config) Complete() {
 	for i := range c.Peers {
 		c.Peers[i].complete(c)
 	}
+	for i := range c.HEP {
+		c.HEP[i].complete(c.Defaults)
+	}
 	if c.Resolver.Family == "" {
 		c.Resolver.Family = FamilyBoth
 	}

@@ -37,6 +37,9 @@ func (c *Config) eachFile(f func(of, key string, path *string)) {
 		f(of, "password_file", &id.PasswordFile)
 		f(of, "ca_root", &id.ACME.CARoot)
 	}
+	for i := range c.HEP {
+		f(fmt.Sprintf("hep collector %q", c.HEP[i].Name), "password_file", &c.HEP[i].PasswordFile)
+	}
 	for _, t := range c.Trust {
 		for i := range t.Files {
 			f(fmt.Sprintf("trust %q", t.Name), "files", &t.Files[i])

@@ -51,6 +51,7 @@ func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []
 	problems = append(problems, peer.Check(cfg)...)
 	problems = append(problems, route.Check(cfg)...)
 	problems = append(problems, checkPlaces(cfg)...)
+	problems = append(problems, checkHEP(cfg)...)
 	admin, bad := loadAdmin(cfg, set)
 	problems = append(problems, bad...)
 	if len(problems) > 0 {

@@ -58,6 +58,8 @@ type Options struct {
 	// DialDNS connects to name servers as resolve.Resolver.Dial does; nil: the
 	// system's network.
 	DialDNS func(ctx context.Context, network, address string) (net.Conn, error)
+	// DialCollector connects to HEP collectors as net.Dialer does; nil: the system's network.
+	DialCollector func(ctx context.Context, network, address string) (net.Conn, error)
 	// Revocation says how OCSP responders are reached; its Changed is the gateway's.
 	Revocation revocation.Options
 }
@@ -101,18 +103,20 @@ type Gateway struct {
 	stop     context.CancelFunc
 	work     sync.WaitGroup // goroutines beside the server's
 
-	reloading sync.Mutex // held for the whole of a reload: they are made one after the other
-	sockets   []socket   // open listeners; guarded by reloading, as what follows
-	leaving   []socket   // on UDP: gone, and still open for the calls that live on them
-	followers []Follower
-	files     files
+	reloading  sync.Mutex // held for the whole of a reload: they are made one after the other
+	sockets    []socket   // open listeners; guarded by reloading, as what follows
+	leaving    []socket   // on UDP: gone, and still open for the calls that live on them
+	followers  []Follower
+	files      files
+	collectors collectors
 
 	retirees retirees
 	acme     *acme.Keeper
 
-	telling sync.Mutex // held only for a moment
-	started time.Time  // guarded by telling, as what follows
-	reloads reloads
+	telling  sync.Mutex // held only for a moment
+	started  time.Time  // guarded by telling, as what follows
+	reloads  reloads
+	mirrored []collector // for Collectors
 }
 
 // New compiles a configuration. Problems mean that there is no gateway; they

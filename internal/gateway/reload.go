@@ -165,6 +165,7 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	sockets.commit()
 	g.lenient(before, next)
 	g.followACME(cfg)
+	g.followHEP(cfg)
 	follow(true)
 	failing := g.review(before, next)
 	g.keepUp()

@@ -50,6 +50,7 @@ func (g *Gateway) Start() error {
 	}
 	g.reloading.Lock()
 	g.followACME(cfg)
+	g.followHEP(cfg)
 	g.reloading.Unlock()
 	g.telling.Lock()
 	g.started = time.Now()
@@ -176,5 +177,6 @@ func (g *Gateway) Close(ctx context.Context) error {
 	g.acme.Close()
 	err := g.server.Close(ctx)
 	g.work.Wait()
+	g.closeHEP()
 	return cmp.Or(err, g.closeStore())
 }

@@ -31,6 +31,8 @@ type Sample struct {
 
 	Lookups map[string]uint64 // of names, by what became of them
 
+	HEP map[Mirrored]uint64 // packets for collectors
+
 	ConnectionsUnknown int                // live streams from nobody we know
 	ConnectionsRefused map[Refusal]uint64 // that did not come up
 
@@ -76,6 +78,9 @@ type Load struct {
 	Calls                            int64
 	Began, Answered, Failed, Limited uint64
 }
+
+// Mirrored is what became of packets for a HEP collector: sent, dropped or too_long.
+type Mirrored struct{ Collector, Outcome string }
 
 // Relayed is one kind of request outside of calls, by what became of it.
 type Relayed struct{ Method, Outcome string }
@@ -129,6 +134,7 @@ var (
 	descSubs      = desc("subscriptions", "Subscriptions that go on.")
 	descRelayed   = desc("relayed_requests_total", "Requests outside of calls, by what became of them.", "method", "outcome")
 	descLookups   = desc("dns_lookups_total", "Look-ups of one type of record of one name, by what became of them; cached ones asked nobody.", "outcome")
+	descHEP       = desc("hep_packets_total", "Packets for HEP collectors, by what became of them.", "collector", "outcome")
 	descConns     = desc("connections", "Live TCP and TLS connections; peer is empty for nobody we know.", "peer")
 	descOpened    = desc("connections_opened_total", "Connections that came up, in both directions.", "peer")
 	descRefused   = desc("connections_refused_total", "Connections that did not come up, by reason and who refused; peer is empty for those made to us, by when nobody said why.", "peer", "reason", "by")
@@ -183,6 +189,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for outcome, n := range s.Lookups {
 		p.counter(descLookups, n, outcome)
+	}
+	for m, n := range s.HEP {
+		p.counter(descHEP, n, m.Collector, m.Outcome)
 	}
 	p.gauge(descConns, float64(s.ConnectionsUnknown), "")
 	for r, n := range s.ConnectionsRefused {

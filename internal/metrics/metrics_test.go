@@ -30,7 +30,7 @@ func lines(t *testing.T, s Sample) string {
 func full() Sample {
 	return Sample{
 		Version: "v1", Started: time.Unix(1000, 0), Draining: true, Calls: 3, Verdicts: map[string]uint64{"hop-by-hop": 5},
-		Lookups: map[string]uint64{"cached": 8}, Subscriptions: 4, Relayed: map[Relayed]uint64{{"MESSAGE", "delivered"}: 6},
+		Lookups: map[string]uint64{"cached": 8}, HEP: map[Mirrored]uint64{{"homer", "dropped"}: 19}, Subscriptions: 4, Relayed: map[Relayed]uint64{{"MESSAGE", "delivered"}: 6},
 		Peers: []Peer{{
 			Name: `ac"me`, Up: true, Connections: 2, ConnectionsOpened: 9, Aliased: 1, ClaimsRefused: 17, ClaimsStripped: 18, Kept: new(bool), Large: &Large{3, 2, 1},
 			In: Load{Calls: 1, Began: 10, Answered: 7, Failed: 2, Limited: 4}, Out: Load{Calls: 2, Began: 20, Answered: 16, Failed: 3},
@@ -65,6 +65,7 @@ sallyport_datagrams_not_sip_total 13
 sallyport_dns_lookups_total{outcome="cached"} 8
 sallyport_draining 1
 sallyport_handshake_records_lost_total 0
+sallyport_hep_packets_total{collector="homer",outcome="dropped"} 19
 sallyport_keep_alives_received_total 11
 sallyport_keep_alives_sent_total 12
 sallyport_limits_passed_total{listener="outside",reason="headers"} 3

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,4 +54,20 @@ func (s *Set) shownTo(cfg *config.Config, id *Identity) (names []string) {
 		}
 	}
 	return names
+}
+
+// Pool returns the certificates of the named trust sets together, for TLS with somebody who is no peer. The error is crypto/x509's
+// about the system's CAs.
+func (s *Set) Pool(trusts []string) (*x509.CertPool, error) {
+	var all []*Anchors
+	for _, name := range trusts {
+		if a := s.trusts[name]; a != nil {
+			all = append(all, a)
+		}
+	}
+	a, err := join(all)
+	if err != nil {
+		return nil, err
+	}
+	return a.pool, nil
 }
