@@ -121,8 +121,8 @@ func Handler() http.Handler {
 
 // places are the first words of addresses in the page.
 var places = map[string]bool{
-	"call": true, "calls": true, "connections": true, "handshakes": true, "peers": true,
-	"certificates": true, "findings": true, "search": true, "routes": true, "configuration": true,
+	"call": true, "calls": true, "findings": true, "connections": true, "handshakes": true, "peers": true,
+	"certificates": true, "configuration": true,
 }
 
 func isPlace(p string) bool {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -141,6 +143,21 @@ func TestPlaces(t *testing.T) {
 		if r := get(t, "GET", target); r.StatusCode != 404 {
 			t.Errorf("%s has status %d", target, r.StatusCode)
 		}
+	}
+}
+
+// Each page of the navigation has an address of its own.
+func TestPlacesAreThePages(t *testing.T) {
+	source, err := os.ReadFile("../../ui/src/pages/pages.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{"call": true}
+	for _, m := range regexp.MustCompile(`name: '(\w+)'`).FindAllStringSubmatch(string(source), -1) {
+		want[m[1]] = true
+	}
+	if !maps.Equal(places, want) {
+		t.Errorf("the addresses are %v, the pages %v", places, want)
 	}
 }
 
