@@ -3,6 +3,7 @@ package export
 import (
 	"bytes"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,6 +14,11 @@ import (
 )
 
 var update = flag.Bool("update", false, "rewrite the goldens")
+
+// formatOf are the sections that are a whole document.
+var formatOf = map[string]func(io.Writer, []*callflow.Flow, Options) error{
+	"flow.json": JSON, "picture.svg": SVG, "page.html": HTML, "flow.puml": PlantUML, "flow.mmd": Mermaid,
+}
 
 // TestGoldens draws each script of testdata in every way. The first file of an archive is the script, the others are
 // what is wanted of it; a missing one is not compared.
@@ -41,8 +47,8 @@ func TestGoldens(t *testing.T) {
 			for i := range archive.Files[1:] {
 				want := &archive.Files[1+i]
 				var got bytes.Buffer
-				if want.Name == "flow.json" {
-					err = JSON(&got, flows, Options{})
+				if format, whole := formatOf[want.Name]; whole {
+					err = format(&got, flows, Options{FoldTLS: want.Name != "flow.json"})
 				} else if o, ok := draw[want.Name]; ok {
 					err = Text(&got, flows, o)
 				} else {
