@@ -68,7 +68,7 @@ func (u *Unacknowledged) Judge() Cause {
 			"look at the ACK in the call's ladder: " + u.Peer + " has to send it in the dialog of the 2xx, by a connection that proves who it is"}
 	case u.Gone != "":
 		return Cause{AckConnection, "the connection that its INVITE came by has gone (" + u.Gone + ")",
-			"find out who closes connections between " + u.Peer + " and the gateway: an idle timeout there, a NAT or firewall; let it keep them alive (RFC 5626 §3.5)"}
+			"find out who closes connections between " + u.Peer + " and the gateway: an idle timeout there, a NAT or firewall; let it keep them alive"}
 	}
 	if c, ok := u.contactCause(); ok {
 		return c
@@ -136,7 +136,7 @@ func (p *place) effectivePort() uint16 {
 
 // routeCause looks at the Record-Routes: the first is of the proxy that sent us the INVITE (RFC 3261 §16.6 step 4).
 func (u *Unacknowledged) routeCause() (Cause, bool) {
-	remedy := "correct the Record-Route of the proxy before the gateway: each entry has to lead to that proxy from both sides (RFC 3261 §16.6)"
+	remedy := "correct the Record-Route of the proxy before the gateway: each entry has to lead to that proxy from both sides"
 	for i := range u.routes {
 		r := &u.routes[i]
 		why := ""

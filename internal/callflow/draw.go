@@ -41,6 +41,7 @@ func (w *walk) draw(k *call) *Flow {
 		f.JoinedBy = strings.TrimSuffix("the gateway's record: "+f.JoinedBy, ": ")
 	}
 	f.judge(w.gateway, k)
+	f.Findings = w.findings(k)
 	return f
 }
 

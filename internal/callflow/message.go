@@ -25,6 +25,7 @@ type message struct {
 	terminated bool
 	// of a request: the UUID of who sends it (RFC 7989)
 	session string
+	detail     *detail // nil for a 100, and for what names no call
 }
 
 // read takes from the bytes what can be indexed; ok is false when that does not name a call.
@@ -57,7 +58,13 @@ func read(raw []byte) (m message, ok bool) {
 	if a, err := p.To(); err == nil {
 		m.to, m.toTag = who(a), string(a.Tag())
 	}
-	return m, m.callID != "" && m.method != ""
+	if m.callID == "" || m.method == "" {
+		return m, false
+	}
+	if m.code != 100 {
+		m.detail = detailOf(p, raw)
+	}
+	return m, true
 }
 
 // who is user@host, or the URI as it stands when it is not a SIP URI.

@@ -228,6 +228,8 @@ func (c Claims) Lines() (lines []string) {
 	add(c.WasSIPS, "History-Info: it was sips: once")
 	add(c.WasSIP && c.SIPS, "History-Info: it was sip: once")
 	add(c.SIPS && c.RoutedSIP, "Record-Route: a proxy on the way is sip:")
-	add(c.NotBacked, "who it is from is what the peer says: it has no asserts that would back it")
+	add(c.NotBacked, notBacked)
 	return lines
 }
+
+const notBacked = "who it is from is what the peer says: it has no asserts that would back it"

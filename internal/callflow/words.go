@@ -119,15 +119,20 @@ func (s *Step) note(sender string) string {
 	return strings.Join(words, "  ")
 }
 
-// words names a certificate: its subject, or its first name when the subject is empty, as modern certificates have it.
+// name is its subject, or its first name when the subject is empty, as modern certificates have it.
+func (c *Certificate) name() string {
+	switch {
+	case c.Subject != "":
+		return c.Subject
+	case len(c.Names) > 0:
+		return c.Names[0]
+	}
+	return "no subject"
+}
+
+// words names a certificate and who issued it.
 func (c *Certificate) words() string {
-	s := c.Subject
-	if s == "" && len(c.Names) > 0 {
-		s = c.Names[0]
-	}
-	if s == "" {
-		s = "no subject"
-	}
+	s := c.name()
 	if c.SelfSigned {
 		return s + ", self-signed"
 	}
