@@ -117,7 +117,7 @@ func byAddress(_ *study, l *half) []found {
 	if m == nil {
 		return nil
 	}
-	return one(rowsOf(m), "%s is known on %s by its address alone: over TLS %s, without a certificate of its own", l.name, l.on(), c.link.TLS.Version)
+	return one(rowsOf(m), "%s is known on %s by its address alone: over TLS %s, where no certificate of its own counts", l.name, l.on(), c.link.TLS.Version)
 }
 
 // cancelLate is a CANCEL that crossed the answer.

@@ -133,18 +133,27 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// hopRefused is evidence beside the verdict on a handshake that failed.
-func hopRefused(s *study, l *half) []found {
+// hopRefused is the evidence for the verdict on a handshake that failed, which is the sentence's or the ladder's to say.
+func hopRefused(_ *study, l *half) []found {
 	c := l.conn
 	if c == nil || c.refused == nil {
 		return nil
 	}
-	j := judgement{Flow: s.Flow, gateway: s.gateway}
 	var rows []int
+	var words []string
+	after := ""
 	for _, r := range l.rows {
-		if r.Bad || r.Kind == RowCause || r.Kind == RowRemedy {
-			rows = append(rows, r.Number)
+		switch {
+		case r.Kind == RowTLS && r.Bad, r.Kind == RowTCP && r.Bad:
+			words = append(words, strings.TrimSpace("at "+r.Label+" "+r.Note))
+		case r.Kind == RowCause:
+			words = append(words, r.Label)
+		case r.Kind == RowSummary && r.Bad && r.Took > 0:
+			after = " after " + Span(r.Took)
+		case !r.Bad && r.Kind != RowRemedy:
+			continue
 		}
+		rows = append(rows, r.Number)
 	}
 	remedy := ""
 	for _, v := range c.judged {
@@ -153,5 +162,8 @@ func hopRefused(s *study, l *half) []found {
 			break
 		}
 	}
-	return []found{{sentence: j.hopFailure(l.leg), rows: rows, remedy: remedy}}
+	if len(words) == 0 {
+		words = []string{c.refused.Reason}
+	}
+	return []found{{sentence: fmt.Sprintf("no connection with %s on %s%s: %s", l.name, l.on(), after, strings.Join(words, "; ")), rows: rows, remedy: remedy}}
 }

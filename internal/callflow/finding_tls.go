@@ -36,7 +36,7 @@ func (l *half) rowsFor(e *Event) []int {
 	return nil
 }
 
-// soon is when the end of a certificate is near: as the alarm of the gateway has it for what nobody renews by itself.
+// soon is when the end of a certificate is near; of one that lasts only for days it is the last third.
 const soon = 14 * 24 * time.Hour
 
 // expiring is a certificate on a hop of this call that ends soon.
@@ -46,7 +46,7 @@ func expiring(s *study, l *half) (all []found) {
 	}
 	l.certificates(func(c *Certificate, e *Event, rows []int) {
 		left := c.NotAfter.Sub(s.Start)
-		if c.NotAfter.IsZero() || left > soon || left < 0 {
+		if c.NotAfter.IsZero() || left < 0 || left > min(soon, c.NotAfter.Sub(c.NotBefore)/3) {
 			return
 		}
 		all = append(all, found{rows: rows, sentence: fmt.Sprintf("the certificate %s that %s shows on %s ends on %s, %s after this call: then no new connection comes up",

@@ -106,7 +106,7 @@ var table = []Check{
 		"compare the clocks of both sides before anything is renewed", "RFC 5280 §4.1.2.5", each(clockOrCertificate)},
 	{"clock-skew", Warning, "The Date of a message is more than a minute from our time.",
 		"set both clocks by NTP: certificates, nonces and records depend on them", "RFC 3261 §20.17", each(clockOff)},
-	{"certificate-expiring", Warning, "A certificate on a hop of the call ends within 14 days.",
+	{"certificate-expiring", Warning, "A certificate on a hop of the call ends within 14 days, and two thirds of its time are over.",
 		"renew it; for ours see `sallyport cert list`", "RFC 5280 §4.1.2.5", each(expiring)},
 	{"certificate-loose", Hint, "A peer's certificate has no name but a wildcard, or none but its common name.",
 		"get a certificate with the SIP domain as a URI or DNS name", "RFC 5922 §7.1", each(looseName)},

@@ -25,7 +25,7 @@ type message struct {
 	terminated bool
 	// of a request: the UUID of who sends it (RFC 7989)
 	session string
-	detail     *detail // nil for a 100, and for what names no call
+	detail  *detail // nil for a 100, and for what names no call
 }
 
 // read takes from the bytes what can be indexed; ok is false when that does not name a call.

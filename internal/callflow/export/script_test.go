@@ -19,11 +19,12 @@ type script struct {
 	now    time.Time
 	events []callflow.Event
 	links  map[string]*callflow.Link
+	from   map[string]string // user and host of From, by Call-ID, when a message gave it
 }
 
 func parseScript(t testing.TB, text string) []callflow.Event {
 	t.Helper()
-	s := &script{t: t, start: time.Date(2026, 3, 1, 20, 5, 23, 589e6, time.UTC), links: map[string]*callflow.Link{}}
+	s := &script{t: t, start: time.Date(2026, 3, 1, 20, 5, 23, 589e6, time.UTC), links: map[string]*callflow.Link{}, from: map[string]string{}}
 	for n, line := range strings.Split(text, "\n") {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -97,6 +98,10 @@ func (s *script) run(verb string, w []string, k map[string]string) {
 		s.add(callflow.Event{Kind: callflow.Closed, Link: s.links[w[0]], Reason: k["reason"], Notify: callflow.Notify{
 			Known: s.links[w[0]].TLS != nil, Sent: strings.Contains(all, "sent"), Received: strings.Contains(all, "received")}})
 	case "in", "out":
+		if from := s.from[k["call"]]; from != "" && k["from"] == "" {
+			k["from"] = from
+		}
+		s.from[k["call"]] = k["from"]
 		remote, _ := netip.ParseAddrPort(k["remote"])
 		s.add(callflow.Event{Kind: callflow.Message, Link: s.links[w[0]], Out: verb == "out", Remote: remote,
 			Raw: sipMessage(w[1:], k)})
@@ -134,7 +139,8 @@ func (s *script) step(l *callflow.Link, gateway bool, name string, k map[string]
 		st.Offered = strings.Split(v, ",")
 	}
 	if v := k["cert"]; v != "" {
-		st.Certificate = &callflow.Certificate{Subject: v, Issuer: k["issuer"], SelfSigned: k["issuer"] == ""}
+		st.Certificate = &callflow.Certificate{Subject: v, Issuer: k["issuer"], SelfSigned: k["issuer"] == "",
+			Names: []string{strings.TrimPrefix(v, "CN=")}}
 	}
 	if code, name, ok := strings.Cut(k["alert"], ":"); ok {
 		st.Alert = callflow.Alert{Fatal: true, Name: name}
@@ -188,6 +194,8 @@ func (s *script) agree(l *callflow.Link, w []string, k map[string]string) {
 		Mutual: strings.Contains(all, "mutual"), Resumed: strings.Contains(all, "resumed")}
 	if v := k["names"]; v != "" {
 		l.TLS.PeerNames = strings.Split(v, ",")
+	} else if l.TLS.Mutual && l.Peer != "" {
+		l.TLS.PeerNames = []string{l.Peer + ".example"}
 	}
 }
 
