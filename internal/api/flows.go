@@ -37,7 +37,7 @@ func (s *Server) listFlows(w http.ResponseWriter, r *http.Request) {
 	slices.SortFunc(doc.Flows, func(a, b callflow.Summary) int { return a.Newer(&b) })
 	if len(doc.Flows) > q.limit {
 		doc.Flows = doc.Flows[:q.limit]
-		doc.Next = cursorOf(&doc.Flows[q.limit-1])
+		doc.Next = Cursor(&doc.Flows[q.limit-1])
 	}
 	writeJSON(w, doc)
 }
@@ -70,8 +70,8 @@ func flowQueryOf(q url.Values) (f flowQuery, err error) {
 
 func (q *flowQuery) wants(s *callflow.Summary) bool { return q.before == nil || q.before.Newer(s) < 0 }
 
-// cursorOf is what before= is for the flows that follow s.
-func cursorOf(s *callflow.Summary) string {
+// Cursor is what before= is for the flows that follow s.
+func Cursor(s *callflow.Summary) string {
 	return strconv.FormatInt(s.Start.UnixNano(), 10) + "-" + s.ID
 }
 

@@ -31,7 +31,7 @@ func (l *ladder) draw(m *model, s *screen) {
 	l.page = max(1, bottom-y-lifelineRows)
 	l.settle()
 	for i := 0; i < lifelineRows && i < len(l.drawn.Lifelines); i++ {
-		l.drawLine(s, y+i, width, &l.drawn.Lifelines[i], i == 0)
+		l.drawLine(s, y+i, width, &l.drawn.Lifelines[i], true)
 	}
 	y += lifelineRows
 	for i := 0; i < l.page && l.top+i < len(l.drawn.Rows); i++ {
@@ -82,41 +82,42 @@ func (l *ladder) signs(s *screen, y, width int, line *export.Line, first bool) {
 }
 
 // drawLine draws a line of the ladder: the times, then what is not scrolled away, with the gateway's column pinned at the edge that it
-// would have left by.
+// would have left by. names says that it is one of those above the lifelines.
 func (l *ladder) drawLine(s *screen, y, width int, line *export.Line, names bool) {
-	if l.left == 0 && len(line.Cells) <= width {
-		s.line(0, y, width, 0, line)
-		return
-	}
-	from := 0
-	if l.left > 0 {
-		from = l.before()
-		s.line(0, y, from, 0, line)
-	}
-	s.line(from, y, width-from, from+l.left, line)
+	first := l.drawn.Columns[0]
 	i := slices.IndexFunc(l.drawn.View.Columns, func(c export.Column) bool { return c.Gateway })
-	if i < 0 || i >= len(l.drawn.Columns) {
+	gateway := l.drawn.Columns[max(i, 0)]
+	switch {
+	case l.left == 0:
+		s.line(0, y, width, 0, line)
+	case names:
+		s.line(0, y, width, l.left, line)
+	default:
+		s.line(0, y, first, 0, line)
+		s.line(first, y, width-first, first+l.left, line)
+	}
+	x := first
+	switch {
+	case i < 0 || gateway >= first+l.left && gateway-l.left < width-1:
+		return
+	case gateway-l.left >= width-1:
+		x = width - 2
+	}
+	if !names {
+		s.line(x, y, 1, gateway, line)
 		return
 	}
-	at := l.drawn.Columns[i]
-	switch {
-	case l.left > 0 && at < from+l.left:
-		l.pin(s, from, y, line, at, names)
-	case at-l.left >= width-1:
-		l.pin(s, width-2, y, line, at, names)
+	half := l.step() / 2
+	s.clear(x-half, y, x+half)
+	for j := x - half; j < x+half; j++ {
+		if at := gateway + j - x; at >= 0 && at < len(line.Cells) {
+			s.set(j, y, look(line.Styles[at]), line.Cells[at])
+		}
 	}
 }
 
-// before is the column before the first lifeline. What stands at its left never scrolls away.
+// before is the column before the first lifeline.
 func (l *ladder) before() int { return l.drawn.Columns[0] - 1 }
-
-// pin draws the gateway's column at x.
-func (l *ladder) pin(s *screen, x, y int, line *export.Line, at int, names bool) {
-	s.line(x, y, 1, at, line)
-	if names {
-		s.put(max(0, min(x, s.width-7)), y, bold, "gateway")
-	}
-}
 
 // drawPane draws what is to be said of the chosen row, in the columns x to end and the lines y to bottom.
 func (l *ladder) drawPane(m *model, s *screen, x, y, end, bottom int, below bool) {

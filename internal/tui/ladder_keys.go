@@ -20,7 +20,8 @@ func (l *ladder) key(m *model, a action) bool {
 	case actRight:
 		width, _, _ := l.area(m)
 		if len(l.drawn.Rows) > 0 {
-			l.left = max(0, min(l.left+l.step(), len(l.drawn.Rows[0].Cells)-width))
+			beyond := max(0, len(l.drawn.Rows[0].Cells)-width)
+			l.left = min(l.left+l.step(), (beyond+l.step()-1)/l.step()*l.step())
 		}
 	case actOpen:
 		m.openRow()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/api"
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 )
 
@@ -27,13 +28,13 @@ type list struct {
 	byID   map[string]*callflow.Summary
 	held   []*callflow.Summary // what is shown while the view is paused
 	paused bool
-	follow bool // the cursor stays on the newest
-	names  bool // peers instead of users
-	older  string
-	asked  bool // for older ones
-	whole  bool // there are no older ones
-	left   int  // columns scrolled away
-	page   int  // lines there are for flows
+	follow bool   // the cursor stays on the newest
+	names  bool   // peers instead of users
+	older  string // the place in history to go on from
+	asked  bool   // for older ones
+	whole  bool   // there are no older ones
+	left   int    // columns scrolled away
+	page   int    // lines there are for flows
 }
 
 func newList() *list { return &list{byID: map[string]*callflow.Summary{}, follow: true, page: 1} }
@@ -204,7 +205,11 @@ func (l *list) key(m *model, a action) bool {
 func (l *list) askOlder(m *model) {
 	if m.live && !l.asked && !l.whole && !l.paused {
 		l.asked = true
-		m.source.ask(askOlder{m.watched.filter, l.older})
+		before := l.older
+		if before == "" && len(l.all) > 0 {
+			before = api.Cursor(l.all[0])
+		}
+		m.source.ask(askOlder{m.watched.filter, before})
 	}
 }
 

@@ -77,7 +77,7 @@ func (p *pager) draw(m *model, s *screen) {
 // helpLines are all keys.
 func helpLines() (lines []styled) {
 	for _, b := range bindings {
-		lines = append(lines, styled{plain, fmt.Sprintf("%-9s  %s", b.shown, b.words)})
+		lines = append(lines, styled{plain, fmt.Sprintf("%-11s  %s", b.shown, b.words)})
 	}
 	add := func(l look, text string) { lines = append(lines, styled{l, text}) }
 	add(plain, "")

@@ -91,9 +91,13 @@ func (s *screen) putIn(x, y, end int, l look, text string) int {
 		if x+n > end {
 			return end
 		}
+		second := rune(0)
+		if n == 2 && x == -1 {
+			second = ' ' // half of it is outside
+		}
 		s.set(x, y, l, r)
 		if n == 2 {
-			s.set(x+1, y, l, 0)
+			s.set(x+1, y, l, second)
 		}
 		x += n
 	}
