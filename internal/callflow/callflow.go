@@ -74,6 +74,7 @@ func (d Direction) String() string {
 
 // A Call is what the gateway itself knows about a call when an event happens to it: no joining by guess is needed.
 type Call struct {
+	Request    bool      // it is no call, but a request outside of calls
 	Number     uint64    // the gateway's number of the call; its flow's id; 0 with Noted: an INVITE that became no call
 	Direction  Direction // of the leg that the event is about; 0 when it is about the whole call
 	CallID     string    // of that leg, as it stands in its messages

@@ -50,72 +50,77 @@ func hashed(kind byte, b []byte) Key {
 	return Key(h.Sum64())
 }
 
-// A Filer says under which keys events are filed. It must be shown all events of one run, in their order. Its zero value is ready.
+// A Filer says which uses of a connection are its first: the first message on it, and the first leg that was made on it. They are filed under
+// the connection, too, because they decide in whose flow it is drawn. It must be shown all events of one run, in their order. Its zero value
+// is ready.
 type Filer struct {
-	begun map[uint64]filed // connections whose first use was shown
+	begun map[uint64]uses // by connection
 }
 
-type filed struct{ message, leg bool }
+type uses struct{ message, leg bool }
 
-// Keys appends the keys of an event; raw is the message of one whose Kind is Message. Those that are under a connection decide in whose
-// flow it is drawn: its own events, the first message on it, and the first leg that was made on it.
-func (f *Filer) Keys(to []Key, e *Event, raw []byte) []Key {
+// First reports whether an event is such a use.
+func (f *Filer) First(e *Event) bool {
 	switch {
 	case e.Kind == Message:
-		if id := callIDIn(raw); id != nil {
-			to = append(to, legKey(id))
-		}
-		if l := e.Link; l != nil && l.Transport != "udp" && f.first(l.ID, filed{message: true}) {
-			to = append(to, connKey(l.ID))
-		}
+		return e.Link != nil && e.Link.Transport != "udp" && f.first(e.Link.ID, uses{message: true})
 	case e.Call != nil:
-		to = f.ofCall(to, e)
-	case e.Link != nil:
-		to = append(to, connKey(e.Link.ID))
-		if !e.Link.Inbound && e.Link.Peer != "" {
-			switch e.Kind {
-			case Opened:
-				to = append(to, dialledKey(e.Link.Peer))
-			case Refused:
-				to = append(to, dialledKey(e.Link.Peer), failedKey(e.Link.Peer))
-			}
-		}
-		if e.Kind == Refused || e.Kind == Closed {
-			delete(f.begun, e.Link.ID)
-		}
+		return (e.Kind == LegCreated || e.Kind == TargetFailed) && e.Call.Connection != 0 && f.first(e.Call.Connection, uses{leg: true})
+	case e.Link != nil && (e.Kind == Refused || e.Kind == Closed):
+		delete(f.begun, e.Link.ID)
 	}
-	return to
+	return false
 }
 
-func (f *Filer) ofCall(to []Key, e *Event) []Key {
-	c := e.Call
-	if c.Number != 0 {
-		to = append(to, callKey(c.Number))
-	}
-	if (c.Number == 0 || e.Kind == LegCreated) && c.CallID != "" {
-		to = append(to, legKey([]byte(c.CallID)))
-	}
-	switch {
-	case e.Kind != LegCreated && e.Kind != TargetFailed:
-	case c.Connection == 0 && e.Kind == TargetFailed:
-		to = append(to, failedKey(c.Peer))
-	case c.Connection != 0 && f.first(c.Connection, filed{leg: true}):
-		to = append(to, connKey(c.Connection))
-	}
-	return to
-}
-
-// first reports whether this is the first use of its kind of a connection.
-func (f *Filer) first(id uint64, use filed) bool {
+func (f *Filer) first(id uint64, use uses) bool {
 	was := f.begun[id]
 	if was.message && use.message || was.leg && use.leg {
 		return false
 	}
 	if f.begun == nil {
-		f.begun = make(map[uint64]filed)
+		f.begun = make(map[uint64]uses)
 	}
-	f.begun[id] = filed{was.message || use.message, was.leg || use.leg}
+	f.begun[id] = uses{was.message || use.message, was.leg || use.leg}
 	return true
+}
+
+// Keys appends the keys of an event; raw is the message of one whose Kind is Message, and first what a Filer said of it.
+func (e *Event) Keys(to []Key, raw []byte, first bool) []Key {
+	switch {
+	case e.Kind == Message:
+		if id := callIDIn(raw); id != nil {
+			to = append(to, legKey(id))
+		}
+		if first {
+			to = append(to, connKey(e.Link.ID))
+		}
+	case e.Call != nil:
+		c := e.Call
+		if c.Number != 0 {
+			to = append(to, callKey(c.Number))
+		}
+		if (c.Number == 0 || e.Kind == LegCreated) && c.CallID != "" {
+			to = append(to, legKey([]byte(c.CallID)))
+		}
+		if first {
+			to = append(to, connKey(c.Connection))
+		}
+		if e.Kind == TargetFailed && c.Connection == 0 {
+			to = append(to, failedKey(c.Peer))
+		}
+	case e.Link != nil:
+		to = append(to, connKey(e.Link.ID))
+		if e.Link.Inbound || e.Link.Peer == "" {
+			break
+		}
+		switch e.Kind {
+		case Opened:
+			to = append(to, dialledKey(e.Link.Peer))
+		case Refused:
+			to = append(to, dialledKey(e.Link.Peer), failedKey(e.Link.Peer))
+		}
+	}
+	return to
 }
 
 // callIDIn finds the Call-ID of a message without parsing the rest of it; nil when there is none.

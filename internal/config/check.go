@@ -19,6 +19,7 @@ var checks = []func(*Config, *report){
 	checkResolver,
 	checkAdmin,
 	checkCollectors,
+	checkHistory,
 }
 
 // Check judges a complete Config as a whole: what is missing, what contradicts,

@@ -90,6 +90,10 @@ type Config struct {
 	// 30d.
 	HandshakesKeep Duration `yaml:"handshakes_keep" form:"duration"`
 
+	// What is kept on the disk of every call, request and refused connection, with
+	// all messages, so that it can be looked at later.
+	History History `yaml:"history"`
+
 	// How long the gateway waits for calls to end by themselves when it is told
 	// to stop, before it ends them. New calls are refused meanwhile. Default:
 	// 30s.

@@ -10,7 +10,7 @@ import (
 // and every default that does not depend on an element's other keys. The rest
 // is filled in by [Config.Complete].
 func Default() *Config {
-	return &Config{Data: "data", CDR: CDRInterval, HandshakesKeep: Duration{30 * 24 * time.Hour}, Drain: Duration{30 * time.Second}, Watch: true}
+	return &Config{Data: "data", CDR: CDRInterval, HandshakesKeep: Duration{30 * 24 * time.Hour}, History: History{Keep: true, Age: Duration{historyAge}}, Drain: Duration{30 * time.Second}, Watch: true}
 }
 
 // Complete fills in what elements leave out. Parse has done it; a Config that
@@ -18,6 +18,7 @@ func Default() *Config {
 // it twice changes nothing.
 func (c *Config) Complete() {
 	c.Limits.complete()
+	c.History.complete()
 	for i := range c.Identities {
 		c.Identities[i].completeACME(c.Data)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,4 +76,40 @@ func (c *Count) set(text string) *fault {
 	}
 	*c = Count(n)
 	return nil
+}
+
+// ByteSize is an amount of bytes: "512M", "20G".
+type ByteSize int64
+
+func (*ByteSize) number() {}
+
+// sizeUnits are the units, the largest last.
+var sizeUnits = []struct {
+	letter string
+	shift  int
+}{{"k", 10}, {"M", 20}, {"G", 30}, {"T", 40}}
+
+func (b *ByteSize) set(text string) *fault {
+	digits, shift := text, 0
+	for _, u := range sizeUnits {
+		if rest, ok := strings.CutSuffix(text, u.letter); ok {
+			digits, shift = rest, u.shift
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 63-shift)
+	if err != nil || n <= 0 {
+		return &fault{why: "it is no size", remedy: `write a whole number of bytes, or one with k, M, G or T: "512M", "20G"`}
+	}
+	*b = ByteSize(n << shift)
+	return nil
+}
+
+// String renders it as the file has it.
+func (b ByteSize) String() string {
+	for _, u := range slices.Backward(sizeUnits) {
+		if b > 0 && b%(1<<u.shift) == 0 {
+			return strconv.FormatInt(int64(b)>>u.shift, 10) + u.letter
+		}
+	}
+	return strconv.FormatInt(int64(b), 10)
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/guard"
+	"github.com/sallyport-sip/sallyport/internal/history"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/recorder"
 	"github.com/sallyport-sip/sallyport/internal/relay"
@@ -94,6 +95,7 @@ type Gateway struct {
 	records   records       // the store; nil likewise
 	nameless  atomic.Uint64 // IDs of calls that are not recorded
 	audit     audit
+	history   *history.History // nil: none is kept; set by Start
 
 	judged atomic.Pointer[failures] // what the last review found
 

@@ -181,6 +181,7 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 func (g *Gateway) bring(next *snapshot) {
 	g.staples.carry(next)
 	g.snapshot.Store(next)
+	g.limitHistory(next.config)
 	g.staples.nudge()
 	select {
 	case g.renewed <- struct{}{}:

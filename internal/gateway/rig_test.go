@@ -91,6 +91,7 @@ type setting struct {
 	file            string // the whole file instead
 	six             bool   // peers have IPv6 addresses
 	network         memnet.Options
+	stored          bool // records of calls and the history are on the disk, as in a real gateway
 	options         func(*Options)
 }
 
@@ -201,7 +202,7 @@ func start(t *testing.T, set setting) *rig {
 	for _, p := range problems {
 		t.Fatalf("configuration: %s\n%s", p, set.file)
 	}
-	if cfg.CDR == config.CDRInterval {
+	if cfg.CDR == config.CDRInterval && !set.stored {
 		cfg.CDR = config.CDROff // the store has tests of its own
 	}
 	o := Options{
@@ -216,7 +217,9 @@ func start(t *testing.T, set setting) *rig {
 	for _, p := range problems {
 		t.Fatalf("gateway: %s", p)
 	}
-	g.records = &r.cdrs
+	if !set.stored {
+		g.records = &r.cdrs
+	}
 	if err := g.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -88,6 +88,9 @@ func (g *Gateway) openStore(cfg *config.Config) error {
 	}
 	g.store, g.records = s, s
 	g.recorder.KeepIn(s)
+	if err := g.openHistory(cfg); err != nil {
+		return errors.Join(err, g.closeStore())
+	}
 	return nil
 }
 
@@ -96,6 +99,9 @@ func (g *Gateway) closeStore() error {
 		return nil
 	}
 	g.recorder.KeepIn(nil)
+	if err := g.closeHistory(); err != nil {
+		g.log.Warn("the history ends without its last events", "cause", err)
+	}
 	if err := g.store.Close(); err != nil {
 		return fmt.Errorf("records of calls: %w", err)
 	}

@@ -105,7 +105,7 @@ func (r *Recorder) source() *ringSource {
 			if e.conn != nil {
 				ev.Link = e.conn.link.Load()
 			}
-			keys = filer.Keys(keys[:0], &ev, r.ring.content(e))
+			keys = ev.Keys(keys[:0], r.ring.content(e), filer.First(&ev))
 			for _, k := range keys {
 				s.filed = append(s.filed, filed{k, next})
 			}

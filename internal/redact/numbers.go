@@ -62,3 +62,14 @@ func digits(line []byte) {
 		line[i] = '*'
 	}
 }
+
+// Words masks what looks like a telephone number in words of ours, as Numbers does in a message.
+func Words(b []byte) {
+	for i := 0; i < len(b); i++ {
+		if (b[i] == '+' || '0' <= b[i] && b[i] <= '9') && (i == 0 || !isLetter(b[i-1]) && b[i-1] != '.' && b[i-1] != '-') {
+			if end := number(b, i) + 1; end > i {
+				i = end
+			}
+		}
+	}
+}

@@ -149,7 +149,7 @@ func (e *Engine) Refused(p *transport.Packet, from *peer.Peer, why Outcome, err 
 
 // record keeps an event of a leg.
 func (e *Engine) record(kind callflow.Kind, l *leg, code int, reason string) {
-	ev := callflow.Call{Number: l.number, Direction: callflow.In, CallID: l.callID, Peer: l.Peer.Name, Code: code}
+	ev := callflow.Call{Request: true, Number: l.number, Direction: callflow.In, CallID: l.callID, Peer: l.Peer.Name, Code: code}
 	if l.out {
 		ev.Direction = callflow.Out
 	}
