@@ -39,6 +39,7 @@ var routes = []struct {
 	{"GET /api/v1/flows", (*Server).listFlows},
 	{"GET /api/v1/flows/{id}", (*Server).flow},
 	{"GET /api/v1/flows/{id}/export", (*Server).exportFlow},
+	{"GET /api/v1/flows/{id}/diff", (*Server).diffFlow},
 	{"GET /api/v1/stream", (*Server).stream},
 	{"GET /api/v1/events", (*Server).streamEvents},
 	{"GET /api/v1/handshakes", (*Server).listHandshakes},

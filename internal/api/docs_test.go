@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 	"github.com/sallyport-sip/sallyport/internal/config"
 )
 
@@ -18,7 +19,7 @@ import (
 // heading with its name.
 var documents = []any{
 	Status{}, Configuration{}, Refused{}, Listener{}, Connections{}, Dead{}, Kept{}, Large{}, Limit{}, Alarm{}, Peer{}, Down{}, Load{}, Call{}, Security{}, Hop{}, HopTLS{}, Connection{}, TLS{}, Reloaded{}, Change{}, Certificate{}, Failing{}, Endings{}, Ending{}, TrustDiff{}, PeerDiff{}, Judged{}, Shown{}, config.Problem{},
-	FlowList{}, callflow.Summary{}, FlowChanges{}, StreamStatus{}, callflow.Handshake{}, callflow.Offer{}, callflow.Chosen{}, callflow.Verdict{},
+	FlowList{}, callflow.Summary{}, export.Diff{}, export.DiffSide{}, export.DiffChange{}, FlowChanges{}, StreamStatus{}, callflow.Handshake{}, callflow.Offer{}, callflow.Chosen{}, callflow.Verdict{},
 }
 
 // kind is the word of the page for a field's type.

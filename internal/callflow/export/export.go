@@ -56,11 +56,11 @@ type Format struct {
 
 var formats = []Format{
 	{"text", "ladders for a terminal or a mail", Text},
+	{"json", "one document with legs, handshakes and events", JSON},
 	{"svg", "a picture for a page or a slide: selectable text, light and dark, no script", SVG},
 	{"html", "one page with picture, messages, certificates and verdicts; opens from a file", HTML},
 	{"plantuml", "a sequence diagram for PlantUML", PlantUML},
 	{"mermaid", "a sequence diagram for Mermaid, as Markdown pages have it", Mermaid},
-	{"json", "one document with legs, handshakes and events", JSON},
 	{"pcapng", "packets for Wireshark, made of the recorded messages", PCAPNG},
 }
 

@@ -104,7 +104,7 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%s: %v", f.Name, err)
 		}
 	}
-	if _, err := Lookup("svgg"); err == nil || !strings.Contains(err.Error(), "text, svg, html, plantuml, mermaid, json, pcapng") {
+	if _, err := Lookup("svgg"); err == nil || !strings.Contains(err.Error(), "text, json, svg, html, plantuml, mermaid, pcapng") {
 		t.Errorf("got %v, want the names that exist", err)
 	}
 }
