@@ -1,0 +1,99 @@
+package filter
+
+import (
+	"strings"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/store"
+)
+
+// Calls is a search in the store that finds all records of calls that the filter wants, and perhaps more. What the store finds
+// quickly is taken from the conditions that hold of everything wanted: times, numbers, peers, Call-IDs and states.
+func (f *Filter) Calls() store.Filter {
+	var s store.Filter
+	s.Since, s.Until = f.Bounds()
+	for t := range f.must() {
+		if t.key == nil || t.op != is || len(t.values) != 1 {
+			continue
+		}
+		v := &t.values[0]
+		switch t.key.name {
+		case "from", "to", "number":
+			if n := numberPattern(v); s.Number == "" && n != "" {
+				s.Number = n
+			}
+		case "peer":
+			s.Peer = orExact(s.Peer, v)
+		case "call-id":
+			s.CallID = orExact(s.CallID, v)
+		case "security":
+			s.Verdict = orExact(s.Verdict, v)
+		case "state":
+			narrowState(&s, v)
+		}
+	}
+	return s
+}
+
+// orExact is what is known already, else the value where it names one thing only. Names are compared with regard to case in the
+// store, and without in a filter, so that only a value without letters of two cases narrows.
+func orExact(known string, v *val) string {
+	if known != "" || strings.Contains(v.text, "*") || strings.ToLower(v.text) != v.text {
+		return known
+	}
+	return v.text
+}
+
+// numberPattern is a value as the store wants it: a number, or its beginning and an asterisk; empty when it cannot be had so. A word
+// may be a host as well, of which a record knows nothing, so only what looks like a number counts.
+func numberPattern(v *val) string {
+	text := v.text
+	for _, s := range schemes {
+		text = strings.TrimPrefix(text, s+":")
+	}
+	text, _, _ = strings.Cut(text, "@")
+	plain := strings.TrimSuffix(text, "*")
+	if plain == "" || v.literal || strings.Trim(plain, "+0123456789#") != "" {
+		return ""
+	}
+	return text
+}
+
+func narrowState(s *store.Filter, v *val) {
+	if s.State != "" || s.Failed {
+		return
+	}
+	switch v.text {
+	case string(callflow.StateRinging), string(store.Opened):
+		s.State = store.Opened
+	case string(callflow.StateBusy):
+		s.State = store.Refused
+	case string(callflow.StateFailed):
+		s.Failed = true
+	case string(store.Answered), string(store.Ended), string(store.Cancelled), string(store.Interrupted):
+		s.State = store.State(v.text)
+	}
+}
+
+// Handshakes is the same for records of handshakes.
+func (f *Filter) Handshakes() callflow.HandshakeFilter {
+	var h callflow.HandshakeFilter
+	h.Since, h.Until = f.Bounds()
+	for t := range f.must() {
+		if t.key == nil || t.op != is || len(t.values) != 1 {
+			continue
+		}
+		v := &t.values[0]
+		switch t.key.name {
+		case "peer":
+			h.Peer = orExact(h.Peer, v)
+		case "listener":
+			h.Listener = orExact(h.Listener, v)
+		case "role":
+			h.Role = orExact(h.Role, v)
+		case "state":
+			h.Failed = h.Failed || v.text == string(callflow.StateFailed) || v.text == string(callflow.StateRefused)
+		}
+	}
+	return h
+}
