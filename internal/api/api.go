@@ -41,6 +41,7 @@ var routes = []struct {
 	{"GET /api/v1/flows/{id}/export", (*Server).exportFlow},
 	{"GET /api/v1/flows/{id}/diff", (*Server).diffFlow},
 	{"GET /api/v1/stream", (*Server).stream},
+	{"GET /api/v1/filters", (*Server).filters},
 	{"GET /api/v1/events", (*Server).streamEvents},
 	{"GET /api/v1/handshakes", (*Server).listHandshakes},
 	{"GET /api/v1/handshakes/{id}", (*Server).handshake},
@@ -100,7 +101,7 @@ func newServer(g *gateway.Gateway, o Options) *Server {
 	s := &Server{gateway: g, version: o.Version, log: o.Log, page: o.Page}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.pages = s.newMetrics()
-	s.feed = newFeed(g.Recorder(), s.streamStatus)
+	s.feed = newFeed(g.Recorder(), g.Recorder().Run(), s.streamStatus)
 	return s
 }
 

@@ -37,6 +37,7 @@ var (
 type feed struct {
 	flows  flowSource
 	status func(*StreamStatus) // fills what is not counted from flows
+	here   string              // the run, which stands before the ids of flows
 	epoch  string              // of this feed: versions of another one mean nothing here
 
 	mu      sync.Mutex // guards what follows
@@ -83,8 +84,8 @@ type ladder struct {
 	changed uint64 // counts the documents
 }
 
-func newFeed(flows flowSource, status func(*StreamStatus)) *feed {
-	return &feed{flows: flows, status: status, epoch: rand.Text()[:8], known: map[string]*told{}, ladders: map[string]*ladder{},
+func newFeed(flows flowSource, run string, status func(*StreamStatus)) *feed {
+	return &feed{flows: flows, here: run, status: status, epoch: rand.Text()[:8], known: map[string]*told{}, ladders: map[string]*ladder{},
 		streams: map[chan struct{}]struct{}{}, wanted: make(chan struct{}, 1)}
 }
 
@@ -223,10 +224,12 @@ func (f *feed) build() {
 	now := make(map[string]*told, len(flows))
 	for _, flow := range flows {
 		t := &told{flow: flow, line: callflow.Summarize(flow), rows: len(flow.Rows), version: f.version}
-		if old := f.known[flow.ID]; old != nil && old.rows == t.rows && old.line.Equal(&t.line) {
+		id := f.here + "-" + flow.ID
+		t.line.ID = id
+		if old := f.known[id]; old != nil && old.rows == t.rows && old.line.Equal(&t.line) {
 			t.version = old.version
 		}
-		now[flow.ID] = t
+		now[id] = t
 	}
 	for id := range f.known {
 		if now[id] == nil {
@@ -254,7 +257,9 @@ func (f *feed) buildOpen() {
 		if flow == nil {
 			continue // memory has lost it: it stays as it was seen last
 		}
-		doc := document(flow)
+		named := *flow
+		named.ID = f.here + "-" + flow.ID
+		doc := document(&named)
 		f.mu.Lock()
 		if l := f.ladders[id]; l != nil && !bytes.Equal(l.doc, doc) {
 			l.doc = doc

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/callflow/export"
+	"github.com/sallyport-sip/sallyport/internal/filter"
 )
 
 const (
@@ -24,13 +26,18 @@ const (
 // listFlows is GET /api/v1/flows: a page of the flows that fit, the newest first.
 func (s *Server) listFlows(w http.ResponseWriter, r *http.Request) {
 	q, err := flowQueryOf(r.URL.Query())
+	if err == nil {
+		q.filter, err = s.filterOf(r, filter.Flows)
+	}
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		badQuery(w, err)
 		return
 	}
 	doc := FlowList{Version: 1, Flows: []callflow.Summary{}, Dropped: s.gateway.Recorder().Stats().Dropped}
 	for _, f := range s.gateway.Recorder().Flows() {
-		if one := callflow.Summarize(f); q.wants(&one) {
+		one := callflow.Summarize(f)
+		one.ID = s.permanent(one.ID)
+		if q.wants(&one) && q.filter.Flow(f) {
 			doc.Flows = append(doc.Flows, one)
 		}
 	}
@@ -42,10 +49,28 @@ func (s *Server) listFlows(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, doc)
 }
 
+// permanent is the id by which a flow of this run is known for ever.
+func (s *Server) permanent(id string) string { return s.gateway.Recorder().Run() + "-" + id }
+
+// filterOf reads the filter of a request.
+func (s *Server) filterOf(r *http.Request, of filter.Subject) (*filter.Filter, error) {
+	return filter.Parse(r.URL.Query().Get("filter"), filter.Options{Now: time.Now(), For: of, Saved: s.gateway.Config().SavedFilters()})
+}
+
+// badQuery answers what cannot be understood. Of a filter it shows the place.
+func badQuery(w http.ResponseWriter, err error) {
+	text := err.Error()
+	if e, ok := errors.AsType[*filter.Error](err); ok {
+		text += "\n" + e.Caret()
+	}
+	http.Error(w, text, http.StatusBadRequest)
+}
+
 // A flowQuery is which flows a request wants.
 type flowQuery struct {
 	limit  int
 	before *callflow.Summary // those that come after it in a list; nil: from the newest on
+	filter *filter.Filter
 }
 
 func flowQueryOf(q url.Values) (f flowQuery, err error) {
@@ -89,9 +114,16 @@ func (s *Server) flow(w http.ResponseWriter, r *http.Request) {
 // findFlow finds one flow.
 func (s *Server) findFlow(id string) (*callflow.Flow, error) {
 	if f := s.gateway.Recorder().Flow(id); f != nil {
-		return f, nil
+		return s.named(f), nil
 	}
 	return nil, &unknownFlow{id}
+}
+
+// named is a flow of this run with its permanent id.
+func (s *Server) named(f *callflow.Flow) *callflow.Flow {
+	n := *f
+	n.ID = s.permanent(f.ID)
+	return &n
 }
 
 // unknownFlow is the error for a flow that is not there.

@@ -19,7 +19,7 @@ func record(s *Server, number uint64) {
 }
 
 func TestFlows(t *testing.T) {
-	g, _ := running(t, "")
+	g, _ := running(t, "filters: {bad: \"state:failed\"}\n")
 	s := newServer(g, Options{})
 	for n := uint64(1); n <= 5; n++ {
 		record(s, n)
@@ -37,12 +37,18 @@ func TestFlows(t *testing.T) {
 			t.Fatalf("%s: %v: %s", query, err, w.Body)
 		}
 		for _, f := range doc.Flows {
-			ids += f.ID
+			ids += strings.TrimPrefix(f.ID, g.Recorder().Run()+"-")
 		}
 		return ids, doc.Next
 	}
 	if ids, next := list(""); ids != "54321" || next != "" {
 		t.Errorf("got %s, %q", ids, next)
+	}
+	if ids, _ := list("?filter=id:2,4"); ids != "42" {
+		t.Errorf("got %s", ids)
+	}
+	if ids, _ := list("?filter=-peer:acme"); ids != "" {
+		t.Errorf("got %s", ids)
 	}
 	if ids, next := list("?limit=0"); ids != "54321" || next != "" {
 		t.Errorf("limit=0: got %s, %q", ids, next)
@@ -64,17 +70,25 @@ func TestFlows(t *testing.T) {
 		says        string
 		disposition string
 	}{
-		{"/api/v1/flows/3", 200, `"id": "3"`, ""},
+		{"/api/v1/flows/3", 200, `-3"`, ""},
 		{"/api/v1/flows/33", 404, `there is no flow "33", or it is kept no longer`, ""},
 		{"/api/v1/flows?before=x", 400, `before "x" is not what an earlier list has as next`, ""},
+		{"/api/v1/flows?filter=peeer:x", 400, "filter, character 1: there is no key \"peeer\": did you mean peer:?\npeeer:x\n^^^^^\n", ""},
+		{"/api/v1/stream?filter=route:x", 400, "a flow has no such thing", ""},
+		{"/api/v1/flows/" + g.Recorder().Run() + "-3", 200, `-3"`, ""},
+		{"/api/v1/flows/x-3", 404, "no flow", ""},
+		{"/api/v1/filters?check=state%3Dfailed", 200, `"check":{"good":true,"text":"state:failed","at":0`, ""},
+		{"/api/v1/filters?check=a+peeer:x", 200, `"check":{"good":false,"text":"a peeer:x","at":3`, ""},
+		{"/api/v1/filters", 200, `{"filters":[{"name":"bad","text":"state:failed"}],"keys":[{"name":"state","kind":"word"`, ""},
+		{"/api/v1/flows?filter=@bda", 400, "did you mean @bad?", ""},
 		{"/api/v1/flows?limit=x", 400, `limit "x" is no whole number`, ""},
-		{"/api/v1/flows/3/export", 200, "call 3", `attachment; filename="flow-3.txt"`},
-		{"/api/v1/flows/3/export?format=json", 200, `"id": "3"`, `attachment; filename="flow-3.json"`},
-		{"/api/v1/flows/3/export?format=gif", 400, `export format "gif": unknown, use one of text, json`, ""},
+		{"/api/v1/flows/3/export", 200, "-3: ", `attachment; filename="flow-RUN-3.txt"`},
+		{"/api/v1/flows/3/export?format=json", 200, `-3"`, `attachment; filename="flow-RUN-3.json"`},
+		{"/api/v1/flows/3/export?format=gif", 400, `export format "gif": unknown, use one of text, `, ""},
 		{"/api/v1/flows/33/export?format=json", 404, "no flow", ""},
 	} {
 		w := get(test.path)
-		if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) || w.Header().Get("Content-Disposition") != test.disposition {
+		if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) || w.Header().Get("Content-Disposition") != strings.ReplaceAll(test.disposition, "RUN", g.Recorder().Run()) {
 			t.Errorf("%s: got %d, %v, %s", test.path, w.Code, w.Header(), w.Body)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/filter"
 )
 
 const (
@@ -28,6 +29,11 @@ const (
 // stream is GET /api/v1/stream: server-sent events, as HTML has them, with what changes. Which there are is said in
 // docs/reference/api.md.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
+	wanted, err := s.filterOf(r, filter.Flows)
+	if err != nil {
+		badQuery(w, err)
+		return
+	}
 	id := r.URL.Query().Get("flow")
 	var first []byte
 	if id != "" && s.gateway.Recorder().Flow(id) == nil {
@@ -50,7 +56,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Accel-Buffering", "no")
 	c := http.NewResponseController(w)
 	c.SetReadDeadline(time.Time{}) // the server's is for the request, which has come
-	st := &flowStream{feed: s.feed, w: &flushing{w, c}, news: news, open: id, first: first, key: streamKey(r)}
+	st := &flowStream{feed: s.feed, w: &flushing{w, c}, news: news, open: id, filter: wanted, first: first, key: streamKey(r)}
 	st.resume(r.Header.Get("Last-Event-ID"))
 	st.run(r.Context(), ending(r), func() bool { return isLocal(r) || s.refusal(r) == nil })
 }
@@ -107,6 +113,8 @@ type flowStream struct {
 	first []byte // that ladder, when it is told once and not followed
 	key   string
 
+	filter *filter.Filter
+
 	version uint64 // of the flows that it has told
 	anew    bool   // it has to begin anew
 	changed uint64 // of the ladder
@@ -159,9 +167,9 @@ func (st *flowStream) run(ctx context.Context, ending <-chan struct{}, may func(
 
 // tell writes what is newer than what was told.
 func (st *flowStream) tell() error {
-	changes, ladder, status := st.look()
-	if changes != nil {
-		if err := st.tellFlows(changes); err != nil {
+	news, ladder, status := st.look()
+	if news != nil {
+		if err := st.tellFlows(st.judge(news)); err != nil {
 			return err
 		}
 	}
@@ -177,12 +185,12 @@ func (st *flowStream) tell() error {
 }
 
 // look takes from the feed what is newer.
-func (st *flowStream) look() (changes *FlowChanges, ladder []byte, status *StreamStatus) {
+func (st *flowStream) look() (news *flowNews, ladder []byte, status *StreamStatus) {
 	f := st.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.stale && (st.anew || st.version != f.version) {
-		changes = st.newer()
+		news = st.newer()
 	}
 	if l := f.ladders[st.open]; l != nil && l.changed != st.changed {
 		st.changed, ladder = l.changed, l.doc
@@ -192,12 +200,32 @@ func (st *flowStream) look() (changes *FlowChanges, ladder []byte, status *Strea
 		now := f.now
 		status = &now
 	}
-	return changes, ladder, status
+	return news, ladder, status
+}
+
+// flowNews are flows that have changed, before the filter.
+type flowNews struct {
+	changed []told
+	gone    []string
+}
+
+// judge applies the filter. What does not fit it is gone for this reader, whether it had it or not.
+func (st *flowStream) judge(n *flowNews) *FlowChanges {
+	c := &FlowChanges{Changed: []callflow.Summary{}, Gone: append([]string{}, n.gone...)}
+	for i := range n.changed {
+		switch t := &n.changed[i]; {
+		case st.filter.Flow(t.flow):
+			c.Changed = append(c.Changed, t.line)
+		case !st.anew:
+			c.Gone = append(c.Gone, t.line.ID)
+		}
+	}
+	return c
 }
 
 // newer are the flows that have changed since the version that was told, or all of them when that is too long ago. The caller
 // holds the feed's mu.
-func (st *flowStream) newer() *FlowChanges {
+func (st *flowStream) newer() *flowNews {
 	f := st.feed
 	if st.version < f.missing || st.version > f.version {
 		st.anew = true
@@ -206,21 +234,21 @@ func (st *flowStream) newer() *FlowChanges {
 	if st.anew {
 		since = 0
 	}
-	c := &FlowChanges{Changed: []callflow.Summary{}, Gone: []string{}}
+	n := &flowNews{}
 	for _, t := range f.known {
 		if t.version > since {
-			c.Changed = append(c.Changed, t.line)
+			n.changed = append(n.changed, *t)
 		}
 	}
 	if !st.anew {
 		for _, d := range f.gone {
 			if d.version > since {
-				c.Gone = append(c.Gone, d.id)
+				n.gone = append(n.gone, d.id)
 			}
 		}
 	}
 	st.version = f.version
-	return c
+	return n
 }
 
 // tellFlows writes changes, a part at a time. Only the last part has an id: who was cut off before it gets all of them again.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/filter"
 )
 
 // source is a recorder whose flows a test sets.
@@ -145,10 +146,10 @@ func (p *page) read(t *testing.T) (events []string, id string) {
 			line := "flows"
 			slices.SortFunc(c.Changed, func(a, b callflow.Summary) int { return strings.Compare(a.ID, b.ID) })
 			for _, s := range c.Changed {
-				line += fmt.Sprintf(" %s %s", s.ID, s.State)
+				line += fmt.Sprintf(" %s %s", strings.TrimPrefix(s.ID, "r-"), s.State)
 			}
 			if slices.Sort(c.Gone); len(c.Gone) > 0 {
-				line += " gone " + strings.Join(c.Gone, " ")
+				line += " gone " + strings.ReplaceAll(strings.Join(c.Gone, " "), "r-", "")
 			}
 			events = append(events, line)
 		case "flow":
@@ -158,7 +159,7 @@ func (p *page) read(t *testing.T) (events []string, id string) {
 			if err := json.Unmarshal([]byte(data), &doc); err != nil || len(doc.Calls) != 1 {
 				t.Fatalf("%v: %s", err, data)
 			}
-			events = append(events, "flow "+doc.Calls[0].ID+" "+doc.Calls[0].State)
+			events = append(events, "flow "+strings.TrimPrefix(doc.Calls[0].ID, "r-")+" "+doc.Calls[0].State)
 		case "status":
 			var s StreamStatus
 			if err := json.Unmarshal([]byte(data), &s); err != nil {
@@ -183,7 +184,7 @@ func (p *page) want(t *testing.T, want ...string) (id string) {
 }
 
 // reader opens a stream on a feed; end closes it.
-func reader(t *testing.T, f *feed, open, last string) (p *page, end func()) {
+func reader(t *testing.T, f *feed, open, last string, wanted ...*filter.Filter) (p *page, end func()) {
 	t.Helper()
 	p = &page{}
 	news, err := f.join(open)
@@ -191,6 +192,9 @@ func reader(t *testing.T, f *feed, open, last string) (p *page, end func()) {
 		t.Fatal(err)
 	}
 	st := &flowStream{feed: f, w: p, news: news, open: open, key: "k"}
+	for _, w := range wanted {
+		st.filter = w
+	}
 	st.resume(last)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -205,7 +209,7 @@ func reader(t *testing.T, f *feed, open, last string) (p *page, end func()) {
 func bubble(t *testing.T, test func(t *testing.T, s *source, f *feed)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{}
-		f := newFeed(s, func(*StreamStatus) {})
+		f := newFeed(s, "r", func(*StreamStatus) {})
 		test(t, s, f)
 		f.close()
 	})
@@ -238,6 +242,23 @@ func TestStreamTellsWhatChanges(t *testing.T) {
 		if len(f.ladders) != 0 || len(f.streams) != 0 || f.stop != nil || len(s.news) != 0 {
 			t.Errorf("something is left: %+v", f)
 		}
+	})
+}
+
+// What a filter does not want is not told, and what it does not want any more is gone.
+func TestStreamIsFiltered(t *testing.T) {
+	bubble(t, func(t *testing.T, s *source, f *feed) {
+		s.set("1 ended", "2 ringing", "3 failed")
+		wanted, err := filter.Parse("-state:ended", filter.Options{For: filter.Flows})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, end := reader(t, f, "", "", wanted)
+		p.want(t, "reset", "flows 2 ringing 3 failed", "status 1 failed")
+		time.Sleep(restAtLeast)
+		s.set("1 ended", "2 ended", "3 failed", "4 ringing")
+		p.want(t, "flows 4 ringing gone 2")
+		end()
 	})
 }
 
@@ -299,6 +320,7 @@ func TestSlowStreamHoldsUpNobody(t *testing.T) {
 		}
 		time.Sleep(restAtLeast)
 		s.set("7 ended")
+		synctest.Wait()
 		again()
 		got, _ := slow.read(t)
 		if i := slices.Index(got, "reset"); i < 0 || got[i+1] != "flows 7 ended" {
@@ -426,7 +448,7 @@ func TestStreamOverHTTP(t *testing.T) {
 	far, near := open(t, secure, url, token), open(t, local, "http://gateway/api/v1/stream?flow=41", "")
 	until(t, near, "event: flow")
 	until(t, far, "event: flows")
-	if line := until(t, far, "data: "); !strings.Contains(line, `"id":"41"`) {
+	if line := until(t, far, "data: "); !strings.Contains(line, `"number":41`) {
 		t.Errorf("got %s", line)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("another-token-of-this-api"), 0o600); err != nil {

@@ -70,6 +70,11 @@ type Config struct {
 	// masked, and what became of each TLS handshake, by name. A collector that is slow or away costs no call anything.
 	HEP []Collector `yaml:"hep" each:"hep collector"`
 
+	// Filters for calls, flows and handshakes, by name: `NAME: "state:failed peer:acme"`.
+	// They are used as `@NAME` wherever a filter is written, also in other filters:
+	// docs/reference/filter.md has how.
+	Filters []SavedFilter `yaml:"filters" each:"filter" form:"names with filters"`
+
 	// The directory for what the gateway keeps, relative to the file. It is made
 	// when the gateway starts, and must be writable. Default: `data`.
 	Data string `yaml:"data" form:"directory name"`

@@ -76,6 +76,7 @@ routes:                    # first match wins; targets in order
   - {from: [office], number: "+49*", to: [acme, backup]}
   - {from: [acme, backup], to: [office]}
 admin: {listen: "127.0.0.1:8061"}
+filters: {bad: "state:failed,busy,refused OR severity:problem"}
 data: ./data
 cdr_keep: 400d             # cdr and drain are as by default
 `

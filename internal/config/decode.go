@@ -130,6 +130,8 @@ func (d *decoder) value(e entry, v reflect.Value, f reflect.StructField, label s
 		if !isNull(e.value) {
 			d.object(e.value, v, prefix(label)+e.key)
 		}
+	case each == "filter":
+		d.texts(e, v.Addr().Interface().(*[]SavedFilter))
 	case each == "route":
 		d.sequence(e, v, each)
 	case each != "":
@@ -149,6 +151,23 @@ func (d *decoder) mapping(e entry, v reflect.Value, kind string) {
 			continue
 		}
 		d.element(v, el.value, el.key, el.at, fmt.Sprintf("%s %q", kind, el.key))
+	}
+}
+
+// texts fills saved filters from "name: text".
+func (d *decoder) texts(e entry, to *[]SavedFilter) {
+	for _, el := range d.entries(e.value, e.key, "names with filters") {
+		f := checkElementName(el.key)
+		if f != nil {
+			d.add(el.at, fmt.Sprintf("%s: bad name %s", e.key, quote(el.key)), f.why, f.remedy)
+			continue
+		}
+		text, f := textOf(el.value)
+		if f != nil {
+			d.add(nodePos(el.value), fmt.Sprintf("filter %q", el.key), f.why, f.remedy)
+			continue
+		}
+		*to = append(*to, SavedFilter{Name: el.key, Place: Place{Pos: nodePos(el.value)}, Text: text})
 	}
 }
 

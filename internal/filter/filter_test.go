@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/store"
 )
 
@@ -277,4 +278,28 @@ func FuzzParse(f *testing.F) {
 		}
 		_ = one.Calls()
 	})
+}
+
+// A saved filter that is wrong has its place in the configuration.
+func TestCheck(t *testing.T) {
+	cfg, problems := config.Parse("gw.yaml", []byte(`listeners: {a: {listen: "udp:127.0.0.1:5060"}}
+peers: {p: {uri: "sip:192.0.2.1"}}
+filters:
+  good: "@bad"
+  bad: "peer:x state:faild"
+`))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	var got []string
+	for _, p := range Check(cfg) {
+		got = append(got, p.String())
+	}
+	want := []string{
+		`gw.yaml:4:9: filter "good", character 1: the filter that is saved as "bad" is wrong, it is @bad, character 14: state has no "faild": did you mean state:failed?`,
+		`gw.yaml:5:8: filter "bad", character 14: state has no "faild", it is peer:x state:faild, did you mean state:failed?`,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q", got)
+	}
 }

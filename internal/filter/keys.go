@@ -470,3 +470,26 @@ func verdictCodes(n found, all []callflow.Verdict) found {
 
 // noText marks the subjects of text:, which is looked for and not compared.
 func noText[T any](*T) found { return found{} }
+
+// A Key is what there is to say of one key.
+type Key struct {
+	Name, Kind, Example, About string
+	Words                      []string // of one whose values are a few words
+}
+
+// Keys are those that a subject has.
+func Keys(of Subject) []Key {
+	var all []Key
+	for i := range keys {
+		k := &keys[i]
+		if !k.of(of) {
+			continue
+		}
+		one := Key{Name: k.name, Kind: k.kind.String(), Example: k.example, About: k.about}
+		if k.words != nil {
+			one.Words = k.words()
+		}
+		all = append(all, one)
+	}
+	return all
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/filter"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/route"
 	"github.com/sallyport-sip/sallyport/internal/trust"
@@ -52,6 +53,7 @@ func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []
 	problems = append(problems, route.Check(cfg)...)
 	problems = append(problems, checkPlaces(cfg)...)
 	problems = append(problems, checkHEP(cfg)...)
+	problems = append(problems, filter.Check(cfg)...)
 	admin, bad := loadAdmin(cfg, set)
 	problems = append(problems, bad...)
 	if len(problems) > 0 {
