@@ -47,7 +47,7 @@ func (s *Server) refusal(r *http.Request) *refusal {
 		return &refusal{http.StatusForbidden, "the API is only to be had over HTTPS", "Connection", "close"}
 	case !isUs(r.Host, a):
 		return &refusal{http.StatusMisdirectedRequest, "this is not the host that the request is for", "", ""}
-	case a.NeedsToken && !s.isPage(r) && !a.Token.Matches(bearer(r)):
+	case !s.isPage(r) && r.URL.Path != sessionPath && s.roleOf(r) == roleNone:
 		return &refusal{http.StatusUnauthorized, "the request brings no valid token", "WWW-Authenticate", `Bearer realm="sallyport"`}
 	}
 	return nil
@@ -74,12 +74,4 @@ func isUs(host string, a gateway.Admin) bool {
 		return true
 	}
 	return strings.EqualFold(host, "localhost") || a.Names(host)
-}
-
-// asker says in the audit who has sent a request.
-func asker(r *http.Request) string {
-	if isLocal(r) {
-		return "the local socket"
-	}
-	return r.RemoteAddr
 }

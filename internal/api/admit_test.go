@@ -14,7 +14,7 @@ import (
 
 // guarded has HTTPS and a token.
 const guarded = `identities: {api: {certificate: gw.pem, key: gw-key.pem}}
-admin: {listen: "127.0.0.1:0", identity: api, token_file: token}
+admin: {listen: "127.0.0.1:0", identity: api, token_file: token, operator_token_file: operator}
 `
 
 func TestAdmit(t *testing.T) {
@@ -22,7 +22,7 @@ func TestAdmit(t *testing.T) {
 	clear := newServer(g, Options{}).Handler(false)
 	g, _ = running(t, guarded)
 	secure := newServer(g, Options{}).Handler(false)
-	bear := http.Header{"Authorization": {"Bearer " + token}}
+	bear, acts := http.Header{"Authorization": {"Bearer " + token}}, http.Header{"Authorization": {"Bearer " + operatorToken}}
 	for _, test := range []struct {
 		name         string
 		handler      http.Handler
@@ -40,8 +40,7 @@ func TestAdmit(t *testing.T) {
 		{"another address", clear, "GET", "/api/v1/calls", "192.0.2.1:8061", nil, false, 421},
 		{"no host", clear, "GET", "/api/v1/calls", "", nil, false, 421},
 		{"health of any name", clear, "GET", "/healthz", "evil.example", nil, false, 200},
-		{"script", clear, "POST", "/api/v1/reload", "localhost", nil, false, 200},
-		{"page of our own", clear, "POST", "/api/v1/reload", "localhost", http.Header{"Origin": {"http://localhost"}}, false, 200},
+		{"script that would act", clear, "POST", "/api/v1/reload", "localhost", nil, false, 403},
 		{"page of another site", clear, "POST", "/api/v1/reload", "localhost", http.Header{"Origin": {"https://evil.example"}}, false, 403},
 		{"fetched across sites", clear, "POST", "/api/v1/reload", "localhost", http.Header{"Sec-Fetch-Site": {"cross-site"}}, false, 403},
 
@@ -56,6 +55,15 @@ func TestAdmit(t *testing.T) {
 		{"empty token", secure, "GET", "/api/v1/calls", "api.example", http.Header{"Authorization": {"Bearer "}}, true, 401},
 		{"another scheme", secure, "GET", "/api/v1/calls", "api.example", http.Header{"Authorization": {"Basic " + token}}, true, 401},
 		{"clear", secure, "GET", "/api/v1/calls", "api.example", bear, false, 403},
+		{"reader who would act", secure, "POST", "/api/v1/reload", "api.example", bear, true, 403},
+		{"reader who would end a call", secure, "POST", "/api/v1/calls/1/end", "api.example", bear, true, 403},
+		{"reader who would try a configuration", secure, "POST", "/api/v1/trust/diff", "api.example", bear, true, 403},
+		{"operator reads", secure, "GET", "/api/v1/calls", "api.example", acts, true, 200},
+		{"operator acts", secure, "POST", "/api/v1/reload", "api.example", acts, true, 200},
+		{"operator ends a call that is not there", secure, "POST", "/api/v1/calls/1/end", "api.example", acts, true, 404},
+		{"operator on our page", secure, "POST", "/api/v1/reload", "api.example", http.Header{"Authorization": acts["Authorization"], "Origin": {"https://api.example"}}, true, 200},
+		{"operator sent by another page", secure, "POST", "/api/v1/reload", "api.example", http.Header{"Authorization": acts["Authorization"], "Origin": {"https://evil.example"}}, true, 403},
+		{"who am I, without a token", secure, "GET", "/api/v1/session", "api.example", nil, true, 200},
 		{"wrong host", secure, "GET", "/api/v1/calls", "evil.example", bear, true, 421},
 		{"health without a token", secure, "GET", "/healthz", "api.example", nil, true, 200},
 	} {

@@ -24,15 +24,22 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/gateway"
 )
 
-// routes is every call of the API.
+// sessionPath is where people sign in, which they may do without a token.
+const sessionPath = "/api/v1/session"
+
+// routes is every call of the API. What is asked for by POST is done for operators only, apart from signing in.
 var routes = []struct {
 	pattern string
 	handler func(*Server, http.ResponseWriter, *http.Request)
 }{
 	{"GET /healthz", (*Server).health},
 	{"GET /metrics", (*Server).metrics},
+	{"GET " + sessionPath, (*Server).mySession},
+	{"POST " + sessionPath, (*Server).signIn},
+	{"DELETE " + sessionPath, (*Server).signOut},
 	{"GET /api/v1/status", (*Server).status},
 	{"GET /api/v1/calls", (*Server).listCalls},
+	{"POST /api/v1/calls/{number}/end", (*Server).endCall},
 	{"GET /api/v1/peers", (*Server).listPeers},
 	{"GET /api/v1/connections", (*Server).listConnections},
 	{"GET /api/v1/certificates", (*Server).listEndings},
@@ -61,10 +68,12 @@ type Server struct {
 	gateway *gateway.Gateway
 	version string
 	log     *slog.Logger
-	pages   http.Handler   // the metrics
-	page    http.Handler   // at "/"; nil: none
-	feed    *feed          // of the streams
-	leaving sync.WaitGroup // addresses that are being closed
+	pages   http.Handler // the metrics
+	page    http.Handler // at "/"; nil: none
+	feed    *feed        // of the streams
+
+	sessions sessions
+	leaving  sync.WaitGroup // addresses that are being closed
 
 	ending  context.Context // is over when streams have to end
 	end     context.CancelFunc
@@ -110,10 +119,14 @@ func newServer(g *gateway.Gateway, o Options) *Server {
 func (s *Server) Handler(local bool) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range routes {
+		h := func(w http.ResponseWriter, req *http.Request) { r.handler(s, w, req) }
+		if strings.HasPrefix(r.pattern, "POST ") && r.pattern != "POST "+sessionPath {
+			h = s.acting(h)
+		}
 		mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Cache-Control", "no-store")
 			w.Header().Set("X-Content-Type-Options", "nosniff")
-			r.handler(s, w, req)
+			h(w, req)
 		})
 	}
 	h := http.MaxBytesHandler(mux, maxBody)

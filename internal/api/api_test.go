@@ -28,6 +28,9 @@ cdr: off
 
 const token = "correct-horse-battery"
 
+// operatorToken is that of who may also act.
+const operatorToken = "battery-staple-operator"
+
 // running returns a gateway on an in-memory network, and its directory. Its file
 // is plain and what more says. The directory has a certificate for api.example
 // and a token.
@@ -40,7 +43,7 @@ func running(t *testing.T, more string) (*gateway.Gateway, string) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	gw := testca.New("test CA").Leaf("api.example")
 	for name, b := range map[string][]byte{
-		"sallyport.yaml": []byte(plain + more), "gw.pem": gw.PEM(), "gw-key.pem": gw.KeyPEM(), "token": []byte(token + "\n"),
+		"sallyport.yaml": []byte(plain + more), "gw.pem": gw.PEM(), "gw-key.pem": gw.KeyPEM(), "token": []byte(token + "\n"), "operator": []byte(operatorToken + "\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
@@ -262,7 +265,7 @@ func TestReloadMovesTheAPI(t *testing.T) {
 // A staged configuration comes as the body; a file is named only by who may read
 // what the gateway may. Asking changes nothing.
 func TestTrustDiff(t *testing.T) {
-	s, dir := started(t, "")
+	s, dir := started(t, guarded)
 	staged := filepath.Join(dir, "staged.yaml")
 	if err := os.WriteFile(staged, []byte(plain+"trust: {t: {files: [nothing.pem]}}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -273,7 +276,7 @@ func TestTrustDiff(t *testing.T) {
 		status           int
 		says             string
 	}{
-		{"the same", "application/yaml", plain, false, 200, `"breaks":false`},
+		{"the same", "application/yaml", plain + guarded, false, 200, `"breaks":false`},
 		{"a bad one", "application/yaml", "listeners: 1", false, 422, `"problems":[{`},
 		{"a missing file of it", "application/yaml", plain + "trust: {t: {files: [nothing.pem]}}", false, 422, dir + "/nothing.pem"},
 		{"a file over the network", "application/json", `{"file": "` + staged + `"}`, false, 403, "only on the local socket"},
@@ -281,7 +284,8 @@ func TestTrustDiff(t *testing.T) {
 		{"a relative file", "application/json", `{"file": "staged.yaml"}`, true, 400, "names the file"},
 		{"too large", "application/yaml", strings.Repeat("#", maxBody+1), false, 413, "too large"},
 	} {
-		w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "http://localhost/api/v1/trust/diff", strings.NewReader(test.body))
+		w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "https://localhost/api/v1/trust/diff", strings.NewReader(test.body))
+		r.Header.Set("Authorization", "Bearer "+operatorToken)
 		r.Header.Set("Content-Type", test.kind)
 		s.Handler(test.local).ServeHTTP(w, r)
 		if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) {

@@ -18,7 +18,7 @@ import (
 // documents are the types that docs/reference/api.md describes, each under a
 // heading with its name.
 var documents = []any{
-	Status{}, Configuration{}, Refused{}, Listener{}, Connections{}, Dead{}, Kept{}, Large{}, Limit{}, Alarm{}, Peer{}, Down{}, Load{}, Call{}, Security{}, Hop{}, HopTLS{}, Connection{}, TLS{}, Reloaded{}, Change{}, Certificate{}, Failing{}, Endings{}, Ending{}, TrustDiff{}, PeerDiff{}, Judged{}, Shown{}, config.Problem{},
+	Session{}, Status{}, Configuration{}, Refused{}, Listener{}, Connections{}, Dead{}, Kept{}, Large{}, Limit{}, Alarm{}, Peer{}, Down{}, Load{}, Call{}, Security{}, Hop{}, HopTLS{}, Connection{}, TLS{}, Reloaded{}, Change{}, Certificate{}, Failing{}, Endings{}, Ending{}, TrustDiff{}, PeerDiff{}, Judged{}, Shown{}, config.Problem{},
 	FlowList{}, callflow.Summary{}, export.Diff{}, export.DiffSide{}, export.DiffChange{}, FlowChanges{}, StreamStatus{}, callflow.Handshake{}, callflow.Offer{}, callflow.Chosen{}, callflow.Verdict{},
 	FilterList{}, SavedFilter{}, FilterKey{}, FilterCheck{},
 }

@@ -26,6 +26,14 @@ type Status struct {
 	Alarms        []Alarm       `json:"alarms"`      // what a person should see to
 }
 
+// Session is the document of /api/v1/session: what the one who asks may do.
+type Session struct {
+	Role       string `json:"role"`        // "none", "reader", "operator"
+	NeedsToken bool   `json:"needs_token"` // who reads has to bring a token
+	Operators  bool   `json:"operators"`   // there is a token for those who act
+	Until      *Time  `json:"until"`       // when a session that was just begun ends; else null
+}
+
 // Configuration is what is known of the configuration in force.
 type Configuration struct {
 	File         string   `json:"file"`

@@ -37,3 +37,15 @@ func (e *Engine) Parting(s *ua.Shard, conns map[*transport.Conn]bool) bool {
 func (c *Call) on(conns map[*transport.Conn]bool) bool {
 	return c.in != nil && conns[c.in.Flow.Conn] || c.out != nil && conns[c.out.Flow.Conn]
 }
+
+// End ends one call of a shard because a person wants it: with 503 and CANCEL when it has no answer yet, with BYE when it has. It says
+// whether the call is the shard's and was not over.
+func (e *Engine) End(s *ua.Shard, number uint64) bool {
+	for c := range e.shards[s.Index()].all {
+		if c.Number == number && c.state != over {
+			c.end(s, nil, "an operator has ended the call")
+			return true
+		}
+	}
+	return false
+}

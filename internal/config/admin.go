@@ -21,6 +21,11 @@ type Admin struct {
 	// Bearer TOKEN"), relative to the file. Only with `identity`: a token is not
 	// sent over clear HTTP.
 	TokenFile string `yaml:"token_file" form:"file name"`
+
+	// The file with the token of who may also act: end calls, reload, close
+	// connections. Without it nobody may over the network, only the commands of
+	// this program on the machine itself. Only with `identity`.
+	OperatorTokenFile string `yaml:"operator_token_file" form:"file name"`
 }
 
 // AdminAddress is an address and a port for HTTP; the zero value is none.
@@ -45,13 +50,15 @@ func checkAdmin(c *Config, r *report) {
 				"name an identity with certificate and key here")
 		}
 	}
-	if a.TokenFile != "" && a.missing("identity") {
-		r.add(a.At("token_file"), "admin: a token over clear HTTP", "whoever sees one request has it",
-			`name the certificate for HTTPS in "identity", or remove "token_file"`)
+	for _, key := range []string{"token_file", "operator_token_file"} {
+		if a.Has(key) && a.missing("identity") {
+			r.add(a.At(key), "admin: a token over clear HTTP", "whoever sees one request has it",
+				fmt.Sprintf(`name the certificate for HTTPS in "identity", or remove %q`, key))
+		}
 	}
 	at := a.Listen.AddrPort
 	if !at.IsValid() {
-		for _, key := range []string{"identity", "token_file"} {
+		for _, key := range []string{"identity", "token_file", "operator_token_file"} {
 			if a.Has(key) && a.missing("listen") {
 				r.add(a.At(key), fmt.Sprintf("admin: %q without \"listen\"", key), "there is no API over the network then",
 					`for instance listen: "127.0.0.1:8061"`)

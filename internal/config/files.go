@@ -29,6 +29,7 @@ func (c *Config) Files() []File {
 // here: it is then relative to the configuration's directory, and watched.
 func (c *Config) eachFile(f func(of, key string, path *string)) {
 	f("admin", "token_file", &c.Admin.TokenFile)
+	f("admin", "operator_token_file", &c.Admin.OperatorTokenFile)
 	for i := range c.Identities {
 		id := &c.Identities[i]
 		of := fmt.Sprintf("identity %q", id.Name)

@@ -14,8 +14,9 @@ import (
 // Admin is what guards the API. A reload reads it again.
 type Admin struct {
 	Certificate *tls.Certificate // nil: clear HTTP
-	NeedsToken  bool
-	Token       guard.Token
+	NeedsToken  bool             // who reads must bring Token
+	Token       guard.Token      // matches nothing when there is none
+	Operator    guard.Token      // of who may also act; matches nothing when there is none
 }
 
 // Names says for whom the certificate is, as x509.Certificate.VerifyHostname
@@ -38,17 +39,30 @@ func loadAdmin(cfg *config.Config, set *trust.Set) (a Admin, problems []config.P
 			a.Certificate = id.Certificate()
 		}
 	}
-	if in.TokenFile == "" {
-		return a, nil
+	a.NeedsToken = in.TokenFile != ""
+	for _, t := range []struct {
+		key, file string
+		into      *guard.Token
+	}{{"token_file", in.TokenFile, &a.Token}, {"operator_token_file", in.OperatorTokenFile, &a.Operator}} {
+		if t.file == "" {
+			continue
+		}
+		var err error
+		if *t.into, err = guard.ReadToken(t.file); err != nil {
+			problems = append(problems, tokenProblem(cfg, t.key, t.file, err))
+		}
 	}
-	var err error
-	a.NeedsToken = true
-	if a.Token, err = guard.ReadToken(in.TokenFile); err == nil {
-		return a, nil
+	if len(problems) == 0 && a.Operator != (guard.Token{}) && a.Operator == a.Token {
+		problems = append(problems, cfg.Problem(in.At("operator_token_file"), "admin: the operator's token is that of readers",
+			"whoever may look could act as well", "write another one: openssl rand -hex 32"))
 	}
+	return a, problems
+}
+
+func tokenProblem(cfg *config.Config, key, file string, err error) config.Problem {
 	what, why, remedy := err.Error(), "", ""
 	if bad, ok := errors.AsType[*guard.TokenError](err); ok {
 		what, why, remedy = bad.What, bad.Why, bad.Remedy
 	}
-	return a, []config.Problem{cfg.Problem(in.At("token_file"), fmt.Sprintf("admin: token_file %q: %s", in.TokenFile, what), why, remedy)}
+	return cfg.Problem(cfg.Admin.At(key), fmt.Sprintf("admin: %s %q: %s", key, file, what), why, remedy)
 }

@@ -85,3 +85,13 @@ func (g *Gateway) ConnsOpened() map[string]uint64 {
 	})
 	return counts
 }
+
+// EndCall ends a live call at both sides, as number says which, and reports whether there is one.
+func (g *Gateway) EndCall(number uint64) (found bool) {
+	for i := range g.server.NumShards() {
+		if g.server.Do(i, func(s *ua.Shard) { found = g.engine.End(s, number) }); found {
+			return true
+		}
+	}
+	return false
+}
