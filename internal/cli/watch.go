@@ -43,7 +43,7 @@ func watchCommand(a *app) *cobra.Command {
 			"  sallyport watch --config gw/sallyport.yaml --filter state:failed\n" +
 			"  sallyport watch --api https://gw.example:8443 --token-file token\n" +
 			"  sallyport watch call-41.json --open call/41/row/17",
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.ArbitraryArgs,
 	}
 	exits(c, "the user left", "there is no terminal, no such file, or no gateway to ask")
 	w := watchWith{running: runningFlags(c)}
@@ -75,6 +75,8 @@ func watchCommand(a *app) *cobra.Command {
 // check refuses what does not go together.
 func (w *watchWith) check(args []string) error {
 	switch {
+	case len(args) > 1:
+		return usagef("one file is watched at a time, and %d were named", len(args))
 	case len(args) > 0 && (w.api != "" || *w.file != "" || *w.data != ""):
 		return usagef("a file and a gateway cannot be watched at once: leave out %s or the flag", args[0])
 	case w.api != "" && (*w.file != "" || *w.data != ""):
