@@ -69,7 +69,7 @@ type ladder struct {
 
 // A mark is a message that was marked.
 type mark struct {
-	flow *callflow.Flow
+	flow string // its id
 	row  int
 }
 

@@ -74,7 +74,7 @@ func (l *ladder) signs(s *screen, y, width int, line *export.Line, first bool) {
 	}
 	switch {
 	case !first:
-	case l.marked != nil && l.marked.flow.ID == l.flow.ID && l.marked.row == line.Row:
+	case l.marked != nil && l.marked.flow == l.flow.ID && l.marked.row == line.Row:
 		s.set(l.before(), y, bold, '*')
 	case slices.ContainsFunc(l.flow.Findings, func(f callflow.Finding) bool { return slices.Contains(f.Rows, line.Row) }):
 		s.set(l.before(), y, bad, '!')

@@ -161,18 +161,18 @@ func (l *ladder) mark(m *model) {
 		m.say("Only messages can be compared, and this row is none.")
 		return
 	}
-	if was := l.marked; was != nil && (was.flow.ID != l.flow.ID || was.row != r.Number) {
+	if was := l.marked; was != nil && was.flow == l.flow.ID && was.row != r.Number {
 		l.marked = nil
-		m.message.compare(m, was.flow, &was.flow.Rows[was.row-1], l.flow, r)
+		m.message.compare(m, l.flow, was.row, r.Number)
 		return
 	}
-	if l.marked != nil {
+	if l.marked != nil && l.marked.flow == l.flow.ID {
 		l.marked = nil
 		m.say("The mark is gone.")
 		return
 	}
-	l.marked = &mark{l.flow, r.Number}
-	m.say("Marked. Space on another message, of this call or another, shows what differs.")
+	l.marked = &mark{l.flow.ID, r.Number}
+	m.say("Marked. Space on another message of this call shows what differs.")
 }
 
 // openRow opens what the chosen row stands for.

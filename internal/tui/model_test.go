@@ -274,7 +274,7 @@ func TestFindingsOfAllCalls(t *testing.T) {
 	t.Parallel()
 	f := *fixture(t, "answered-tls13")[0]
 	f.Findings = []callflow.Finding{{Code: "no-ack", Severity: callflow.Problem, Sentence: "phone sent no ACK", Rows: []int{30}}}
-	flows := append(fixture(t, "reused-busy"), &f)
+	flows := []*callflow.Flow{forked(1), &f}
 	s := live(t, 80, 24, flows)
 	s.press("F")
 	if q, ok := s.asked[0].(askFindings); !ok || !slices.Equal(q.flows, []string{"41"}) {
@@ -288,7 +288,7 @@ func TestFindingsOfAllCalls(t *testing.T) {
 	if s.ladder.row != 30 {
 		t.Errorf("the cursor is on row %d", s.ladder.row)
 	}
-	s = live(t, 80, 24, fixture(t, "reused-busy"))
+	s = live(t, 80, 24, []*callflow.Flow{forked(1)})
 	s.press("F")
 	s.wants("Nothing was found wrong here")
 }
