@@ -20,6 +20,7 @@ var checks = []func(*Config, *report){
 	checkAdmin,
 	checkCollectors,
 	checkHistory,
+	checkWebhooks,
 }
 
 // Check judges a complete Config as a whole: what is missing, what contradicts,
@@ -35,7 +36,7 @@ func Check(cfg *Config) []Problem {
 
 // named is an element of a section whose keys are names.
 type named interface {
-	Listener | Identity | Trust | Policy | Profile | Peer
+	Listener | Identity | Trust | Policy | Profile | Peer | Webhook
 }
 
 // find returns the element called name, nil when there is none.
@@ -61,6 +62,8 @@ func nameOf[E named](e *E) string {
 	case *Profile:
 		return e.Name
 	case *Peer:
+		return e.Name
+	case *Webhook:
 		return e.Name
 	}
 	return ""

@@ -75,6 +75,10 @@ type Config struct {
 	// docs/reference/filter.md has how.
 	Filters []SavedFilter `yaml:"filters" each:"filter" form:"names with filters"`
 
+	// Applications that are called when something happens, by name: each event is
+	// posted to them, signed, and again until they have taken it.
+	Webhooks []Webhook `yaml:"webhooks" each:"webhook"`
+
 	// The directory for what the gateway keeps, relative to the file. It is made
 	// when the gateway starts, and must be writable. Default: `data`.
 	Data string `yaml:"data" form:"directory name"`

@@ -41,6 +41,9 @@ func (c *Config) eachFile(f func(of, key string, path *string)) {
 	for i := range c.HEP {
 		f(fmt.Sprintf("hep collector %q", c.HEP[i].Name), "password_file", &c.HEP[i].PasswordFile)
 	}
+	for i := range c.Webhooks {
+		f(fmt.Sprintf("webhook %q", c.Webhooks[i].Name), "secret_file", &c.Webhooks[i].SecretFile)
+	}
 	for _, t := range c.Trust {
 		for i := range t.Files {
 			f(fmt.Sprintf("trust %q", t.Name), "files", &t.Files[i])

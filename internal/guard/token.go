@@ -39,42 +39,51 @@ const newToken = "write a new one: openssl rand -hex 32"
 // other users of the machine cannot read. White space around it is no part of
 // it. The error is always a *TokenError.
 func ReadToken(path string) (Token, error) {
+	token, err := ReadSecret(path)
+	if err != nil {
+		return Token{}, err
+	}
+	return Token{sha256.Sum256(token), true}, nil
+}
+
+// ReadSecret reads a secret of the same kind that is needed as it is, to sign something with it.
+func ReadSecret(path string) ([]byte, error) {
 	info, err := os.Stat(path) // before it is opened: that would wait for the other end of a pipe
 	if err != nil {
-		return Token{}, unreadable(err)
+		return nil, unreadable(err)
 	}
 	if !info.Mode().IsRegular() {
-		return Token{}, &TokenError{"it is no ordinary file", "", "name a file with the token"}
+		return nil, &TokenError{"it is no ordinary file", "", "name a file with the token"}
 	}
 	if mode := info.Mode().Perm(); mode&0o007 != 0 && runtime.GOOS != "windows" {
-		return Token{}, &TokenError{fmt.Sprintf("every user of the machine may open it (mode %04o)", mode),
-			"whoever has the token sees every call", "take that away: chmod o= " + path}
+		return nil, &TokenError{fmt.Sprintf("every user of the machine may open it (mode %04o)", mode),
+			"whoever has it is taken for you", "take that away: chmod o= " + path}
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return Token{}, unreadable(err)
+		return nil, unreadable(err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
 	if err != nil {
-		return Token{}, unreadable(err)
+		return nil, unreadable(err)
 	}
 	return parseToken(text)
 }
 
-func parseToken(text []byte) (Token, error) {
+func parseToken(text []byte) ([]byte, error) {
 	token := bytes.TrimSpace(text)
 	switch {
 	case len(text) > maxToken:
-		return Token{}, &TokenError{fmt.Sprintf("it is longer than %d bytes", maxToken), "", newToken}
+		return nil, &TokenError{fmt.Sprintf("it is longer than %d bytes", maxToken), "", newToken}
 	case len(token) == 0:
-		return Token{}, &TokenError{"it is empty", "", newToken}
+		return nil, &TokenError{"it is empty", "", newToken}
 	case len(token) < minToken:
-		return Token{}, &TokenError{fmt.Sprintf("the token has fewer than %d characters", minToken), "it could be guessed", newToken}
+		return nil, &TokenError{fmt.Sprintf("the token has fewer than %d characters", minToken), "it could be guessed", newToken}
 	case bytes.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return Token{}, &TokenError{"the token has characters that a header cannot carry", "it is one line of printable ASCII without spaces", newToken}
+		return nil, &TokenError{"the token has characters that a header cannot carry", "it is one line of printable ASCII without spaces", newToken}
 	}
-	return Token{sha256.Sum256(token), true}, nil
+	return token, nil
 }
 
 func unreadable(err error) error {
