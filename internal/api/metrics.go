@@ -91,6 +91,10 @@ func (s *Server) sample() metrics.Sample {
 			m.Endings[key] = e.Left(now)
 		}
 	}
+	m.Events = metrics.Events{Emitted: g.Events().Emitted(), Readers: int(s.readers.Load()), Cut: s.cut.Load()}
+	for _, w := range g.Webhooks() {
+		m.Events.Webhooks = append(m.Events.Webhooks, metrics.Webhook{Name: w.Name, Waiting: w.Waiting, Delivered: w.Delivered, GaveUp: w.GaveUp, Lost: w.Lost, Attempts: w.Failed})
+	}
 	if r, ok := g.RecordStats(); ok {
 		m.Records = &metrics.Records{Waiting: r.Waiting, Lost: r.Lost, Failing: r.Failing, HandshakesLost: r.HandshakesLost}
 	}

@@ -17,7 +17,7 @@ func (c *Call) event(t events.Type) *events.Event {
 	f, e := c.facts, &c.calls.event
 	*e = events.Event{Type: t, At: c.calls.shard.Now()}
 	e.Call = events.Call{
-		ID: f.id, Number: c.Number, From: c.in.Peer.Name, Caller: f.caller, Called: f.called, Route: f.route, CallID: c.in.callID,
+		ID: f.id, Number: c.Number, Session: f.session, From: c.in.Peer.Name, Caller: f.caller, Called: f.called, Route: f.route, CallID: c.in.callID,
 	}
 	if h := c.in.hop; h != nil && h.link != nil {
 		e.Call.Connection = h.link.id

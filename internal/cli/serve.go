@@ -61,7 +61,8 @@ func serve(a *app) *cobra.Command {
 		}
 		a.useCores(log)
 		options := a.gatewayOptions()
-		options.Log, options.Watch = log, &watch.Config{}
+		info, _ := debug.ReadBuildInfo()
+		options.Log, options.Watch, options.Version = log, &watch.Config{}, buildOf(info).Version
 		g, problems := gateway.New(cfg, options)
 		if len(problems) > 0 {
 			return a.report(problems)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/filter"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/route"
@@ -20,6 +21,7 @@ type snapshot struct {
 	resolver *resolve.Resolver
 	trust    *trust.Set
 	admin    Admin
+	hooks    []events.Endpoint
 	places   map[string]peer.Place // by listener, also of those that a reload closed; nil until they are open
 	former   []former
 	inlets   map[string]inlet // by listener
@@ -56,11 +58,13 @@ func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []
 	problems = append(problems, filter.Check(cfg)...)
 	admin, bad := loadAdmin(cfg, set)
 	problems = append(problems, bad...)
+	hooks, bad := loadWebhooks(cfg)
+	problems = append(problems, bad...)
 	if len(problems) > 0 {
 		config.SortProblems(problems)
 		return nil, problems
 	}
-	snap := &snapshot{config: cfg, trust: set, admin: admin, told: new(tellings)}
+	snap := &snapshot{config: cfg, trust: set, admin: admin, hooks: hooks, told: new(tellings)}
 	if before == nil {
 		snap.peers = peer.Compile(cfg, nil)
 		snap.inlets = newInlets(cfg, nil)

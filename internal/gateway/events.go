@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"crypto/rand"
-	"strings"
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/config"
@@ -15,9 +13,6 @@ func (g *Gateway) Emit(e *events.Event) { g.events.Emit(e) }
 
 // Events returns what applications are told.
 func (g *Gateway) Events() *events.Hub { return g.events }
-
-// newRun names a run of the gateway.
-func newRun() string { return strings.ToLower(rand.Text()[:6]) }
 
 // Of handshakes with strangers no more are told, so that who floods us pushes nothing out of the memory of events.
 const (

@@ -47,7 +47,10 @@ type Options struct {
 	Log      *slog.Logger // nil: nothing is logged
 	TLS      trust.Options
 	Recorder recorder.Config
-	Events   int                // how many are kept in memory, 0: events.Kept
+	Events   int    // how many are kept in memory, 0: events.Kept
+	Version  string // of the program, as endpoints are told it
+	// DialHTTP connects to endpoints that are told of events; nil: the system's network.
+	DialHTTP func(ctx context.Context, network, address string) (net.Conn, error)
 	Shards   int                // 0: GOMAXPROCS
 	Network  transport.Network  // nil: the system's
 	Timers   transaction.Config // zero fields: RFC 3261
@@ -80,7 +83,8 @@ type Gateway struct {
 	lookups   resolve.Counts
 	alarms    *alarms
 	events    *events.Hub
-	unknown   guard.Bucket // refused handshakes of strangers of which applications are told
+	webhooks  *events.Webhooks // nil before Start
+	unknown   guard.Bucket     // refused handshakes of strangers of which applications are told
 	upkeeps   upkeeps
 	checker   *revocation.Checker
 	staples   staples
@@ -135,7 +139,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	}
 	rec := recorder.New(o.Recorder)
 	o.TLS.KeyLog = rec.KeyLog
-	hub := events.NewHub(newRun(), o.Events)
+	hub := events.NewHub(rec.Run(), o.Events)
 	keeper := newACME(cfg, o, func() *Gateway { return g })
 	o.TLS.Challenge = keeper.Challenge
 	g = &Gateway{

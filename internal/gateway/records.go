@@ -20,7 +20,7 @@ type records interface {
 // NewID makes the gateway a b2bua.Ways.
 func (g *Gateway) NewID() string {
 	if g.records == nil {
-		return strconv.FormatUint(g.nameless.Add(1), 36)
+		return g.events.Run() + "." + strconv.FormatUint(g.nameless.Add(1), 10)
 	}
 	return g.records.NewID()
 }

@@ -137,12 +137,13 @@ func (g *Gateway) reread(before *snapshot, changed []string) (*snapshot, []confi
 	o.Before, o.Aged = before.trust, func(file string) bool { return !slices.Contains(changed, file) }
 	set, problems := o.Load(before.config)
 	admin, bad := loadAdmin(before.config, set)
-	if problems = append(problems, bad...); len(problems) > 0 {
+	hooks, worse := loadWebhooks(before.config)
+	if problems = append(append(problems, bad...), worse...); len(problems) > 0 {
 		config.SortProblems(problems)
 		return nil, problems
 	}
 	next := *before
-	next.trust, next.admin = set, admin
+	next.trust, next.admin, next.hooks = set, admin, hooks
 	return &next, nil
 }
 

@@ -93,6 +93,7 @@ type setting struct {
 	network         memnet.Options
 	stored          bool // records of calls and the history are on the disk, as in a real gateway
 	options         func(*Options)
+	files           func(dir string) // writes more of them
 }
 
 // plain is UDP on both sides and one shard.
@@ -198,6 +199,9 @@ func start(t *testing.T, set setting) *rig {
 		set.file = file(set)
 	}
 	r.write(dir, "sallyport.yaml", []byte(set.file))
+	if set.files != nil {
+		set.files(dir)
+	}
 	cfg, problems := config.Load(filepath.Join(dir, "sallyport.yaml"))
 	for _, p := range problems {
 		t.Fatalf("configuration: %s\n%s", p, set.file)

@@ -42,6 +42,7 @@ func (g *Gateway) Start() error {
 		g.server.Close(ctx)
 		return errors.Join(err, g.closeStore())
 	}
+	g.startWebhooks(g.snapshot.Load())
 	g.keepUp()
 	g.work.Go(g.watchCalendar)
 	g.startWatch()
@@ -184,5 +185,8 @@ func (g *Gateway) Close(ctx context.Context) error {
 	err := g.server.Close(ctx)
 	g.work.Wait()
 	g.closeHEP()
+	if g.webhooks != nil {
+		g.webhooks.Close()
+	}
 	return cmp.Or(err, g.closeStore())
 }

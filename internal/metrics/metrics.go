@@ -43,6 +43,7 @@ type Sample struct {
 
 	Records *Records // nil: calls are not recorded
 	Alarms  []string
+	Events  Events
 
 	Endings    map[Ending]time.Duration // how long what ends first of each still counts
 	Responders map[string]uint64        // OCSP responders that were asked, by what they said
@@ -212,6 +213,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		p.counter(descLost, s.Records.Lost)
 		p.counter(descShakes, s.Records.HandshakesLost)
 	}
+	p.events(&s.Events)
 	for _, name := range s.Alarms {
 		p.gauge(descAlarm, 1, name)
 	}

@@ -38,6 +38,7 @@ func full() Sample {
 		ConnectionsUnknown: 1, LimitsPassed: map[Passed]uint64{{"outside", "headers"}: 3}, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca", "gateway"}: 5},
 		KeepAlives: 11, Pings: 12, NotSIP: 13, ConnectionsDead: map[string]uint64{"no_pong": 14},
 		Records: &Records{Waiting: 100, Lost: 1, Failing: true}, Alarms: []string{"records"},
+		Events:  Events{Emitted: 21, Readers: 22, Cut: 23, Webhooks: []Webhook{{"crm", 24, 25, 26, 27, 28}}},
 		Endings: map[Ending]time.Duration{{"own", "gateway"}: -time.Minute}, Responders: map[string]uint64{"failed": 15},
 		ConfigurationLoaded: time.UnixMilli(2500), Reloads: 2, ReloadsRefused: 1, Renewals: 15, RenewalsRefused: 16, ConnectionsFailing: 17,
 	}
@@ -64,6 +65,9 @@ sallyport_connections_refused_total{by="gateway",peer="",reason="unknown_ca"} 5
 sallyport_datagrams_not_sip_total 13
 sallyport_dns_lookups_total{outcome="cached"} 8
 sallyport_draining 1
+sallyport_event_readers 22
+sallyport_event_readers_cut_total 23
+sallyport_events_total 21
 sallyport_handshake_records_lost_total 0
 sallyport_hep_packets_total{collector="homer",outcome="dropped"} 19
 sallyport_keep_alives_received_total 11
@@ -93,6 +97,11 @@ sallyport_records_waiting_bytes 100
 sallyport_relayed_requests_total{method="MESSAGE",outcome="delivered"} 6
 sallyport_start_time_seconds 1000
 sallyport_subscriptions 4
+sallyport_webhook_attempts_failed_total{webhook="crm"} 28
+sallyport_webhook_events_total{outcome="delivered",webhook="crm"} 25
+sallyport_webhook_events_total{outcome="gave_up",webhook="crm"} 26
+sallyport_webhook_events_total{outcome="lost",webhook="crm"} 27
+sallyport_webhook_waiting_events{webhook="crm"} 24
 `
 	if got := lines(t, full()); got != want {
 		t.Errorf("got:\n%s", got)

@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/events"
+	"github.com/sallyport-sip/sallyport/internal/guard"
+	"github.com/sallyport-sip/sallyport/internal/trust"
+)
+
+// loadWebhooks reads what belongs to the endpoints that are told of events.
+func loadWebhooks(cfg *config.Config) (all []events.Endpoint, problems []config.Problem) {
+	for i := range cfg.Webhooks {
+		w := &cfg.Webhooks[i]
+		label := fmt.Sprintf("webhook %q", w.Name)
+		e := events.Endpoint{
+			Name: w.Name, URL: w.URL, Want: events.Selection{Types: w.Events, Peers: w.Peers},
+			Timeout: w.Timeout.Duration, GiveUp: w.GiveUp.Duration, Waiting: int(w.Waiting), AtOnce: int(w.AtOnce),
+		}
+		for j, t := range w.Events {
+			if err := (events.Selection{Types: []string{t}}).Check(); err != nil {
+				problems = append(problems, cfg.Problem(w.AtItem("events", j), label+": "+err.Error(), "", "see docs/reference/events.md for all types"))
+			}
+		}
+		var bad *config.Problem
+		if e.Secret, bad = loadSecret(cfg, label, w.Place, w.SecretFile); bad != nil {
+			problems = append(problems, *bad)
+		}
+		var err error
+		if e.Roots, err = rootsOf(cfg, w.Trust); err != nil {
+			problems = append(problems, cfg.Problem(w.At("trust"), label+": "+err.Error(), "", "see the problems of the trust"))
+		}
+		all = append(all, e)
+	}
+	return all, problems
+}
+
+// loadSecret reads the file under secret_file of a section. Without a name, which is a problem of its own, there is none.
+func loadSecret(cfg *config.Config, label string, at config.Place, file string) ([]byte, *config.Problem) {
+	if file == "" {
+		return nil, nil
+	}
+	secret, err := guard.ReadSecret(file)
+	if err == nil {
+		return secret, nil
+	}
+	what, why, remedy := err.Error(), "", ""
+	if bad, ok := errors.AsType[*guard.TokenError](err); ok {
+		what, why, remedy = bad.What, bad.Why, bad.Remedy
+	}
+	p := cfg.Problem(at.At("secret_file"), fmt.Sprintf("%s: secret_file %q: %s", label, file, what), why, remedy)
+	return nil, &p
+}
+
+// rootsOf are the CAs of trust sets, nil for those of the system when there are none. Files that cannot be read are reported
+// by trust.Load; here they are passed over.
+func rootsOf(cfg *config.Config, names []string) (*x509.CertPool, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	var files []string
+	for i := range cfg.Trust {
+		t := &cfg.Trust[i]
+		if !slices.Contains(names, t.Name) {
+			continue
+		}
+		files = append(files, t.Files...)
+		if t.System {
+			var err error
+			if pool, err = x509.SystemCertPool(); err != nil {
+				return nil, fmt.Errorf("the system's CAs cannot be had: %w", err)
+			}
+		}
+	}
+	addFiles(pool, files)
+	return pool, nil
+}
+
+func addFiles(pool *x509.CertPool, files []string) {
+	for _, file := range files {
+		certs, err := trust.ReadCertificates(file)
+		if err != nil {
+			continue
+		}
+		for _, c := range certs {
+			pool.AddCert(c)
+		}
+	}
+}
+
+// startWebhooks begins to tell endpoints of events.
+func (g *Gateway) startWebhooks(snap *snapshot) {
+	g.webhooks = events.NewWebhooks(g.events, snap.config.Data, events.Options{
+		Version: g.options.Version, Log: g.log, Dial: g.options.DialHTTP, Raise: g.alarms.raise, Clear: g.alarms.clear,
+	})
+	g.webhooks.Apply(snap.hooks)
+	g.webhooks.Forget()
+}
+
+// Webhooks says how the endpoints do that are told of events.
+func (g *Gateway) Webhooks() []events.Stats {
+	if g.webhooks == nil {
+		return nil
+	}
+	return g.webhooks.Stats()
+}
