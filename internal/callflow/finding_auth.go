@@ -1,5 +1,10 @@
 package callflow
 
+import (
+	"slices"
+	"strings"
+)
+
 func challenge(m *heard) bool { return !m.request && (m.code == 401 || m.code == 407) }
 
 // wantsCredentials is a challenge that was not met with any.
@@ -62,21 +67,32 @@ func plainCredentials(s *study, l *half) []found {
 	return one(rowsOf(m), "%s sent credentials to %s on %s over %s: who reads them can try passwords at leisure", s.sender(m), s.receiver(m), l.on(), l.transport())
 }
 
-// claimed are claims that nothing backs, of calls whose security was judged.
+// claimed is who a call is from, when nothing backs it: neither asserts nor the address or a certificate of who calls.
 func claimed(s *study) []found {
 	if s.Security == nil || len(s.legs) == 0 {
 		return nil
 	}
 	invite := s.legs[0].initialInvite()
-	if invite == nil {
+	if invite == nil || s.legs[0].vouches(invite) {
 		return nil
 	}
 	for _, line := range s.Security.Claims {
 		if line == notBacked {
-			return one(rowsOf(invite), "the call is from %s by the word of %s alone: it has no asserts", invite.detail.fromURI, s.legs[0].name)
+			return one(rowsOf(invite), "the call is from %s by the word of %s alone: neither asserts nor its address or certificate back it", invite.detail.fromURI, s.legs[0].name)
 		}
 	}
 	return nil
+}
+
+// vouches reports whether the host of From is the peer's own, by its address or by its certificate.
+func (l *half) vouches(invite *heard) bool {
+	from := placeOf([]byte(invite.detail.fromURI))
+	if from.addr.IsValid() && from.addr == l.source().addr {
+		return true
+	}
+	return l.conn != nil && l.conn.link.TLS != nil && slices.ContainsFunc(l.conn.link.TLS.PeerNames, func(n string) bool {
+		return strings.EqualFold(strings.TrimPrefix(n, "sip:"), from.host)
+	})
 }
 
 // lowered is a call that was sips: somewhere and came without.
@@ -110,7 +126,7 @@ func halfSecure(s *study) []found {
 // byAddress is a hop over TLS whose other side showed no certificate.
 func byAddress(_ *study, l *half) []found {
 	c := l.conn
-	if c == nil || c.link.TLS == nil || c.refused != nil || len(c.link.TLS.PeerNames) > 0 || l.Hop.Refused {
+	if c == nil || c.link.TLS == nil || c.refused != nil || len(c.link.TLS.PeerNames) > 0 || l.Hop.Refused || l.Peer == "" {
 		return nil
 	}
 	m := l.first(func(m *heard) bool { return m.Link == c.link })

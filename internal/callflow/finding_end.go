@@ -25,8 +25,8 @@ func endedAt32(s *study) []found {
 			first = b
 		}
 	}
-	if first == nil {
-		return nil
+	if first == nil || first.out {
+		return nil // why the gateway ended it, it says itself
 	}
 	ok := first.side.answerOf()
 	if ok == nil {
@@ -37,10 +37,7 @@ func endedAt32(s *study) []found {
 		return nil
 	}
 	guess := "its ACK, or that of the gateway, may not have arrived"
-	switch {
-	case first.out:
-		guess = "the gateway may have ended it for want of an ACK"
-	case first.side.out:
+	if first.side.out {
 		guess = "it may not have had our ACK"
 	}
 	return one(rowsOf(ok, first), "%s hung up on %s %s after the answer, which is when 64*T1 are over: %s", s.sender(first), first.side.on(), Span(lasted), guess)

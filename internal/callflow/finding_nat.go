@@ -92,7 +92,7 @@ func partiesChanged(sent, back *detail) (was, is string) {
 }
 
 // contactChanged is a request in a dialog that is for another place than the Contact that we gave.
-func contactChanged(_ *study, l *half) []found {
+func contactChanged(s *study, l *half) []found {
 	for _, m := range l.msgs {
 		if !m.request || m.out || m.toTag == "" || m.Repeat > 0 || m.method == "CANCEL" || m.detail.uri.host == "" {
 			continue
@@ -103,6 +103,9 @@ func contactChanged(_ *study, l *half) []found {
 		given := l.given(m)
 		if given == nil || given.detail.contact.host == "" || m.detail.uri.host == given.detail.contact.host || len(m.detail.routes) > 0 {
 			continue
+		}
+		if !m.detail.uri.addr.IsValid() || s.ours[m.detail.uri.host] {
+			continue // a name may be one of ours
 		}
 		return one(rowsOf(given, m), "we gave %s the Contact %s on %s, and its %s is for %s: something between has changed it",
 			l.name, given.detail.contact.uri, l.on(), m.method, m.detail.uri.uri)

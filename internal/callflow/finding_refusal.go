@@ -85,15 +85,15 @@ func byeUnknown(s *study, l *half) []found {
 	m := l.first(func(m *heard) bool {
 		return !m.request && m.code == 481 && m.method != "CANCEL" && m.method != "PRACK" && m.method != "NOTIFY"
 	})
-	if m == nil {
+	if m == nil || m.out && len(s.legs) > 1 {
 		return nil
 	}
 	req := l.request(m)
 	if req == nil || req.toTag == "" {
 		return nil
 	}
-	if l.first(func(b *heard) bool { return b.request && b.method == "BYE" && b.Seq < m.Seq && b.out != req.out }) != nil {
-		return nil // both hung up at once
+	if l.first(func(b *heard) bool { return b.request && b.method == "BYE" && b.Seq < m.Seq && b != req }) != nil {
+		return nil // the call was over
 	}
 	return one(rowsOf(req, m), "%s does not know the call any more on %s: it answered 481 to %s, with the tags %s and %s", s.sender(m), l.on(), m.method, orMissing(m.fromTag), orMissing(m.toTag))
 }

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// stillness is how long silence has to last until it says something.
+const stillness = 2 * time.Second
+
 // silent is an INVITE that nobody said a word to, not even 100.
 func (s *study) silent(l *half) (invite *heard, copies int) {
 	m := l.initialInvite()
@@ -17,9 +20,12 @@ func (s *study) silent(l *half) (invite *heard, copies int) {
 			return nil, 0
 		}
 	}
+	waited := s.Rows[len(s.Rows)-1].At.Sub(m.At)
+	if c := l.conn; c != nil && c.closed != nil {
+		waited = min(waited, c.closed.At.Sub(m.At))
+	}
 	n := len(l.copies(m))
-	gone := l.failure != "" || l.invite.timeout != ""
-	if n <= 3 && !gone {
+	if gone := l.failure != "" || l.invite.timeout != ""; n <= 3 && !gone || waited < stillness {
 		return nil, 0
 	}
 	return m, n
@@ -134,8 +140,7 @@ func unracked(s *study, l *half) []found {
 		return nil
 	}
 	copies := l.copies(m)
-	over := l.first(func(f *heard) bool { return !f.request && f.method == "INVITE" && f.code >= 300 && f.Seq > m.Seq })
-	if len(copies) < storm && over == nil {
+	if len(copies) < storm {
 		return nil
 	}
 	return one(rowsOf(copies...), "%s sent %d %s on %s reliably %s, and %s sent no PRACK", s.sender(m), m.code, m.phrase(), l.on(), times(len(copies)), s.receiver(m))

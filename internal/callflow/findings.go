@@ -238,10 +238,14 @@ func (l *half) responses(to *heard) []*heard {
 	})
 }
 
-// request is what a response answers; nil when the flow does not have it.
+// request is what a response answers: by its branch, else by its number, which another dialog of the leg may have used
+// too. It is nil when the flow does not have it.
 func (l *half) request(of *heard) (req *heard) {
 	for _, m := range l.msgs {
 		if m.request && m.Repeat == 0 && m.method == of.method && m.cseq == of.cseq && m.out != of.out && m.Seq <= of.Seq {
+			if m.branch == of.branch {
+				return m
+			}
 			req = m
 		}
 	}

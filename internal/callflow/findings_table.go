@@ -96,12 +96,12 @@ var table = []Check{
 		"let all servers behind one name share their nonces, and make them last longer than a round trip", "RFC 7616 §3.3", each(staleForEver)},
 	{"auth-plain", Warning, "Credentials cross a hop without TLS.",
 		"use TLS on that hop", "RFC 3261 §26.3.2", each(plainCredentials)},
-	{"claim-unbacked", Hint, "Who a call is from is the word of a peer alone.",
+	{"claim-unbacked", Hint, "Who a call is from is the word of a peer alone: the peer has no `asserts`, and neither its address nor its certificate has the host of From.",
 		"list in `asserts` of the peer the domains and numbers that its calls may be from", "RFC 3325 §5", claimed},
 
 	// Handshakes, certificates and security.
-	{"handshake-refused", Problem, "A handshake failed on a hop of the call.",
-		"see the record of the handshake: `sallyport handshakes`", "RFC 8446 §6.2", each(hopRefused)},
+	{"hop-failed", Problem, "A connection, or its handshake, failed on a hop of the call. The sentence says who refused whom; this is the evidence.",
+		"see the record of the handshake: `sallyport handshakes`, and try the hop: `sallyport probe`", "RFC 3261 §18.4", each(hopRefused)},
 	{"clock-or-certificate", Problem, "A handshake was refused for a certificate that has just ended, or that begins within a day.",
 		"compare the clocks of both sides before anything is renewed", "RFC 5280 §4.1.2.5", each(clockOrCertificate)},
 	{"clock-skew", Warning, "The Date of a message is more than a minute from our time.",

@@ -19,12 +19,12 @@ type script struct {
 	now    time.Time
 	events []callflow.Event
 	links  map[string]*callflow.Link
-	from   map[string]string // user and host of From, by Call-ID, when a message gave it
+	who    map[string]string // user and host of From and To, by that word and Call-ID, when a message gave them
 }
 
 func parseScript(t testing.TB, text string) []callflow.Event {
 	t.Helper()
-	s := &script{t: t, start: time.Date(2026, 3, 1, 20, 5, 23, 589e6, time.UTC), links: map[string]*callflow.Link{}, from: map[string]string{}}
+	s := &script{t: t, start: time.Date(2026, 3, 1, 20, 5, 23, 589e6, time.UTC), links: map[string]*callflow.Link{}, who: map[string]string{}}
 	for n, line := range strings.Split(text, "\n") {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -98,10 +98,12 @@ func (s *script) run(verb string, w []string, k map[string]string) {
 		s.add(callflow.Event{Kind: callflow.Closed, Link: s.links[w[0]], Reason: k["reason"], Notify: callflow.Notify{
 			Known: s.links[w[0]].TLS != nil, Sent: strings.Contains(all, "sent"), Received: strings.Contains(all, "received")}})
 	case "in", "out":
-		if from := s.from[k["call"]]; from != "" && k["from"] == "" {
-			k["from"] = from
+		for _, who := range []string{"from", "to"} {
+			if was := s.who[who+k["call"]]; was != "" && k[who] == "" {
+				k[who] = was
+			}
+			s.who[who+k["call"]] = k[who]
 		}
-		s.from[k["call"]] = k["from"]
 		remote, _ := netip.ParseAddrPort(k["remote"])
 		s.add(callflow.Event{Kind: callflow.Message, Link: s.links[w[0]], Out: verb == "out", Remote: remote,
 			Raw: sipMessage(w[1:], k)})
