@@ -86,7 +86,7 @@ func (w *watchWith) check(args []string) error {
 	case w.api == "" && w.ca != "":
 		return usagef("--ca is for --api")
 	}
-	if err := tui.CheckFilter(w.filter); err != nil {
+	if err := tui.CheckFilter(w.filter, len(args) == 0, time.Now()); err != nil {
 		return usagef("--filter: %v", err)
 	}
 	if w.open != "" && !tui.IsAddress(w.open) {

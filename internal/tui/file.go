@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -55,10 +56,10 @@ func (f *file) run(ctx context.Context, tell func(tea.Msg)) {
 
 // list are the flows that fit a filter, which has been checked.
 func (f *file) list(filter string) tea.Msg {
-	fits, err := parseFilter(filter)
+	fits, err := parseFilter(filter, time.Now())
 	msg := flowsMsg{filter: filter, reset: true}
 	for i := range f.lines {
-		if err == nil && fits(f.flows[f.lines[i].ID]) {
+		if err == nil && fits.Flow(f.flows[f.lines[i].ID]) {
 			msg.changed = append(msg.changed, f.lines[i])
 		}
 	}

@@ -307,7 +307,8 @@ func (g *gateway) do(req *http.Request) (*http.Response, error) {
 	}
 	defer answer.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
-	return nil, &answerError{answer.StatusCode, fmt.Sprintf("%s: %s", answer.Status, strings.TrimSpace(string(text)))}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n") // below it may stand where in a filter the error is
+	return nil, &answerError{answer.StatusCode, answer.Status + ": " + line}
 }
 
 // Reach asks once, and says why nobody can be asked.

@@ -3,6 +3,7 @@ package tui
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -384,8 +385,10 @@ func TestAFileIsWatched(t *testing.T) {
 		running.Go(func() { src.run(ctx, f.tell) })
 		src.watch(watched{})
 		f.wants("reset 41 1 2")
+		src.watch(watched{filter: "state:busy"})
+		f.wants("reset 2")
 		src.watch(watched{flow: "41"})
-		f.wants("flow 41")
+		f.wants("reset 41 1 2; flow 41")
 		src.watch(watched{flow: "3"})
 		f.wants("no flow 3: there is no such call, or it is kept no longer")
 		src.ask(askFindings{[]string{"2"}})
@@ -403,4 +406,11 @@ func TestAFileIsWatched(t *testing.T) {
 	if again, err := export.Decode(written); err != nil || len(again) != 1 || again[0].ID != "41" {
 		t.Errorf("exported %v, %v", again, err)
 	}
+}
+
+// nobody is a client that reaches nobody.
+func nobody() *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return nil, errors.New("nobody answers")
+	}}}
 }

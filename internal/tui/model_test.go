@@ -590,3 +590,31 @@ func BenchmarkListOfTenThousand(b *testing.B) {
 		s.press("up")
 	}
 }
+
+// TestAFilterIsAskedForOrItsPlaceShown: one that is wrong stays in the prompt, with the cursor where it is wrong and what is.
+func TestAFilterIsAskedForOrItsPlaceShown(t *testing.T) {
+	t.Parallel()
+	s := live(t, 80, 24, fixtures(t))
+	s.press("f", `"state:failed stat:x"`, "enter")
+	s.wants("filter: state:failed stat:x", "character 14", "filter: none")
+	if s.prompt == nil || s.prompt.line.at != 13 || len(s.wanted) != 1 {
+		t.Fatalf("the cursor is not at the place: %+v; watched %v", s.prompt, s.wanted)
+	}
+	s.press("delete", "delete", "delete", "delete", "delete", "delete", "backspace", "enter")
+	if s.prompt != nil || s.wanted[1] != (watched{"state:failed", ""}) {
+		t.Fatalf("watched %v", s.wanted)
+	}
+	s.wants("filter: state:failed", "No call fits this filter")
+	s.tell(flowsMsg{filter: "", changed: someCalls(1)}) // of the stream before
+	s.wants("0 of 0")
+	s.tell(flowsMsg{filter: "state:failed", reset: true, changed: someCalls(2)})
+	s.wants("2 of 2")
+	s.press("f", "ctrl+u", `"@night"`, "enter")
+	if got := s.wanted[2].filter; got != "@night" {
+		t.Errorf("a saved filter of the gateway's is %q", got)
+	}
+	s.press("esc")
+	if got := s.wanted[3].filter; got != "" {
+		t.Errorf("Esc leaves the filter %q", got)
+	}
+}

@@ -80,7 +80,7 @@ func (m *model) answer(p *prompt) {
 
 // setFilter lists only what fits; one that is wrong is shown with the place.
 func (m *model) setFilter(text string) {
-	if err := CheckFilter(text); err != nil {
+	if err := CheckFilter(text, m.live, m.now); err != nil {
 		m.prompt = newPrompt(promptFilter, text)
 		m.prompt.wrong = err.Error()
 		m.prompt.line.at = min(filterPlace(err), len(m.prompt.line.text))
