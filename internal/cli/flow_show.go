@@ -38,9 +38,9 @@ func flowShow(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show ID [--config FILE | --data DIR | --file FILE.json]",
 		Short: "Draw one flow as a ladder",
-		Long: "Show draws a flow: the sentence, what is wrong and what to do, and each message and\n" +
-			"handshake as an arrow. ID is what the list has, or call/41/row/17. Handshakes\n" +
-			"that were good take one row, unless --unfold says otherwise.",
+		Long: "Show draws a flow: the sentence, what is wrong and what to do, and each message\n" +
+			"and handshake as an arrow. ID is what the list has, or call/41/row/17.\n" +
+			"Handshakes that were good take one row, unless --unfold says otherwise.",
 		Example: "  sallyport flow show 41\n" +
 			"  sallyport flow show k3f9qz-41 --unfold --time since\n" +
 			"  sallyport flow show 41 --raw 17\n" +
