@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 	"github.com/sallyport-sip/sallyport/internal/filter"
+	"github.com/sallyport-sip/sallyport/internal/history"
 )
 
 const (
@@ -102,7 +104,7 @@ func Cursor(s *callflow.Summary) string {
 
 // flow is GET /api/v1/flows/ID: one whole.
 func (s *Server) flow(w http.ResponseWriter, r *http.Request) {
-	f, err := s.findFlow(r.PathValue("id"))
+	f, err := s.findFlow(r.Context(), r.PathValue("id"))
 	if err != nil {
 		s.noFlow(w, err)
 		return
@@ -111,12 +113,21 @@ func (s *Server) flow(w http.ResponseWriter, r *http.Request) {
 	export.JSON(w, []*callflow.Flow{f}, export.Options{}) // an error means that the reader has gone
 }
 
-// findFlow finds one flow.
-func (s *Server) findFlow(id string) (*callflow.Flow, error) {
-	if f := s.gateway.Recorder().Flow(id); f != nil {
-		return s.named(f), nil
+// findFlow finds a flow by its id: in the ring, or in the history when that tells more of it.
+func (s *Server) findFlow(ctx context.Context, id string) (*callflow.Flow, error) {
+	rec := s.gateway.Recorder()
+	live := rec.Flow(id)
+	if live != nil && rec.Stats().Dropped == 0 {
+		return s.named(live), nil
 	}
-	return nil, &unknownFlow{id}
+	kept, err := s.gateway.History().Flow(ctx, id)
+	switch {
+	case kept != nil && (live == nil || len(kept.Rows) > len(live.Rows)):
+		return kept, nil
+	case live != nil:
+		return s.named(live), nil
+	}
+	return nil, fmt.Errorf("there is no flow %q in memory, and %w", id, err)
 }
 
 // named is a flow of this run with its permanent id.
@@ -126,15 +137,12 @@ func (s *Server) named(f *callflow.Flow) *callflow.Flow {
 	return &n
 }
 
-// unknownFlow is the error for a flow that is not there.
-type unknownFlow struct{ id string }
-
-func (e *unknownFlow) Error() string {
-	return fmt.Sprintf("there is no flow %q, or it is kept no longer", e.id)
-}
-
 // noFlow answers for a flow that could not be had.
 func (s *Server) noFlow(w http.ResponseWriter, err error) {
+	if !errors.Is(err, history.ErrNone) && !errors.Is(err, history.ErrOff) {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	http.Error(w, err.Error(), http.StatusNotFound)
 }
 
@@ -145,7 +153,7 @@ func (s *Server) exportFlow(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	f, err := s.findFlow(r.PathValue("id"))
+	f, err := s.findFlow(r.Context(), r.PathValue("id"))
 	if err != nil {
 		s.noFlow(w, err)
 		return

@@ -13,7 +13,7 @@ import (
 // diffFlow is GET /api/v1/flows/ID/diff?a=ROW&b=ROW: how two messages of one flow differ, mostly one message on two hops and
 // so what the gateway changed. format=text gives it as a terminal shows it.
 func (s *Server) diffFlow(w http.ResponseWriter, r *http.Request) {
-	f, err := s.findFlow(r.PathValue("id"))
+	f, err := s.findFlow(r.Context(), r.PathValue("id"))
 	if err != nil {
 		s.noFlow(w, err)
 		return

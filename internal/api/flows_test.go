@@ -71,7 +71,7 @@ func TestFlows(t *testing.T) {
 		disposition string
 	}{
 		{"/api/v1/flows/3", 200, `-3"`, ""},
-		{"/api/v1/flows/33", 404, `there is no flow "33", or it is kept no longer`, ""},
+		{"/api/v1/flows/33", 404, `there is no flow "33" in memory, and no history is kept`, ""},
 		{"/api/v1/flows?before=x", 400, `before "x" is not what an earlier list has as next`, ""},
 		{"/api/v1/flows?filter=peeer:x", 400, "filter, character 1: there is no key \"peeer\": did you mean peer:?\npeeer:x\n^^^^^\n", ""},
 		{"/api/v1/stream?filter=route:x", 400, "a flow has no such thing", ""},

@@ -37,7 +37,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("flow")
 	var first []byte
 	if id != "" && s.gateway.Recorder().Flow(id) == nil {
-		f, err := s.findFlow(id)
+		f, err := s.findFlow(r.Context(), id)
 		if err != nil {
 			s.noFlow(w, err)
 			return

@@ -50,6 +50,7 @@ type hop struct {
 	sent   time.Time // the INVITE, or when it was read
 	code   int
 	text   string
+	reason string // of TLS or the connection, as a code
 
 	to100, to180, to200 time.Duration
 }
@@ -185,7 +186,7 @@ func (h *hop) given(up []hop) bool { return len(up) > 0 && up[len(up)-1].callID 
 // leg writes the hop into a record.
 func (h *hop) leg(l *store.Leg) {
 	*l = store.Leg{
-		Peer: h.peer, CallID: h.callID, New: h.fresh, Code: h.code, Text: h.text,
+		Peer: h.peer, CallID: h.callID, New: h.fresh, Code: h.code, Text: h.text, Reason: h.reason,
 		To100: h.to100, To180: h.to180, To200: h.to200, Remote: h.remote,
 	}
 	if k := h.link; k != nil {

@@ -28,6 +28,7 @@ func (g *Gateway) NewID() string {
 // CDR makes the gateway a b2bua.Ways.
 func (g *Gateway) CDR(r *store.CDR) {
 	if g.records != nil {
+		r.Run = g.recorder.Run()
 		g.records.Put(r)
 	}
 }
@@ -40,6 +41,7 @@ func (g *Gateway) CDRDurable(s *ua.Shard, r *store.CDR, done func(*ua.Shard)) {
 		return
 	}
 	i := s.Index()
+	r.Run = g.recorder.Run()
 	g.records.PutDurable(r, func(error) { g.server.Post(i, done) })
 }
 

@@ -3,7 +3,9 @@
 package store
 
 import (
+	"errors"
 	"flag"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -94,18 +96,39 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
+// searched is the i-th of n calls of BenchmarkQuery: most are good; one in a hundred was refused with 486, in the last hundredth all but one were
+// good, and three calls, in the middle and near the beginning, have what is looked for.
+func searched(id string, i, n int) *CDR {
+	c := sample(id, i, Ended)
+	c.Run = "k3f9qz"
+	if i%100 == 50 && i < n/100*99 {
+		c.State, c.Answered, c.Cause = Refused, time.Time{}, Cause{SIP: 486, Text: "busy"}
+		c.Out[0].Code = 486
+	}
+	switch i {
+	case n / 3, n / 5, n / 7:
+		c.State, c.Answered, c.Cause = Refused, time.Time{}, Cause{SIP: 503, Text: "the certificate has expired"}
+		c.Out[0].Code, c.Out[0].Reason, c.Out[0].Peer = 0, "certificate_expired", "branch"
+		c.Called = "+8613912345678"
+	}
+	return c
+}
+
 // fill makes a table of n calls.
 func fill(b *testing.B, dir string, n int) {
 	s, err := Open(dir, Options{Now: func() time.Time { return time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC) }})
 	if err != nil {
 		b.Fatal(err)
 	}
+	close(s.stop) // the table is filled beside the way of records
+	s.writing.Wait()
+	s.moving.Wait()
 	for i := 0; i < n; {
 		var all []byte
 		for range 5000 {
 			s.number++
 			s.id++
-			all = appendEntry(all, s.number, s.id, sample(FormatID(s.id), i, Ended))
+			all = appendEntry(all, s.number, s.id, searched(FormatID(s.id), i, n))
 			i++
 		}
 		var found []entry
@@ -118,7 +141,7 @@ func fill(b *testing.B, dir string, n int) {
 			b.Fatal(err)
 		}
 	}
-	if err := s.Close(); err != nil {
+	if err := errors.Join(s.w.close(), s.m.close(), s.lock.Close()); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -141,19 +164,30 @@ var queryRows = flag.Int("rows", 20000, "calls in the table of BenchmarkQuery")
 func BenchmarkQuery(b *testing.B) {
 	dir, calls := b.TempDir(), *queryRows
 	fill(b, dir, calls)
-	one := sample("", calls/3, Ended)
+	one := sample("", calls/3+1, Ended)
 	for _, q := range []struct {
 		name string
 		f    Filter
 		want int
 	}{
-		{"newest 50", Filter{Limit: 50}, 50},
+		{"newest 100", Filter{Limit: 100}, 100},
+		{"prefix of all", Filter{Number: "+49*", Limit: 100}, 100},
+		{"prefix of three", Filter{Number: "+86*", Limit: 100}, 3},
+		{"longer prefix of three", Filter{Number: "+8613912345*", Limit: 100}, 3},
+		{"prefix of some", Filter{Number: one.Caller[:9] + "*", Limit: 100}, 1},
+		{"peer of three", Filter{Peer: "branch", Limit: 100}, 3},
+		{"peer of all", Filter{Peer: "acme", Limit: 100}, 100},
+		{"TLS reason of three", Filter{Reason: "certificate_expired", Limit: 100}, 3},
+		{"status of three", Filter{Reason: "503", Limit: 100}, 3},
+		{"status of one in a hundred", Filter{Reason: "486", Limit: 100}, 100},
+		{"reason that none had", Filter{Reason: "unknown_ca", Limit: 100}, 0},
+		{"failed", Filter{Failed: true, Limit: 100}, 100},
+		{"flow", Filter{Flow: "k3f9qz-" + strconv.Itoa(calls/4)}, 1},
 		{"number", Filter{Number: one.Called}, 1},
 		{"Call-ID", Filter{CallID: one.Out[0].CallID}, 1},
 		{"hour", Filter{Since: one.Began, Until: one.Began.Add(time.Second)}, 100},
 		{"peer that had none", Filter{Peer: "nobody"}, 0},
 		{"prefix that is rare", Filter{Number: one.Called[:11] + "*"}, 1},
-		{"refused", Filter{State: Refused}, 0},
 	} {
 		b.Run(q.name, func(b *testing.B) {
 			for b.Loop() {

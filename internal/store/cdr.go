@@ -24,6 +24,8 @@ type CDR struct {
 	VerdictWhy string `json:"verdict_why,omitempty"`
 	// Session is the UUID of who called, which is in the Session-ID of the call's messages on every leg (RFC 7989).
 	Session string `json:"session,omitempty"`
+	// Run is the run of the gateway that Call counts in: RUN-CALL is the id of the call's flow.
+	Run string `json:"run,omitempty"`
 
 	In  Leg   `json:"in"`
 	Out []Leg `json:"out,omitempty"` // one for each target that was tried, in order; the last one answered or refused
@@ -68,6 +70,8 @@ type Leg struct {
 
 	Code int    `json:"code,omitempty"` // final status code; 0: none came
 	Text string `json:"text,omitempty"` // why a target failed, in plain words
+	// Reason is why it failed as a code of docs/reference/faults.md, when that was TLS or the connection.
+	Reason string `json:"reason,omitempty"`
 
 	// From the INVITE on this leg; 0 when none came.
 	To100 time.Duration `json:"to_100_ns,omitempty"`

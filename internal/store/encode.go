@@ -10,12 +10,14 @@ import (
 // The journal's form of a record: its fields in the order of the types, strings and lists after their length, numbers
 // as varints, times in nanoseconds since 1970 (0: none). A field that is added goes to the end of its type, under a new
 // version of the form, so that the journal of an older program can still be read.
-const formVersion = 3
+const formVersion = 4
 
-// What programs knew before: no VerdictWhy, and no SIPS and KnownBy of legs; no Session.
+// What programs knew before: no VerdictWhy, and no SIPS and KnownBy of legs; no Session; no Run, and no Reason of
+// legs.
 const (
 	formWithoutWhy     = 1
 	formWithoutSession = 2
+	formWithoutRun     = 3
 )
 
 // What comes from the network is cut to these lengths, so that no record is larger than maxRecord.
@@ -83,6 +85,7 @@ func (b *encoder) record(c *CDR) {
 	}
 	b.text(c.VerdictWhy)
 	b.text(c.Session)
+	b.text(c.Run)
 }
 
 func (b *encoder) leg(l *Leg) {
@@ -103,6 +106,7 @@ func (b *encoder) leg(l *Leg) {
 	b.number(int64(l.To200))
 	b.yes(l.SIPS)
 	b.text(l.KnownBy)
+	b.text(l.Reason)
 }
 
 func (b *encoder) tls(t *TLS) {
@@ -163,6 +167,9 @@ func decode(b string, id int64) (*CDR, error) {
 	if d.form > formWithoutSession {
 		c.Session = d.text()
 	}
+	if d.form > formWithoutRun {
+		c.Run = d.text()
+	}
 	if d.short || d.rest != "" {
 		return nil, errForm
 	}
@@ -186,6 +193,9 @@ func (d *decoder) leg(l *Leg) {
 	l.To200 = time.Duration(d.number())
 	if d.form > formWithoutWhy {
 		l.SIPS, l.KnownBy = d.yes(), d.text()
+	}
+	if d.form > formWithoutRun {
+		l.Reason = d.text()
 	}
 }
 

@@ -87,13 +87,14 @@ func TestFormsBeforeAreRead(t *testing.T) {
 	c := &CDR{Caller: "a", Verdict: "clear", In: Leg{Peer: "office", To200: 5}}
 	e, _ := readEntry(appendEntry(nil, 1, 1, c), 1)
 	now := []byte(e.record)
-	// At its end: no SIPS and no KnownBy of the leg, no further leg, no VerdictWhy, no Session.
-	if tail := now[len(now)-5:]; !bytes.Equal(tail, make([]byte, 5)) {
+	// At its end: no SIPS, no KnownBy and no Reason of the leg, no further leg, no VerdictWhy, no Session, no Run.
+	if tail := now[len(now)-7:]; !bytes.Equal(tail, make([]byte, 7)) {
 		t.Fatalf("the record ends in %x", tail)
 	}
 	for form, b := range map[byte][]byte{
-		formWithoutWhy:     append(bytes.Clone(now[:len(now)-5]), 0),
-		formWithoutSession: bytes.Clone(now[:len(now)-1]),
+		formWithoutWhy:     append(bytes.Clone(now[:len(now)-7]), 0),
+		formWithoutSession: bytes.Clone(now[:len(now)-3]),
+		formWithoutRun:     bytes.Clone(now[:len(now)-2]),
 	} {
 		b[0] = form
 		got, err := decode(string(b), 1)

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -12,6 +14,8 @@ type Filter struct {
 	Number       string    // caller or called; a prefix when it ends in *
 	Peer         string    // of any leg, also of a target that was tried in vain
 	CallID       string    // of any leg, also of a target that was tried in vain
+	Flow         string    // RUN-NUMBER, the id of the call's flow
+	Reason       string    // why it failed: a status code, "q850:N", or a code of docs/reference/faults.md; of any leg
 	State        State
 	Verdict      string
 	Failed       bool // refused or interrupted
@@ -29,6 +33,8 @@ func (f *Filter) wants(c *CDR) bool {
 		(f.State == "" || f.State == c.State) &&
 		(f.Verdict == "" || f.Verdict == c.Verdict) &&
 		(!f.Failed || c.State == Refused || c.State == Interrupted) &&
+		(f.Flow == "" || c.Run != "" && f.Flow == flowName(c.Run, c.Call)) &&
+		(f.Reason == "" || gave(c, f.Reason)) &&
 		(matches(f.Number, c.Caller) || matches(f.Number, c.Called)) &&
 		some(f.Peer, func(l *Leg) string { return l.Peer }) &&
 		some(f.CallID, func(l *Leg) string { return l.CallID })
@@ -45,6 +51,9 @@ func (f *Filter) mayBeIn(p *part) bool {
 	case !f.Since.IsZero() && p.to < f.Since.UnixMilli(),
 		!f.Until.IsZero() && p.from > f.Until.UnixMilli(),
 		f.Number != "" && !strings.HasSuffix(f.Number, "*") && !p.may(keyNumber, f.Number),
+		strings.HasSuffix(f.Number, "*") && !p.mayBegin(f.Number[:len(f.Number)-1]),
+		f.Reason != "" && !p.mayHave(keyReason, f.Reason),
+		f.Flow != "" && !p.mayHave(keyFlow, f.Flow),
 		f.CallID != "" && !p.may(keyCallID, f.CallID),
 		f.Peer != "" && !p.may(keyPeer, f.Peer):
 		return false
@@ -52,8 +61,8 @@ func (f *Filter) mayBeIn(p *part) bool {
 	return true
 }
 
-// where is as much of f as SQLite can judge by the columns: it lets pass all that wants does, and more.
-func (f *Filter) where() (sql string, args []any) {
+// where is as much of f as SQLite can judge by the columns of a version: it lets pass all that wants does, and more.
+func (f *Filter) where(version int64) (sql string, args []any) {
 	add := func(condition string, values ...any) {
 		sql += " AND " + condition
 		args = append(args, values...)
@@ -75,9 +84,19 @@ func (f *Filter) where() (sql string, args []any) {
 	}
 	switch prefix, open := strings.CutSuffix(f.Number, "*"); {
 	case open && prefix != "":
-		add("(substr(caller, 1, length(?)) = ? OR substr(called, 1, length(?)) = ?)", prefix, prefix, prefix, prefix)
+		end := prefix + "\U0010ffff"
+		add("(caller >= ? AND caller < ? OR called >= ? AND called < ?)", prefix, end, prefix, end)
 	case prefix != "":
 		add("(caller = ? OR called = ?)", prefix, prefix)
+	}
+	run, number, ok := strings.Cut(f.Flow, "-")
+	switch n, _ := strconv.ParseInt(number, 10, 64); {
+	case version < 3: // the columns are not there yet
+	case ok:
+		add("call = ? AND run = ?", n, run)
+	}
+	if f.Reason != "" && version >= 3 {
+		add("(reasons IS NULL OR instr(reasons, ?) > 0)", " "+f.Reason+" ")
 	}
 	// The columns have the last target only.
 	if f.Peer != "" {
@@ -87,4 +106,44 @@ func (f *Filter) where() (sql string, args []any) {
 		add("(targets > 1 OR in_call_id = ? OR out_call_id = ?)", f.CallID, f.CallID)
 	}
 	return sql, args
+}
+
+// flowName is the id of a call's flow.
+func flowName(run string, call uint64) string { return run + "-" + strconv.FormatUint(call, 10) }
+
+// reasons are the codes by which a call that failed is found, some perhaps twice: status codes above 299, the causes of Q.850, and
+// the reasons of TLS and connections.
+func reasons(c *CDR) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if c.Cause.SIP >= 300 && !yield(strconv.Itoa(c.Cause.SIP)) || c.Cause.Q850 > 0 && !yield("q850:"+strconv.Itoa(c.Cause.Q850)) {
+			return
+		}
+		for i := range c.Out {
+			l := &c.Out[i]
+			if l.Code >= 300 && !yield(strconv.Itoa(l.Code)) || l.Reason != "" && !yield(l.Reason) {
+				return
+			}
+		}
+	}
+}
+
+// gave says whether a call has a reason.
+func gave(c *CDR, reason string) bool {
+	for r := range reasons(c) {
+		if r == reason {
+			return true
+		}
+	}
+	return false
+}
+
+// reasonsText is the column: the reasons, each with a blank before and after it.
+func reasonsText(c *CDR) string {
+	text := " "
+	for r := range reasons(c) {
+		if !strings.Contains(text, " "+r+" ") {
+			text += r + " "
+		}
+	}
+	return text
 }

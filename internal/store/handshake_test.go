@@ -233,20 +233,12 @@ func TestHandshakesAndAFullDisk(t *testing.T) {
 // TestHandshakesOfAnOlderStore reads a directory that a program without handshakes has left, and one that has none at all.
 func TestHandshakesOfAnOlderStore(t *testing.T) {
 	dir := t.TempDir()
-	old := schema
-	schema = schema[:1]
-	s, err := Open(dir, Options{})
-	if err == nil {
-		err = s.Close()
-	}
-	schema = old
-	if err != nil {
-		t.Fatal(err)
-	}
+	older(t, dir, 1)
 	if found, err := Handshakes(dir, callflow.HandshakeFilter{}); err != nil || len(found) != 0 {
 		t.Errorf("got %d, %v", len(found), err)
 	}
-	if s, err = Open(dir, Options{}); err != nil { // brings it up to date
+	s, err := Open(dir, Options{}) // brings it up to date
+	if err != nil {
 		t.Fatal(err)
 	}
 	s.putShook(shook(NextID(0, time.Now()), time.Now(), "acme", ""), PeerSuccess)

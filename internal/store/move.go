@@ -268,7 +268,8 @@ func (m *mover) call(id int64, number uint64, c *CDR) error {
 		id, c.ID, int64(number), string(c.State),
 		c.Began.UnixMilli(), orNull(c.Answered), orNull(c.Ended),
 		c.Caller, c.Called, c.Route, c.In.Peer, c.In.CallID, out.Peer, out.CallID, len(c.Out),
-		c.EndedBy, c.Cause.SIP, c.Cause.Q850, c.Cause.Text, string(m.text))
+		c.EndedBy, c.Cause.SIP, c.Cause.Q850, c.Cause.Text, string(m.text),
+		c.Run, int64(c.Call), reasonsText(c))
 	return m.put.exec(m.row...)
 }
 

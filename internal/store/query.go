@@ -136,10 +136,10 @@ func (q *query) give(c *CDR) {
 // parts goes through the parts of the table.
 func (q *query) parts() error {
 	const some = 64 // at once
-	list := partColumns + " WHERE first < ? ORDER BY first DESC LIMIT ?"
+	list := q.d.partColumns() + " WHERE first < ? ORDER BY first DESC LIMIT ?"
 	at := int64(math.MaxInt64)
 	if q.f.Oldest {
-		list, at = partColumns+" WHERE first > ? ORDER BY first LIMIT ?", -1
+		list, at = q.d.partColumns()+" WHERE first > ? ORDER BY first LIMIT ?", -1
 	}
 	end := int64(math.MaxInt64) // of the part, when the newest comes first
 	for !q.over {
@@ -179,7 +179,7 @@ func (q *query) part(first, end int64) error {
 	if q.f.Oldest {
 		direction = ""
 	}
-	where, args := q.f.where()
+	where, args := q.f.where(q.d.version)
 	var rows []recorded
 	err := q.d.each("SELECT seq, entry, record FROM calls WHERE seq >= ? AND seq < ?"+where+" ORDER BY seq"+direction,
 		func(row []driver.Value) (bool, error) {
@@ -270,6 +270,8 @@ func openReader(dir string) (*db, error) {
 		} else if version > int64(len(schema)) {
 			d.Close()
 			return nil, fmt.Errorf("%s was written by a newer sallyport: use that one", tableName)
+		} else {
+			d.version = version
 		}
 	}
 	if err == nil {
@@ -277,6 +279,7 @@ func openReader(dir string) (*db, error) {
 	}
 	if _, left := os.Stat(path + "-wal"); errors.Is(left, fs.ErrNotExist) {
 		if d, ierr := openDB(dir, "immutable"); ierr == nil {
+			d.version, _ = d.number("PRAGMA user_version")
 			return d, nil
 		}
 	}

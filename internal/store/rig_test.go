@@ -2,7 +2,10 @@ package store
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -45,6 +48,23 @@ func open(t testing.TB, dir string, o Options) *Store {
 	}
 	t.Cleanup(func() { shut(t, s) })
 	return s
+}
+
+// older makes the table of an older program.
+func older(t *testing.T, dir string, version int) *db {
+	t.Helper()
+	d, err := openDB(dir, "rwc")
+	if err == nil {
+		err = d.exec(strings.Join(schema[:version], ";") + fmt.Sprintf("; PRAGMA user_version = %d", version))
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, journalNames[0]), nil, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
 }
 
 // shut closes a store, if it is open.

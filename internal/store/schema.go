@@ -70,6 +70,11 @@ var schema = []string{
 		chain BLOB NOT NULL,
 		PRIMARY KEY (peer, role, accepted)
 	) WITHOUT ROWID`,
+
+	`ALTER TABLE calls ADD COLUMN run TEXT;
+	ALTER TABLE calls ADD COLUMN call INTEGER;
+	ALTER TABLE calls ADD COLUMN reasons TEXT;
+	ALTER TABLE parts ADD COLUMN words BLOB`,
 }
 
 // migrate brings the database to this program's version.
@@ -91,6 +96,7 @@ func (d *db) migrate() error {
 			return fmt.Errorf("bring %s to version %d: %w", tableName, version+1, err)
 		}
 	}
+	d.version = version
 	return nil
 }
 
@@ -110,13 +116,14 @@ func (d *db) within(f func() error) error {
 	return nil
 }
 
-const upsertCall = `INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+const upsertCall = `INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (seq) DO UPDATE SET entry = excluded.entry, state = excluded.state, began = excluded.began,
 answered = excluded.answered, ended = excluded.ended, caller = excluded.caller, called = excluded.called,
 route = excluded.route, in_peer = excluded.in_peer, in_call_id = excluded.in_call_id, out_peer = excluded.out_peer,
 out_call_id = excluded.out_call_id, targets = excluded.targets, ended_by = excluded.ended_by, sip = excluded.sip,
-q850 = excluded.q850, cause = excluded.cause, record = excluded.record`
+q850 = excluded.q850, cause = excluded.cause, record = excluded.record,
+run = excluded.run, call = excluded.call, reasons = excluded.reasons`
 
-const upsertPart = `INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?)
+const upsertPart = `INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (first) DO UPDATE SET last = excluded.last, calls = excluded.calls, began_from = excluded.began_from,
-began_to = excluded.began_to, bloom = excluded.bloom`
+began_to = excluded.began_to, bloom = excluded.bloom, words = excluded.words`

@@ -21,7 +21,10 @@ var errFull = errors.New("no space left for the table")
 
 // A db is one connection to the database. It is used without database/sql: one goroutine has it, and a statement then
 // costs half.
-type db struct{ driver.Conn }
+type db struct {
+	driver.Conn
+	version int64 // of the tables
+}
 
 // openDB connects to the database in dir. The path goes through a URI, so that no character of it means anything.
 func openDB(dir, mode string, pragmas ...string) (*db, error) {
@@ -45,7 +48,7 @@ func openDB(dir, mode string, pragmas ...string) (*db, error) {
 	if err != nil {
 		return nil, named(err)
 	}
-	return &db{c}, nil
+	return &db{Conn: c}, nil
 }
 
 // named gives SQLite's error for a full disk a name.
