@@ -29,6 +29,7 @@ e2e:
 # These tests wait more than they compute, so that eight may run at once.
 interop:
 	go test -count=1 -tags interop -parallel 8 -timeout 15m ./e2e/ ./internal/callflow/export/
+	go test -count=1 -tags interop -run Tshark ./internal/gateway/
 	go -C interop test -count=1 ./...
 
 bench:

@@ -162,11 +162,30 @@ func (s *Server) exportFlow(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		kind = fileKind{format.Name, "application/octet-stream"}
 	}
+	o := export.Options{Width: exportWidth}
+	if r.URL.Query().Get("secrets") == "1" {
+		if o.Kept, err = s.secrets(r, format.Name, f); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+	}
 	h := w.Header()
 	h.Set("Content-Type", kind.media)
 	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", "flow-"+fileName(f.ID)+"."+kind.extension))
 	h.Set("Content-Security-Policy", "sandbox") // should a browser show it all the same
-	format.Write(w, []*callflow.Flow{f}, export.Options{Width: exportWidth})
+	format.Write(w, []*callflow.Flow{f}, o)
+}
+
+// secrets returns what is kept on the wire of a flow's connections, or says why it is not to be had: it is for pcapng, for the user of
+// the gateway's socket alone, and for peers with keep_keys.
+func (s *Server) secrets(r *http.Request, format string, f *callflow.Flow) (func(*callflow.Link) *export.Kept, error) {
+	switch {
+	case format != "pcapng":
+		return nil, fmt.Errorf("export with secrets: only format pcapng has a place for them, not %s", format)
+	case !isLocal(r):
+		return nil, errors.New("export with secrets: only on the gateway's own socket: run sallyport flow export --with-secrets where it runs")
+	}
+	return s.gateway.Secrets(f, "the gateway's socket")
 }
 
 // exportWidth is the columns of a ladder in a file.

@@ -85,11 +85,21 @@ func TestFlows(t *testing.T) {
 		{"/api/v1/flows/3/export", 200, "-3: ", `attachment; filename="flow-RUN-3.txt"`},
 		{"/api/v1/flows/3/export?format=json", 200, `-3"`, `attachment; filename="flow-RUN-3.json"`},
 		{"/api/v1/flows/3/export?format=gif", 400, `export format "gif": unknown, use one of text, `, ""},
+		{"/api/v1/flows/3/export?format=pcapng", 200, "Without secrets", `attachment; filename="flow-RUN-3.pcapng"`},
+		{"/api/v1/flows/3/export?format=pcapng&secrets=1", 403, "-3 has no TLS connection: export it without secrets", ""},
+		{"/api/v1/flows/3/export?format=json&secrets=1", 403, "only format pcapng has a place for them, not json", ""},
 		{"/api/v1/flows/33/export?format=json", 404, "no flow", ""},
 	} {
 		w := get(test.path)
 		if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) || w.Header().Get("Content-Disposition") != strings.ReplaceAll(test.disposition, "RUN", g.Recorder().Run()) {
 			t.Errorf("%s: got %d, %v, %s", test.path, w.Code, w.Header(), w.Body)
 		}
+	}
+	w := httptest.NewRecorder()
+	over := httptest.NewRequest("GET", "/api/v1/flows/3/export?format=pcapng&secrets=1", nil)
+	over.Host = "127.0.0.1"
+	s.Handler(false).ServeHTTP(w, over)
+	if w.Code != 403 || !strings.Contains(w.Body.String(), "only on the gateway's own socket") {
+		t.Errorf("secrets over the network: %d, %s", w.Code, w.Body)
 	}
 }

@@ -78,6 +78,14 @@ type Peer struct {
 	// one too before the peer changes. Default: none.
 	Pins []Pin `yaml:"pins" form:"list of SHA-256 pins"`
 
+	// For how long the secrets of the peer's TLS connections are kept in memory, with the records that crossed the network, so
+	// that `sallyport flow export --format pcapng --with-secrets` writes a file in which Wireshark decrypts them: a duration
+	// from when this was loaded, or a time such as `2026-03-01T18:00:00Z`; 24 hours at most. Whoever has that file, or reads the
+	// gateway's memory, reads every call on those connections: RFC 9850 has such logs only for "systems where TLS only protects
+	// test data". While it is on an alarm says so; start, end and each export are in the audit. Only connections that begin
+	// meanwhile count. Default: none, nothing is kept.
+	KeepKeys KeepKeys `yaml:"keep_keys" form:"duration or time"`
+
 	// Who the peer may say that its requests are from. Default: whoever it likes; what
 	// it says passes, with a note in each call's flow that nothing backs it.
 	Asserts Asserts `yaml:"asserts" form:"group of keys"`
@@ -176,7 +184,7 @@ func checkPeerTLS(c *Config, r *report, p *Peer, label string) {
 			"the two contradict each other", `write the uri as "sip:…;transport=tls", or choose another profile`)
 	}
 	if !p.UsesTLS() {
-		for _, key := range []string{"identity", "trust", "policy", "pins"} {
+		for _, key := range []string{"identity", "trust", "policy", "pins", "keep_keys"} {
 			if p.Has(key) && p.URI.Host != "" && !p.Broken("certificate_names") {
 				r.add(p.At(key), fmt.Sprintf("%s: %q is only for TLS", label, key),
 					fmt.Sprintf("the uri is %s and there are no certificate_names", p.URI.Transport), "remove the key or add ;transport=tls to the uri")

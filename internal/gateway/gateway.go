@@ -115,6 +115,7 @@ type Gateway struct {
 	followers  []Follower
 	files      files
 	collectors collectors
+	keys       keptKeys
 
 	retirees retirees
 	acme     *acme.Keeper
@@ -156,6 +157,7 @@ func New(cfg *config.Config, o Options) (*Gateway, []config.Problem) {
 	o.Revocation.Changed = g.reviewRevoked
 	g.checker = revocation.New(o.Revocation)
 	g.renewed = make(chan struct{}, 1)
+	g.keys.wake = make(chan struct{}, 1)
 	g.staples.all, g.staples.wake = make(map[string]*staple), make(chan struct{}, 1)
 	o.TLS.Revocation = g.checker
 	g.options = o

@@ -262,7 +262,7 @@ func TestHEPToNobody(t *testing.T) {
 		}
 		r.write(r.dir, "sallyport.yaml", []byte(file(plain)))
 		if got := r.Reload(); len(got.Problems) > 0 {
-			t.Fatal(got.Problems)
+			r.Fatal(got.Problems)
 		}
 		if c := r.Collectors(); len(c) != 0 {
 			t.Errorf("collectors after the reload: %+v", c)

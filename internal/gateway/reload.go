@@ -166,6 +166,7 @@ func (g *Gateway) apply(cfg *config.Config) Reload {
 	g.lenient(before, next)
 	g.followACME(cfg)
 	g.followHEP(cfg)
+	g.followKeys(cfg, time.Now())
 	follow(true)
 	failing := g.review(before, next)
 	g.keepUp()

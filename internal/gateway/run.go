@@ -32,6 +32,8 @@ func (g *Gateway) Start() error {
 	g.relay = relay.New(g, g.log, g.server.NumShards())
 	g.rememberChains(cfg.Data)
 	g.checkRevocation()
+	g.followKeys(cfg, time.Now())
+	g.work.Go(g.watchKeys)
 	err := g.listenAll()
 	close(g.opening)
 	if err != nil {

@@ -60,11 +60,14 @@ func (k *conn) describe(more func(*callflow.Link)) {
 }
 
 // wrapped is the net.Conn below TLS. It shows what passes to live until the handshake has its verdicts, and then costs
-// one atomic load for each call.
+// one atomic load for each call; where keys are retained it goes on showing what passes to retention.
 type wrapped struct {
 	net.Conn
 	live atomic.Pointer[tlswire.Live]
 	us   tlswire.Side
+
+	kept      *keptConn // nil: nothing is retained; set before the connection is used
+	retention *retention
 }
 
 // Read hands on what the inner Read returned.
@@ -72,6 +75,9 @@ func (w *wrapped) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	if live := w.live.Load(); live != nil && n > 0 {
 		w.feed(live, w.us.Other(), b[:n])
+	}
+	if w.kept != nil && n > 0 {
+		w.retain(w.us.Other(), b[:n])
 	}
 	return n, err
 }
@@ -81,11 +87,19 @@ func (w *wrapped) Write(b []byte) (int, error) {
 	if live := w.live.Load(); live != nil {
 		w.feed(live, w.us, b)
 	}
+	if w.kept != nil {
+		w.retain(w.us, b)
+	}
 	return w.Conn.Write(b)
 }
 
 func (w *wrapped) feed(live *tlswire.Live, from tlswire.Side, b []byte) {
 	live.Feed(from, time.Now(), b)
+	if w.kept != nil {
+		if random, seen := live.ClientRandom(); seen {
+			w.retention.hello(w.kept, random)
+		}
+	}
 	if live.Over() {
 		w.live.Store(nil)
 	}
@@ -101,6 +115,7 @@ func (r *Recorder) WrapConn(nc net.Conn, info transport.ConnInfo) net.Conn {
 	k.shake = newShake(k)
 	w := &wrapped{Conn: nc, us: k.us()}
 	w.live.Store(k.live)
+	w.kept, w.retention = r.retention.begin(info, k.opened), &r.retention
 
 	r.mu.Lock()
 	r.conns[info.ID] = k

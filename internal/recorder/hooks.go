@@ -21,6 +21,7 @@ func (r *Recorder) Opened(c *transport.Conn) {
 	info := c.Info()
 	k := r.conn(info)
 	id := c.Identity()
+	r.retention.identified(info.ID, id.Peer)
 	k.mu.Lock()
 	k.ready = true
 	k.mu.Unlock()
@@ -362,4 +363,5 @@ func (r *Recorder) forget(id uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.conns, id)
+	r.retention.ended(id)
 }

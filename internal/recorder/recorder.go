@@ -75,6 +75,8 @@ type Recorder struct {
 	shakes shakes
 	leaves leaves
 
+	retention retention
+
 	watched  atomic.Int32 // len(watchers), to be read without the lock
 	watchMu  sync.Mutex   // guards watchers
 	watchers map[chan struct{}]struct{}
@@ -175,7 +177,7 @@ func (r *Recorder) keyRing(who string) *tlswire.KeyRing {
 	defer r.mu.Unlock()
 	k := r.rings[who]
 	if k == nil {
-		k = &tlswire.KeyRing{Tee: r.keyLog}
+		k = &tlswire.KeyRing{Tee: r.keyLog, Look: r.retention.line}
 		r.rings[who] = k
 	}
 	return k

@@ -31,6 +31,10 @@ type KeyRing struct {
 	// written to under the process-wide lock of crypto/tls.
 	Tee io.Writer
 
+	// Look, when set, is shown every line as it is, before it is overwritten. It must not wait, and must copy what it
+	// keeps. Set it before the first use.
+	Look func(line []byte)
+
 	teeMu  sync.Mutex // guards teeErr and the order of lines in Tee
 	teeErr error
 
@@ -47,6 +51,9 @@ type KeyRing struct {
 // because it holds secrets. crypto/tls makes a new one each time.
 func (k *KeyRing) Write(line []byte) (int, error) {
 	k.tee(line)
+	if k.Look != nil {
+		k.Look(line)
+	}
 	for rest := line; len(rest) > 0; {
 		var one []byte
 		one, rest, _ = bytes.Cut(rest, []byte("\n"))

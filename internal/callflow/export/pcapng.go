@@ -24,7 +24,7 @@ import (
 type Kept struct {
 	KeyLog  []byte   // lines of RFC 9850, the secrets of application data among them
 	Records []Record // in order
-	Missing int      // bytes that had to go because there were too many
+	Missing int      // bytes at the end that were not kept because there were too many
 }
 
 // A Record is a piece of one direction of a connection's stream, as it was read or written.
@@ -105,7 +105,7 @@ func (c *capture) comment(flows []*callflow.Flow) string {
 	}
 	s.WriteString("Made of what the gateway recorded: addresses, ports, times and contents are true, headers below SIP and TLS are invented.")
 	if c.gaps > 0 {
-		fmt.Fprintf(&s, " Of %d connections the oldest %d bytes are missing: they did not fit in the memory for retention.", c.gaps, c.missing)
+		fmt.Fprintf(&s, " Of %d connections the last %d bytes are missing: they did not fit in the memory for retention.", c.gaps, c.missing)
 	}
 	for _, f := range flows {
 		fmt.Fprintf(&s, "\ncall/%s: %s", f.ID, f.Sentence)

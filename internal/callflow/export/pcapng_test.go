@@ -171,7 +171,7 @@ func TestPCAPNGWithSecrets(t *testing.T) {
 	if fmt.Sprintf("%q", got) != `["" "" "" "hello" "server"]` {
 		t.Errorf("connection 17 has %q", got)
 	}
-	if !strings.Contains(file.comment, "With secrets") || !strings.Contains(file.comment, "Of 1 connections the oldest 12 bytes are missing") {
+	if !strings.Contains(file.comment, "With secrets") || !strings.Contains(file.comment, "Of 1 connections the last 12 bytes are missing") {
 		t.Errorf("comment %q", file.comment)
 	}
 }
