@@ -96,6 +96,9 @@ func (v *connections) draw(m *model, s *screen) {
 	case !v.came:
 		empty = "Asking the gateway."
 	}
+	if v.err != nil && len(v.rows[v.part]) > 0 {
+		s.putCut(1, 2, s.width-2, bad, fmt.Sprintf("They cannot be had now, and these are older: %v", v.err))
+	}
 	heads := [parts][]string{
 		{"#", "peer", "TLS", "age", "calls", "cert. ends", "remote"},
 		{"time", "who", "version", "outcome", "reason"},
@@ -143,7 +146,7 @@ func connectionRow(c *api.Connection, msg connectionsMsg) tableRow {
 	}
 	add(plain, "ours     %s, remote %s", c.Local, c.Remote)
 	return tableRow{look: l, cells: []string{fmt.Sprint(c.ID), cmp.Or(c.Peer, "nobody we know"), tls, age(msg.at.Sub(c.Opened)), fmt.Sprint(len(c.Calls)), ends, c.Remote}, more: more,
-		open: func(m *model) { m.setFilter("conn:" + fmt.Sprint(c.ID)); m.open = m.open[:1] }}
+		open: func(m *model) { m.setFilter("connection:" + fmt.Sprint(c.ID)); m.open = m.open[:1] }}
 }
 
 func age(d time.Duration) string { return callflow.Span(max(d, 0)) }

@@ -68,7 +68,7 @@ func findingRow(f *callflow.Flow, found *callflow.Finding) tableRow {
 		rows = append(rows, fmt.Sprintf("call/%s/row/%d", f.ID, n))
 	}
 	more := append(findingLines(found), styled{faint, "rows     " + strings.Join(rows, " ")})
-	return tableRow{look: severityLook(found.Severity), cells: []string{string(found.Severity), f.ID, found.Code, found.Sentence}, more: more,
+	return tableRow{look: severityLook(found.Severity), cells: []string{string(found.Severity), shortID(f.ID), found.Code, found.Sentence}, more: more,
 		open: func(m *model) { m.openFlow(f.ID, row) }}
 }
 

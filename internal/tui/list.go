@@ -360,6 +360,9 @@ func (l *list) status(m *model, s *screen) {
 		filter = "none"
 	}
 	count := fmt.Sprintf("%d of %d", min(l.at+1, len(l.shown())), len(l.shown()))
+	if f := l.chosen(); f != nil && f.ID != shortID(f.ID) {
+		count = "call " + f.ID + ", " + count
+	}
 	if l.follow && m.live {
 		count += ", following"
 	}
@@ -387,7 +390,7 @@ func (l *list) line(m *model, s *screen, y int, f *callflow.Summary, widths []in
 		to = "-"
 	}
 	x := 2 - l.left
-	for i, text := range []string{f.ID, startWords(m.now, f.Start), from, to, m.hopWords(f.Hops), strings.ToUpper(string(f.State)), reasonWords(f)} {
+	for i, text := range []string{shortID(f.ID), startWords(m.now, f.Start), from, to, m.hopWords(f.Hops), strings.ToUpper(string(f.State)), reasonWords(f)} {
 		l := plain
 		if i == 5 {
 			l = stateLook(f)
@@ -399,6 +402,15 @@ func (l *list) line(m *model, s *screen, y int, f *callflow.Summary, widths []in
 	if troubled(f) {
 		s.set(1, y, bad, '!')
 	}
+}
+
+// shortID is a flow's id without the run of the gateway before it: 41 of k3f9qz-41.
+func shortID(id string) string {
+	run, rest, found := strings.Cut(id, "-")
+	if !found || run == "conn" || run == "leg" {
+		return id
+	}
+	return rest
 }
 
 // peersOf are the names of who calls and who is called.

@@ -618,3 +618,34 @@ func TestAFilterIsAskedForOrItsPlaceShown(t *testing.T) {
 		t.Errorf("Esc leaves the filter %q", got)
 	}
 }
+
+// TestAConnectionLeadsToItsCalls by a filter that the language has.
+func TestAConnectionLeadsToItsCalls(t *testing.T) {
+	t.Parallel()
+	s := live(t, 80, 24, nil)
+	s.press("n")
+	s.wants("Asking the gateway")
+	s.serve(nil)
+	s.press("enter")
+	if got := s.wanted[len(s.wanted)-1].filter; got != "connection:17" || s.prompt != nil || s.top() != view(s.list) {
+		t.Errorf("the filter is %q\n%s", got, s.text())
+	}
+	s.press("n")
+	s.tell(connectionsMsg{err: errors.New("no route to host")})
+	s.wants("They cannot be had now, and these are older: no route to host", "192.0.2.10:40112")
+}
+
+// TestIDsAreShownWithoutTheirRun, and the chosen one whole.
+func TestIDsAreShownWithoutTheirRun(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{"41": "41", "k3f9qz-41": "41", "conn-9": "conn-9", "leg-0a1b": "leg-0a1b", "k3f9qz-conn-9": "conn-9"} {
+		if got := shortID(id); got != want {
+			t.Errorf("%s: got %s, want %s", id, got, want)
+		}
+	}
+	s := live(t, 80, 24, nil)
+	call := someCalls(1)
+	call[0].ID = "k3f9qz-1"
+	s.tell(flowsMsg{changed: call})
+	s.wants("> 1       20:05:24.000", "call k3f9qz-1, 1 of 1")
+}
