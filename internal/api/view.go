@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/gateway"
@@ -145,21 +146,29 @@ func security(v *callflow.Security) Security {
 // listConnections is GET /api/v1/connections.
 func (s *Server) listConnections(w http.ResponseWriter, _ *http.Request) {
 	doc := ConnectionList{[]Connection{}}
-	calls := map[uint64][]uint64{} // by connection
-	for _, call := range s.gateway.CallInfo() {
-		calls[call.In.Connection] = append(calls[call.In.Connection], call.Number)
-		if call.Out.Connection != call.In.Connection {
-			calls[call.Out.Connection] = append(calls[call.Out.Connection], call.Number)
-		}
-	}
+	calls := callsByConnection(s.gateway.CallInfo())
 	for c := range s.gateway.Conns() {
 		one := s.connection(c)
 		one.Calls = append(one.Calls, calls[one.ID]...)
-		slices.Sort(one.Calls)
 		doc.Connections = append(doc.Connections, one)
 	}
 	slices.SortFunc(doc.Connections, func(a, b Connection) int { return cmp.Compare(a.ID, b.ID) })
 	writeJSON(w, doc)
+}
+
+// callsByConnection are the numbers of the calls on each connection, the oldest first. A call with both legs on one is there once.
+func callsByConnection(calls []b2bua.CallInfo) map[uint64][]uint64 {
+	by := map[uint64][]uint64{}
+	for _, call := range calls {
+		by[call.In.Connection] = append(by[call.In.Connection], call.Number)
+		if call.Out.Connection != call.In.Connection {
+			by[call.Out.Connection] = append(by[call.Out.Connection], call.Number)
+		}
+	}
+	for _, numbers := range by {
+		slices.Sort(numbers)
+	}
+	return by
 }
 
 func (s *Server) connection(c *transport.Conn) Connection {
