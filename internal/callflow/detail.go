@@ -23,15 +23,14 @@ type detail struct {
 	size        int // bytes of the message
 	excess      int // bytes that came beyond Content-Length, negative: that were missing
 
-	require, supported, unsupported, accept string
+	require, unsupported, accept string
 
 	session    time.Duration // Session-Expires
 	refresher  string
 	least      time.Duration // Min-SE
 	retryAfter time.Duration
 	date       time.Time
-	reliable   bool // RSeq: a reliable provisional response
-	racked     uint32
+	reliable   bool   // RSeq: a reliable provisional response
 	realm      string // of the first challenge in WWW-Authenticate or Proxy-Authenticate
 	stale      bool   // the challenge says that only the nonce was too old
 	credential bool   // Authorization or Proxy-Authorization
@@ -58,8 +57,10 @@ func detailOf(p *sip.Message, raw []byte) *detail {
 			d.maxForwards = n
 		}
 	}
-	if c, err := p.Contact(); err == nil {
-		d.contact = placeOf(c.RawURI)
+	if p.Has(sip.HdrContact) {
+		if c, err := p.Contact(); err == nil {
+			d.contact = placeOf(c.RawURI)
+		}
 	}
 	d.readVias(p)
 	d.recorded, d.routes = places(p, sip.HdrRecordRoute), places(p, sip.HdrRoute)
@@ -69,7 +70,7 @@ func detailOf(p *sip.Message, raw []byte) *detail {
 	if a, err := p.To(); err == nil {
 		d.toURI = string(a.RawURI)
 	}
-	d.require, d.supported = joined(p, sip.HdrRequire), joined(p, sip.HdrSupported)
+	d.require = joined(p, sip.HdrRequire)
 	d.readRare(p)
 	if len(p.Body()) > 0 {
 		d.readBody(p)
@@ -92,17 +93,18 @@ func (d *detail) readVias(p *sip.Message) {
 
 // readRare reads what most messages do not have.
 func (d *detail) readRare(p *sip.Message) {
-	if x, err := p.SessionExpires(); p.Has(sip.HdrSessionExpires) && err == nil {
-		d.session, d.refresher = x.Time, strings.ToLower(string(x.Refresher()))
+	if p.Has(sip.HdrSessionExpires) {
+		if x, err := p.SessionExpires(); err == nil {
+			d.session, d.refresher = x.Time, strings.ToLower(string(x.Refresher()))
+		}
 	}
-	if x, err := p.MinSE(); p.Has(sip.HdrMinSE) && err == nil {
-		d.least = x.Time
+	if p.Has(sip.HdrMinSE) {
+		if x, err := p.MinSE(); err == nil {
+			d.least = x.Time
+		}
 	}
 	if p.Has(sip.HdrDate) {
 		d.date, _ = p.Date()
-	}
-	if r, err := p.RAck(); p.Has(sip.HdrRAck) && err == nil {
-		d.racked = r.RSeq
 	}
 	d.reliable = p.Has(sip.HdrRSeq)
 	d.credential = p.Has(sip.HdrAuthorization) || p.Has(sip.HdrProxyAuthorization)
@@ -110,8 +112,10 @@ func (d *detail) readRare(p *sip.Message) {
 		return
 	}
 	d.unsupported, d.accept = joined(p, sip.HdrUnsupported), joined(p, sip.HdrAccept)
-	if r, err := p.RetryAfter(); p.Has(sip.HdrRetryAfter) && err == nil {
-		d.retryAfter = r.Time
+	if p.Has(sip.HdrRetryAfter) {
+		if r, err := p.RetryAfter(); err == nil {
+			d.retryAfter = r.Time
+		}
 	}
 	for a, err := range p.Challenges() {
 		d.challenge(a, err)
@@ -179,11 +183,14 @@ func joined(p *sip.Message, id sip.HeaderID) string {
 	if !p.Has(id) {
 		return ""
 	}
-	var all []string
+	s := ""
 	for v := range p.Values(id) {
-		all = append(all, string(v))
+		if s != "" {
+			s += ", "
+		}
+		s += string(v)
 	}
-	return strings.Join(all, ", ")
+	return s
 }
 
 // lists reports whether a header's value has a token.
@@ -198,6 +205,9 @@ func lists(header, token string) bool {
 
 // excess is how many bytes of a datagram are beyond what Content-Length says, negative for those that are missing.
 func excess(p *sip.Message, raw []byte) int {
+	if !p.Has(sip.HdrContentLength) {
+		return 0
+	}
 	said, err := strconv.Atoi(strings.TrimSpace(string(p.First(sip.HdrContentLength))))
 	if err != nil {
 		return 0

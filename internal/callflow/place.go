@@ -25,7 +25,7 @@ func placeOf(uri []byte) place {
 		return place{uri: string(uri)}
 	}
 	p := place{uri: string(uri), scheme: scheme}
-	u, err := sip.ParseURI([]byte(p.uri))
+	u, err := sip.ParseURI(uri)
 	if err != nil {
 		return p
 	}
@@ -65,7 +65,11 @@ func (p *place) local() bool {
 
 // literal is a host that is an address; not valid for a name.
 func literal(host string) netip.Addr {
-	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	host = strings.Trim(host, "[]")
+	if host == "" || host[len(host)-1] > 'f' || !strings.Contains(host, ":") && (host[0] < '0' || host[0] > '9') {
+		return netip.Addr{} // a name, which is not tried in vain
+	}
+	a, err := netip.ParseAddr(host)
 	if err != nil {
 		return netip.Addr{}
 	}

@@ -1,6 +1,7 @@
 package callflow
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ func readSDP(body string) *description {
 	d := &description{}
 	var addr netip.Addr
 	direction, dtls := "sendrecv", false
-	names := map[string]string{}
+	var names map[string]string
 	for line := range strings.Lines(body) {
 		line = strings.TrimRight(line, "\r\n")
 		if len(line) < 2 || line[1] != '=' {
@@ -83,6 +84,9 @@ func readSDP(body string) *description {
 			case "rtpmap":
 				if number, name, ok := strings.Cut(rest, " "); ok {
 					name, _, _ = strings.Cut(name, "/")
+					if names == nil {
+						names = map[string]string{}
+					}
 					names[strconv.Itoa(len(d.media))+" "+number] = name
 				}
 			}
@@ -95,9 +99,11 @@ func readSDP(body string) *description {
 func (d *description) named(names map[string]string) *description {
 	for i := range d.media {
 		for j, format := range d.media[i].codecs {
-			if n := names[strconv.Itoa(i+1)+" "+format]; n != "" {
-				d.media[i].codecs[j] = n
-			} else if n := assigned[format]; n != "" {
+			n := ""
+			if names != nil {
+				n = names[strconv.Itoa(i+1)+" "+format]
+			}
+			if n = cmp.Or(n, assigned[format]); n != "" {
 				d.media[i].codecs[j] = n
 			}
 		}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,8 +54,11 @@ func (r *rig) named(code, cause string) {
 	if log := r.log.String(); !strings.Contains(log, "code="+code+" ") || !strings.Contains(log, cause) {
 		r.Errorf("8 s after the 2xx the log lacks %s with %q", code, cause)
 	}
-	found := false
+	found, says := false, false
 	for _, f := range r.recorder.Flows() {
+		for _, x := range f.Findings {
+			says = says || x.Code == code && strings.Contains(x.Sentence, cause)
+		}
 		for i := range f.Rows {
 			row := &f.Rows[i]
 			found = found || row.Kind == callflow.RowNote && strings.HasPrefix(row.Label, "no ACK from office to the 2xx") && strings.Contains(row.Label, cause)
@@ -62,6 +66,9 @@ func (r *rig) named(code, cause string) {
 	}
 	if !found {
 		r.Errorf("8 s after the 2xx no flow has a row with %q", cause)
+	}
+	if !says {
+		r.Errorf("8 s after the 2xx no flow has the finding %s with %q", code, cause)
 	}
 }
 
@@ -181,6 +188,10 @@ func TestAckInVainIsNamed(t *testing.T) {
 		want := fmt.Sprintf("our ACK for %s does not arrive there, which goes by the route sip:192.0.2.79:9997;lr", r.acme.URI("acme"))
 		if log := r.log.String(); !strings.Contains(log, want) {
 			r.Errorf("the log lacks %q", want)
+		}
+		f := r.recorder.Flows()[len(r.recorder.Flows())-1]
+		if !slices.ContainsFunc(f.Findings, func(x callflow.Finding) bool { return x.Code == "ack-in-vain" }) {
+			r.Errorf("the flow has the findings %+v", f.Findings)
 		}
 		r.hangUp(r.office, r.acme)
 	})
