@@ -21,6 +21,7 @@ var checks = []func(*Config, *report){
 	checkCollectors,
 	checkHistory,
 	checkWebhooks,
+	checkShipments,
 }
 
 // Check judges a complete Config as a whole: what is missing, what contradicts,
@@ -36,7 +37,7 @@ func Check(cfg *Config) []Problem {
 
 // named is an element of a section whose keys are names.
 type named interface {
-	Listener | Identity | Trust | Policy | Profile | Peer | Webhook
+	Listener | Identity | Trust | Policy | Profile | Peer | Webhook | Shipment
 }
 
 // find returns the element called name, nil when there is none.
@@ -64,6 +65,8 @@ func nameOf[E named](e *E) string {
 	case *Peer:
 		return e.Name
 	case *Webhook:
+		return e.Name
+	case *Shipment:
 		return e.Name
 	}
 	return ""

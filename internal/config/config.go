@@ -79,6 +79,9 @@ type Config struct {
 	// posted to them, signed, and again until they have taken it.
 	Webhooks []Webhook `yaml:"webhooks" each:"webhook"`
 
+	// Where the records of calls that are over are sent, by name: as lines of JSON, to a file or over HTTP.
+	CDRShip []Shipment `yaml:"cdr_ship" each:"shipment"`
+
 	// The directory for what the gateway keeps, relative to the file. It is made
 	// when the gateway starts, and must be writable. Default: `data`.
 	Data string `yaml:"data" form:"directory name"`

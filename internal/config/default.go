@@ -42,6 +42,9 @@ func (c *Config) Complete() {
 	for i := range c.HEP {
 		c.HEP[i].complete(c.Defaults)
 	}
+	for i := range c.CDRShip {
+		c.CDRShip[i].complete()
+	}
 	for i := range c.Webhooks {
 		c.Webhooks[i].complete()
 	}

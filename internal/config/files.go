@@ -41,6 +41,9 @@ func (c *Config) eachFile(f func(of, key string, path *string)) {
 	for i := range c.HEP {
 		f(fmt.Sprintf("hep collector %q", c.HEP[i].Name), "password_file", &c.HEP[i].PasswordFile)
 	}
+	for i := range c.CDRShip {
+		f(fmt.Sprintf("shipment %q", c.CDRShip[i].Name), "secret_file", &c.CDRShip[i].SecretFile)
+	}
 	for i := range c.Webhooks {
 		f(fmt.Sprintf("webhook %q", c.Webhooks[i].Name), "secret_file", &c.Webhooks[i].SecretFile)
 	}
@@ -62,5 +65,8 @@ func (c *Config) resolvePaths(dir string) {
 		}
 	}
 	join(&c.Data)
+	for i := range c.CDRShip {
+		join(&c.CDRShip[i].Path)
+	}
 	c.eachFile(func(_, _ string, path *string) { join(path) })
 }

@@ -92,7 +92,7 @@ func startQueue(w *Webhooks, e Endpoint) *queue {
 
 // set puts the configuration in force. The caller holds mu, or is the only one.
 func (q *queue) set(e Endpoint) {
-	q.e, q.client = e, newClient(e, q.w.o.Dial)
+	q.e, q.client = e, NewClient(e.URL, e.Roots, e.AtOnce, q.w.o.Dial)
 }
 
 // change puts another configuration in force, for what waits too.

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (r *request) send(ctx context.Context) (after time.Duration, err error) {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.e.URL, bytes.NewReader(r.item.body))
 	if err != nil {
-		return 0, plainly(err)
+		return 0, Plainly(err)
 	}
 	for name, value := range map[string]string{
 		"Content-Type": "application/json", "User-Agent": r.agent, HeaderID: r.item.id, HeaderType: string(r.item.kind),
@@ -73,7 +74,7 @@ func (r *request) send(ctx context.Context) (after time.Duration, err error) {
 		if errors.Is(err, context.DeadlineExceeded) {
 			return 0, fmt.Errorf("no answer within %v", r.e.Timeout)
 		}
-		return 0, plainly(err)
+		return 0, Plainly(err)
 	}
 	defer answer.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer)) // so that the connection can be used again; more is not waited for
@@ -95,18 +96,18 @@ func retryAfter(text string) time.Duration {
 	return min(time.Duration(n)*time.Second, longestRetryAfter)
 }
 
-// plainly is an error without the URL, in which there may be a secret.
-func plainly(err error) error {
+// Plainly is an error without the URL, in which there may be a secret.
+func Plainly(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err
 }
 
-// newClient makes what posts to an endpoint: over the proxy of nobody, with no redirect followed, and over clear HTTP to
+// NewClient makes what posts to an endpoint, so many requests at once: over the proxy of nobody, with no redirect followed, and over clear HTTP to
 // this machine only, whatever its name leads to.
-func newClient(e Endpoint, dial func(context.Context, string, string) (net.Conn, error)) *http.Client {
-	clear := strings.HasPrefix(e.URL, "http:")
+func NewClient(url string, roots *x509.CertPool, atOnce int, dial func(context.Context, string, string) (net.Conn, error)) *http.Client {
+	clear := strings.HasPrefix(url, "http:")
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
@@ -116,9 +117,9 @@ func newClient(e Endpoint, dial func(context.Context, string, string) (net.Conn,
 				}
 				return dial(ctx, network, address)
 			},
-			TLSClientConfig:        &tls.Config{RootCAs: e.Roots, MinVersion: tls.VersionTLS12},
-			MaxIdleConnsPerHost:    e.AtOnce,
-			MaxConnsPerHost:        e.AtOnce,
+			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			MaxIdleConnsPerHost:    atOnce,
+			MaxConnsPerHost:        atOnce,
 			IdleConnTimeout:        time.Minute,
 			MaxResponseHeaderBytes: 16 << 10,
 			DisableCompression:     true,

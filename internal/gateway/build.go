@@ -9,24 +9,26 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/filter"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/route"
+	"github.com/sallyport-sip/sallyport/internal/ship"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip/resolve"
 )
 
 // snapshot is one configuration, compiled and immutable.
 type snapshot struct {
-	config   *config.Config
-	peers    *peer.Table
-	routes   *route.Table
-	resolver *resolve.Resolver
-	trust    *trust.Set
-	admin    Admin
-	hooks    []events.Endpoint
-	places   map[string]peer.Place // by listener, also of those that a reload closed; nil until they are open
-	former   []former
-	inlets   map[string]inlet // by listener
-	lenient  map[string]*leniency
-	told     *tellings
+	config    *config.Config
+	peers     *peer.Table
+	routes    *route.Table
+	resolver  *resolve.Resolver
+	trust     *trust.Set
+	admin     Admin
+	hooks     []events.Endpoint
+	shipments []ship.Target
+	places    map[string]peer.Place // by listener, also of those that a reload closed; nil until they are open
+	former    []former
+	inlets    map[string]inlet // by listener
+	lenient   map[string]*leniency
+	told      *tellings
 }
 
 // Check returns everything that is wrong with a configuration whose shape has
@@ -60,11 +62,13 @@ func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []
 	problems = append(problems, bad...)
 	hooks, bad := loadWebhooks(cfg)
 	problems = append(problems, bad...)
+	shipments, bad := loadShipments(cfg)
+	problems = append(problems, bad...)
 	if len(problems) > 0 {
 		config.SortProblems(problems)
 		return nil, problems
 	}
-	snap := &snapshot{config: cfg, trust: set, admin: admin, hooks: hooks, told: new(tellings)}
+	snap := &snapshot{config: cfg, trust: set, admin: admin, hooks: hooks, shipments: shipments, told: new(tellings)}
 	if before == nil {
 		snap.peers = peer.Compile(cfg, nil)
 		snap.inlets = newInlets(cfg, nil)

@@ -31,6 +31,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/recorder"
 	"github.com/sallyport-sip/sallyport/internal/relay"
 	"github.com/sallyport-sip/sallyport/internal/revocation"
+	"github.com/sallyport-sip/sallyport/internal/ship"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/internal/watch"
@@ -84,6 +85,7 @@ type Gateway struct {
 	alarms    *alarms
 	events    *events.Hub
 	webhooks  *events.Webhooks // nil before Start
+	shipping  *ship.Shipping   // likewise
 	unknown   guard.Bucket     // refused handshakes of strangers of which applications are told
 	upkeeps   upkeeps
 	checker   *revocation.Checker

@@ -183,9 +183,7 @@ func (g *Gateway) bring(next *snapshot) {
 	g.staples.carry(next)
 	g.snapshot.Store(next)
 	g.limitHistory(next.config)
-	if g.webhooks != nil {
-		g.webhooks.Apply(next.hooks)
-	}
+	g.tellAnew(next)
 	g.staples.nudge()
 	select {
 	case g.renewed <- struct{}{}:

@@ -137,13 +137,16 @@ func (g *Gateway) reread(before *snapshot, changed []string) (*snapshot, []confi
 	o.Before, o.Aged = before.trust, func(file string) bool { return !slices.Contains(changed, file) }
 	set, problems := o.Load(before.config)
 	admin, bad := loadAdmin(before.config, set)
-	hooks, worse := loadWebhooks(before.config)
-	if problems = append(append(problems, bad...), worse...); len(problems) > 0 {
+	problems = append(problems, bad...)
+	hooks, bad := loadWebhooks(before.config)
+	problems = append(problems, bad...)
+	shipments, bad := loadShipments(before.config)
+	if problems = append(problems, bad...); len(problems) > 0 {
 		config.SortProblems(problems)
 		return nil, problems
 	}
 	next := *before
-	next.trust, next.admin, next.hooks = set, admin, hooks
+	next.trust, next.admin, next.hooks, next.shipments = set, admin, hooks, shipments
 	return &next, nil
 }
 

@@ -187,8 +187,6 @@ func (g *Gateway) Close(ctx context.Context) error {
 	err := g.server.Close(ctx)
 	g.work.Wait()
 	g.closeHEP()
-	if g.webhooks != nil {
-		g.webhooks.Close()
-	}
+	g.stopWebhooks()
 	return cmp.Or(err, g.closeStore())
 }

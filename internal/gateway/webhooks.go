@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/guard"
+	"github.com/sallyport-sip/sallyport/internal/ship"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 )
 
@@ -35,6 +36,25 @@ func loadWebhooks(cfg *config.Config) (all []events.Endpoint, problems []config.
 			problems = append(problems, cfg.Problem(w.At("trust"), label+": "+err.Error(), "", "see the problems of the trust"))
 		}
 		all = append(all, e)
+	}
+	return all, problems
+}
+
+// loadShipments reads what belongs to the targets that records are sent to.
+func loadShipments(cfg *config.Config) (all []ship.Target, problems []config.Problem) {
+	for i := range cfg.CDRShip {
+		in := &cfg.CDRShip[i]
+		label := fmt.Sprintf("shipment %q", in.Name)
+		t := ship.Target{Name: in.Name, Path: in.Path, Rotate: int64(in.RotateMB) << 20, URL: in.URL, Timeout: in.Timeout.Duration}
+		var bad *config.Problem
+		if t.Secret, bad = loadSecret(cfg, label, in.Place, in.SecretFile); bad != nil {
+			problems = append(problems, *bad)
+		}
+		var err error
+		if t.Roots, err = rootsOf(cfg, in.Trust); err != nil {
+			problems = append(problems, cfg.Problem(in.At("trust"), label+": "+err.Error(), "", "see the problems of the trust"))
+		}
+		all = append(all, t)
 	}
 	return all, problems
 }
@@ -100,6 +120,35 @@ func (g *Gateway) startWebhooks(snap *snapshot) {
 	})
 	g.webhooks.Apply(snap.hooks)
 	g.webhooks.Forget()
+	g.shipping = ship.New(snap.config.Data, ship.Options{
+		Version: g.options.Version, Dial: g.options.DialHTTP, Raise: g.alarms.raise, Clear: g.alarms.clear,
+	})
+	g.shipping.Apply(snap.shipments)
+}
+
+// tellAnew tells the endpoints of a snapshot from now on, and sends records to its targets.
+func (g *Gateway) tellAnew(snap *snapshot) {
+	if g.webhooks == nil {
+		return
+	}
+	g.webhooks.Apply(snap.hooks)
+	g.shipping.Apply(snap.shipments)
+}
+
+// stopWebhooks ends all that.
+func (g *Gateway) stopWebhooks() {
+	if g.webhooks != nil {
+		g.webhooks.Close()
+		g.shipping.Close()
+	}
+}
+
+// Shipped is how many records each target has taken.
+func (g *Gateway) Shipped() map[string]uint64 {
+	if g.shipping == nil {
+		return nil
+	}
+	return g.shipping.Sent()
 }
 
 // Webhooks says how the endpoints do that are told of events.
