@@ -22,6 +22,7 @@ var (
 	descCut      = desc("event_readers_cut_total", "Readers of the stream of events that were cut because they were too slow.")
 	descHook     = desc("webhook_events_total", "Events for a webhook that were delivered, gave_up: too old, or lost: no room.", "webhook", "outcome")
 	descAttempts = desc("webhook_attempts_failed_total", "Requests to a webhook that came to nothing, and are made again.", "webhook")
+	descShipped  = desc("cdr_shipped_total", "Records of calls that a target of cdr_ship has taken.", "shipment")
 	descHookWait = desc("webhook_waiting_events", "Events that a webhook has not taken yet.", "webhook")
 )
 

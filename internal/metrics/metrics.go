@@ -44,6 +44,7 @@ type Sample struct {
 	Records *Records // nil: calls are not recorded
 	Alarms  []string
 	Events  Events
+	Shipped map[string]uint64 // records of calls that a target has taken, by its name
 
 	Endings    map[Ending]time.Duration // how long what ends first of each still counts
 	Responders map[string]uint64        // OCSP responders that were asked, by what they said
@@ -214,6 +215,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		p.counter(descShakes, s.Records.HandshakesLost)
 	}
 	p.events(&s.Events)
+	for name, n := range s.Shipped {
+		p.counter(descShipped, n, name)
+	}
 	for _, name := range s.Alarms {
 		p.gauge(descAlarm, 1, name)
 	}

@@ -38,6 +38,7 @@ func full() Sample {
 		ConnectionsUnknown: 1, LimitsPassed: map[Passed]uint64{{"outside", "headers"}: 3}, ConnectionsRefused: map[Refusal]uint64{{"", "unknown_ca", "gateway"}: 5},
 		KeepAlives: 11, Pings: 12, NotSIP: 13, ConnectionsDead: map[string]uint64{"no_pong": 14},
 		Records: &Records{Waiting: 100, Lost: 1, Failing: true}, Alarms: []string{"records"},
+		Shipped: map[string]uint64{"billing": 29},
 		Events:  Events{Emitted: 21, Readers: 22, Cut: 23, Webhooks: []Webhook{{"crm", 24, 25, 26, 27, 28}}},
 		Endings: map[Ending]time.Duration{{"own", "gateway"}: -time.Minute}, Responders: map[string]uint64{"failed": 15},
 		ConfigurationLoaded: time.UnixMilli(2500), Reloads: 2, ReloadsRefused: 1, Renewals: 15, RenewalsRefused: 16, ConnectionsFailing: 17,
@@ -49,6 +50,7 @@ func TestPage(t *testing.T) {
 sallyport_build_info{version="v1"} 1
 sallyport_calls 3
 sallyport_calls_by_verdict_total{verdict="hop-by-hop"} 5
+sallyport_cdr_shipped_total{shipment="billing"} 29
 sallyport_certificate_changes_total{result="refused"} 16
 sallyport_certificate_changes_total{result="taken"} 15
 sallyport_certificate_expiry_seconds{kind="own",name="gateway"} -60
