@@ -8,6 +8,8 @@ class OpenCall {
   call = $state.raw<Call | null>(null)
   gateway = $state('')
   error = $state.raw<ApiError | null>(null)
+  /** Whoever opened the call goes on in its ladder. */
+  wantsFocus = false
   private asked = ''
 
   async open(id: string): Promise<void> {

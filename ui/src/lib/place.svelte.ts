@@ -16,6 +16,7 @@ export interface Place {
   find: string
 }
 
+const tabs = ['ladder', 'timing', 'raw']
 const nowhere: Place = { page: 'calls', call: '', row: 0, filter: '', tls: null, tab: 'ladder', time: 'delta', inspect: false, find: '' }
 
 export function placeOf(hash: string): Place {
@@ -31,7 +32,7 @@ export function placeOf(hash: string): Place {
   }
   p.filter = q.get('filter') ?? ''
   p.find = q.get('find') ?? ''
-  p.tab = q.get('tab') ?? 'ladder'
+  p.tab = tabs.find((t) => t === q.get('tab')) ?? 'ladder'
   p.time = q.get('time') ?? 'delta'
   p.inspect = q.has('inspect')
   const tls = q.get('tls')
