@@ -29,6 +29,7 @@ class Calls {
   filter = ''
 
   private flow = ''
+  private lastId = '' // of the stream, for this filter
   private waiting: { changed: Map<string, Summary>; gone: Set<string> } = { changed: new Map(), gone: new Set() }
   private stop: (() => void) | null = null
   private turn = 0
@@ -41,6 +42,10 @@ class Calls {
     if (!other && flow === this.flow && this.stop) return
     this.flow = flow
     this.filter = filter
+    if (other) { // what is still told is of the filter before
+      this.stop?.()
+      this.stop = null
+    }
     if (other && !(await this.load())) return
     this.listen()
   }
@@ -48,6 +53,7 @@ class Calls {
   /** Loads the newest calls; false when it was refused or overtaken. */
   async load(): Promise<boolean> {
     const turn = ++this.turn
+    if (!this.stop) this.lastId = ''
     this.loading = true
     try {
       const list = await getJSON<SummaryList>('/api/v1/flows' + query({ filter: this.filter, limit: firstPage }))
@@ -102,13 +108,16 @@ class Calls {
   private listen(): void {
     this.stop?.()
     this.stop = follow(() => '/api/v1/stream' + query({ filter: this.filter, flow: this.flow }), {
-      told: (t) => this.take(t.event, t.data),
+      told: (t) => {
+        this.lastId = t.id
+        this.take(t.event, t.data)
+      },
       state: (up, why, again) => {
         this.up = up
         this.why = why
         this.again = again
       },
-    })
+    }, this.lastId)
   }
 
   private take(event: string, data: string): void {
@@ -116,6 +125,7 @@ class Calls {
     else if (event === 'flow') this.told = JSON.parse(data) as FlowDocument
     else if (event === 'reset') this.reset()
     else if (event === 'flows') {
+      this.fresh = false
       const d = JSON.parse(data) as { changed: Summary[] | null; gone: string[] | null }
       for (const s of d.changed ?? []) {
         this.waiting.changed.set(s.id, s)

@@ -49,12 +49,11 @@ const longestWait = 15_000
 /** The gateway tells its status every second: a stream that is silent for so long is dead. */
 const silence = 20_000
 
-/** Follows a stream until the returned function is called, and takes it up again where it broke. */
-export function follow(path: () => string, l: Listener): () => void {
+/** Follows a stream from the event after `lastId` until the returned function is called, and takes it up again where it broke. */
+export function follow(path: () => string, l: Listener, lastId = ''): () => void {
   const over = new AbortController()
   void (async () => {
     let wait = firstWait
-    let lastId = ''
     while (!over.signal.aborted) {
       let why = 'the gateway has closed the stream'
       try {
