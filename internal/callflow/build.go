@@ -51,6 +51,7 @@ func (b Builder) build(events []Event, some bool) []*Flow {
 			flows = append(flows, f)
 		}
 	}
+	w.relate()
 	slices.SortStableFunc(flows, func(a, b *Flow) int { return a.Start.Compare(b.Start) })
 	return flows
 }
@@ -77,6 +78,7 @@ type call struct {
 	to      string
 	last    time.Time
 	gateway int // index of the gateway's lifeline
+	names   []naming
 }
 
 // A draft is a row that still names its leg and not its lifelines.
@@ -102,6 +104,8 @@ type leg struct {
 	invite  invite
 	ask     ask            // of what is no call
 	remote  netip.AddrPort // of its first message, for UDP
+	session string         // the UUID of who called, as its requests have it
+	why     string         // what its record says
 	failure string         // why its target failed, when no message tells
 	code    int            // the status that the failure means
 }

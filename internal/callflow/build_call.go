@@ -1,6 +1,7 @@
 package callflow
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,8 +56,13 @@ func (w *walk) message(e *Event) {
 	if l == k.legs[0] && k.from == "" && m.request {
 		k.from, k.to = m.from, m.to
 	}
-	if k.flow.Session == "" && m.session != "" && e.Out == (l.Direction == Out) {
-		k.flow.Session = m.session
+	if m.session != "" && e.Out == (l.Direction == Out) {
+		l.session = cmp.Or(l.session, m.session)
+		k.flow.Session = cmp.Or(k.flow.Session, m.session)
+	}
+	for _, n := range m.names {
+		n.seq = e.Seq
+		k.names = append(k.names, n)
 	}
 	row := Row{Kind: RowSIP, Seq: e.Seq, At: e.At, Label: m.label(), Raw: e.Raw, Link: e.Link, Remote: e.Remote}
 	key := m.key(e.Out)
@@ -239,7 +245,7 @@ func (w *walk) remark(e *Event) {
 
 func (w *walk) created(k *call, e *Event) {
 	l := w.addLeg(k, e)
-	l.invite.recorded = true
+	l.invite.recorded, l.why = true, e.Reason
 	if e.Reason != "" && k.flow.JoinedBy == "" && l.Direction == Out {
 		k.flow.JoinedBy = e.Reason
 	}

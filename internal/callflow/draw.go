@@ -40,6 +40,7 @@ func (w *walk) draw(k *call) *Flow {
 	if k.joined && len(k.legs) > 1 {
 		f.JoinedBy = strings.TrimSuffix("the gateway's record: "+f.JoinedBy, ": ")
 	}
+	f.Joins = k.edges()
 	f.judge(w.gateway, k)
 	f.Findings = w.findings(k)
 	return f

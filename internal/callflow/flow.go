@@ -40,6 +40,7 @@ type Flow struct {
 	Lifelines []Lifeline // left to right: who calls, the gateway, who is called
 	Rows      []Row      // in causal order
 	Security  *Security  // how secure the signalling was; nil: not judged, as before an answer
+	Joins     []Edge     // why each leg belongs to the call
 	Session   string     // the UUID that its legs have in common in Session-ID (RFC 7989); empty: none
 	Findings  []Finding  // what is wrong, the gravest first
 	Related   []Relation // other flows that have to do with it

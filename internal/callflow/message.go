@@ -25,7 +25,9 @@ type message struct {
 	terminated bool
 	// of a request: the UUID of who sends it (RFC 7989)
 	session string
-	detail  *detail // nil for a 100, and for what names no call
+	// of a request: what it names of other calls
+	names  []naming
+	detail *detail // nil for a 100, and for what names no call
 }
 
 // read takes from the bytes what can be indexed; ok is false when that does not name a call.
@@ -45,6 +47,7 @@ func read(raw []byte) (m message, ok bool) {
 		if id, err := p.SessionID(); err == nil && !sip.NullUUID(id.Local) {
 			m.session = string(id.Local)
 		}
+		m.names = names(p)
 	}
 	if via, err := p.Via(); err == nil {
 		m.branch = string(via.Branch())

@@ -93,7 +93,7 @@ func placed(b []byte, err error) error {
 func (c *DocumentCall) Flow() (*callflow.Flow, error) {
 	f := &callflow.Flow{
 		ID: c.ID, State: c.State, Sentence: c.Sentence, Done: c.Done, From: c.From, To: c.To, Start: c.Start,
-		Duration: time.Duration(c.Duration), Setup: time.Duration(c.Setup), JoinedBy: c.JoinedBy, Session: c.Session, Findings: c.Findings, Related: c.Related,
+		Duration: time.Duration(c.Duration), Setup: time.Duration(c.Setup), JoinedBy: c.JoinedBy, Joins: c.Joins, Session: c.Session, Findings: c.Findings, Related: c.Related,
 	}
 	if len(c.Lifelines) == 0 || len(c.Lifelines) > mostLifelines {
 		return nil, fmt.Errorf("it has %d lifelines, and a ladder has 1 to %d", len(c.Lifelines), mostLifelines)

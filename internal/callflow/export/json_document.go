@@ -34,6 +34,7 @@ type DocumentCall struct {
 	From      string              `json:"from"`
 	To        string              `json:"to"`
 	JoinedBy  string              `json:"joined_by"`
+	Joins     []callflow.Edge     `json:"joins"`
 	Session   string              `json:"session"`
 	Security  *DocumentSecure     `json:"security,omitempty"`
 	Findings  []callflow.Finding  `json:"findings"`
