@@ -21,12 +21,13 @@ import (
 )
 
 const (
-	firstRetry  = time.Second
-	longRetry   = 15 * time.Second
-	answerWait  = 20 * time.Second // for the answer to a question
-	mostAnswer  = 256 << 20        // bytes of one answer
-	olderAtOnce = 500
-	shakesShown = 500
+	firstRetry   = time.Second
+	longRetry    = 15 * time.Second
+	answerWait   = 20 * time.Second // for the answer to a question
+	mostAnswer   = 256 << 20        // bytes of one answer
+	secretsEvery = 10 * time.Second // is asked whether secrets are kept
+	olderAtOnce  = 500
+	shakesShown  = 500
 )
 
 // A gateway is a source that asks the API of a running one. It has two goroutines: run's own, which follows the stream of what is
@@ -53,10 +54,17 @@ func (g *gateway) run(ctx context.Context, tell func(tea.Msg)) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() {
+		look := time.NewTimer(0)
+		defer look.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
+			case <-look.C:
+				if msg := g.secrets(ctx); msg != nil {
+					tell(msg)
+				}
+				look.Reset(secretsEvery)
 			case q := <-g.questions:
 				if msg := g.answer(ctx, q); msg != nil {
 					tell(msg)
@@ -80,6 +88,23 @@ func (g *gateway) run(ctx context.Context, tell func(tea.Msg)) {
 			following.Go(func() { g.follow(now, g.watches(), tell) })
 		}
 	}
+}
+
+// secrets asks whether TLS secrets are kept for a peer, which is an alarm of the gateway; nil when nobody answers.
+func (g *gateway) secrets(ctx context.Context) tea.Msg {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	var doc api.Status
+	if g.get(ctx, "/api/v1/status", nil, &doc) != nil {
+		return nil
+	}
+	var texts []string
+	for _, a := range doc.Alarms {
+		if strings.HasPrefix(a.Name, "keys ") {
+			texts = append(texts, a.Text)
+		}
+	}
+	return secretsMsg{strings.Join(texts, "; ")}
 }
 
 // follow reads the stream until ctx ends, and begins again when it breaks off.

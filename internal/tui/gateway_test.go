@@ -408,6 +408,33 @@ func TestAFileIsWatched(t *testing.T) {
 	}
 }
 
+// TestKeptSecretsAreShownOnEveryPage as long as the gateway keeps any.
+func TestKeptSecretsAreShownOnEveryPage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, closeAPI := newFakeAPI(t)
+		defer closeAPI()
+		f.answers["/api/v1/status"] = `{"alarms":[{"name":"clock","text":"x"},{"name":"keys acme","text":"the TLS secrets of peer acme are kept"}]}`
+		_, end := f.follow("")
+		f.wants("tui.secretsMsg")
+		time.Sleep(secretsEvery)
+		synctest.Wait()
+		end()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if len(f.told) != 1 || f.told[0] != (secretsMsg{"the TLS secrets of peer acme are kept"}) {
+			t.Errorf("told %v", f.told)
+		}
+	})
+	s := live(t, 80, 24, fixtures(t))
+	s.tell(secretsMsg{"the TLS secrets of peer acme are kept"})
+	s.wants("! the TLS secrets of peer acme are kept")
+	s.press("n")
+	s.wants("! the TLS secrets of peer acme are kept")
+	s.tell(secretsMsg{})
+	s.lacks("TLS secrets")
+}
+
 // nobody is a client that reaches nobody.
 func nobody() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {

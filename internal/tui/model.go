@@ -35,7 +35,8 @@ type model struct {
 	now           time.Time // of the last status
 	status        api.StreamStatus
 	link          linkMsg
-	linked        bool // the gateway has been reached at least once
+	linked        bool   // the gateway has been reached at least once
+	secrets       string // for which peers TLS secrets are kept; shown on every page as long as it lasts
 	paused        bool
 	waiting       int // changes since then
 	watched       watched
@@ -140,6 +141,8 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case linkMsg:
 		m.link = msg
 		m.linked = m.linked || msg.err == nil
+	case secretsMsg:
+		m.secrets = msg.text
 	case connectionsMsg:
 		m.connections.take(msg)
 	case findingsMsg:
@@ -252,6 +255,8 @@ func (m *model) foot(s *screen) {
 		s.putCut(1, y, s.width-2, bold, m.note)
 	case m.live && m.link.err != nil:
 		s.putCut(1, y, s.width-2, bad, m.lost())
+	case m.secrets != "":
+		s.putCut(1, y, s.width-2, warning, "! "+m.secrets)
 	default:
 		s.putCut(1, y, s.width-2, faint, m.top().hints())
 	}

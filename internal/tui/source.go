@@ -57,6 +57,9 @@ type (
 		again time.Duration
 	}
 
+	// secretsMsg says for which peers TLS secrets are kept, in words; empty: for none.
+	secretsMsg struct{ text string }
+
 	olderMsg struct {
 		filter string
 		flows  []callflow.Summary
