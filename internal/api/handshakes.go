@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/filter"
 )
 
 // mostHandshakes is how many are returned when nobody says.
@@ -21,11 +22,17 @@ func (s *Server) listHandshakes(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	found, err := s.gateway.Handshakes(f)
+	wanted, err := s.filterOf(r, filter.Handshakes)
+	if err != nil {
+		badQuery(w, err)
+		return
+	}
+	found, err := s.gateway.Handshakes(wanted.NarrowHandshakes(f))
 	if err != nil {
 		s.cannotRead(w, err)
 		return
 	}
+	found = wanted.OnlyHandshakes(found, f.Limit)
 	writeJSON(w, Handshakes{Handshakes: append([]*callflow.Handshake{}, found...)})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/filter"
 	"github.com/sallyport-sip/sallyport/internal/store"
 )
 
@@ -29,6 +30,8 @@ type cdrFlags struct {
 	limit        int
 	follow       bool
 	filter       store.Filter
+	text         string // --filter
+	wanted       *filter.Filter
 }
 
 func cdr(a *app) *cobra.Command {
@@ -58,6 +61,7 @@ func cdr(a *app) *cobra.Command {
 	flags.StringVar(&f.filter.CallID, "call-id", "", "`ID`: the call with this Call-ID on either side")
 	flags.StringVar(&f.state, "state", "", "calls in this `STATE`: "+strings.Join(cdrStates(), ", "))
 	flags.StringVar(&f.verdict, "verdict", "", "calls whose signalling was secured so: a `WORD` of "+strings.Join(callflow.SecurityWords, ", "))
+	flags.StringVar(&f.text, "filter", "", "calls that fit this `FILTER` besides, such as 'state:failed peer:acme to:+49*': docs/reference/filter.md")
 	flags.BoolVar(&f.filter.Failed, "failed", false, "calls that were refused or interrupted")
 	flags.IntVar(&f.limit, "limit", cdrShown, "the newest `N` of them, 0 for all")
 	flags.BoolVar(&f.follow, "follow", false, "print each new state of a call as it comes, until Ctrl-C")
@@ -69,10 +73,14 @@ func cdr(a *app) *cobra.Command {
 		if f.format != "table" && !c.Flags().Changed("limit") {
 			f.limit = 0
 		}
-		dir, err := a.cdrDir(f)
+		dir, saved, err := a.cdrDir(f)
 		if err != nil {
 			return err
 		}
+		if f.wanted, err = readFilter(f.text, filter.Calls, saved); err != nil {
+			return err
+		}
+		f.filter = f.wanted.Narrow(f.filter)
 		return a.printCDRs(f, f.records(c.Context(), dir))
 	}
 	return c
@@ -147,31 +155,34 @@ func parseWhen(flag, text string, now time.Time) (time.Time, error) {
 	return time.Time{}, usagef("%s %q is no time: write 90m, 2h, 7d, 15:04, 2006-01-02 or 2006-01-02 15:04", flag, text)
 }
 
-// cdrDir is the data directory.
-func (a *app) cdrDir(f *cdrFlags) (string, error) {
+// cdrDir is the data directory, with the filters that its configuration saves.
+func (a *app) cdrDir(f *cdrFlags) (dir string, saved map[string]string, err error) {
 	if f.data != "" {
-		return f.data, nil
+		return f.data, nil, nil
 	}
 	path, err := a.configFile(f.config)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	cfg, problems := config.Load(path)
 	if len(problems) > 0 {
-		return "", a.report(problems)
+		return "", nil, a.report(problems)
 	}
-	return cfg.Data, nil
+	return cfg.Data, cfg.SavedFilters(), nil
 }
 
 // records are those that the flags want, the newest last.
 func (f *cdrFlags) records(ctx context.Context, dir string) iter.Seq2[*store.CDR, error] {
 	if f.follow {
-		return store.Follow(ctx, dir, f.filter)
+		return f.wanted.Only(store.Follow(ctx, dir, f.filter), 0)
 	}
-	filter := f.filter
-	filter.Limit, filter.Oldest = f.limit, f.limit == 0
-	found := store.Query(dir, filter)
-	if filter.Oldest {
+	search := f.filter
+	search.Oldest = f.limit == 0
+	if f.wanted.Empty() {
+		search.Limit = f.limit
+	}
+	found := f.wanted.Only(store.Query(dir, search), f.limit)
+	if search.Oldest {
 		return found
 	}
 	return func(yield func(*store.CDR, error) bool) {

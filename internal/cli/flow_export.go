@@ -27,7 +27,7 @@ func flowExport(a *app) *cobra.Command {
 		Long: "Export writes flows, those that are named and those that fit the filter, into one\n" +
 			"file that only its user can read. No format has passwords, keys or TLS secrets:\n\n" + strings.Join(about, "\n"),
 		Example: "  sallyport flow export 41 --format html --out call-41.html\n" +
-			"  sallyport flow export --filter 'state:failed since:1h' --format json --out bad.json\n" +
+			"  sallyport flow export --filter state:failed --format json --out bad.json\n" +
 			"  sallyport flow export 41 57 --format pcapng --out both.pcapng\n" +
 			"  sallyport flow export 41 --file bad.json --format mermaid",
 		Args: cobra.ArbitraryArgs,

@@ -26,8 +26,8 @@ func flowList(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [FILTER] [--config FILE | --data DIR | --file FILE.json]",
 		Short: "List calls, requests and refused handshakes",
-		Long: "List prints a line for each flow, the newest last, and below one that failed why.\n" +
-			"FILTER says which: state:failed peer:acme to:+49* since:1h; how filters are\n" +
+		Long: "List prints a line for each flow, the newest last, and below one that failed\n" +
+			"why. FILTER says which: state:failed peer:acme to:+49* since:1h; how filters are\n" +
 			"written is in docs/reference/filter.md. With --follow it goes on and prints each\n" +
 			"flow again when it changes.",
 		Example: "  sallyport flow list state:failed since:1h\n" +

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/api"
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/filter"
 	"github.com/sallyport-sip/sallyport/internal/store"
 )
 
@@ -46,6 +47,7 @@ func handshakes(a *app) *cobra.Command {
 	flags.StringVar(&f.Peer, "peer", "", "only those with this `PEER`, or from an address of its")
 	flags.StringVar(&f.Listener, "listener", "", "only those on this `LISTENER`")
 	flags.StringVar(&f.Code, "code", "", "only those that failed for this reason: `CODE`, for example expired")
+	text := flags.String("filter", "", "only those that fit this `FILTER` besides, such as 'tls.reason:expired -peer:lab': docs/reference/filter.md")
 	flags.StringVar(&since, "since", "", "only those that began then or later: a `TIME`, 2026-03-01 or 2026-03-01T09:30, or how long ago, 2h or 7d")
 	flags.StringVar(&until, "until", "", "only those that began before this `TIME`, in the same forms")
 	flags.IntVar(&f.Limit, "limit", handshakesShown, "the newest `N` of them, 0 for all")
@@ -68,16 +70,22 @@ func handshakes(a *app) *cobra.Command {
 		if len(args) == 1 {
 			f = callflow.HandshakeFilter{ID: args[0], Limit: 1}
 		}
-		dir := *data
+		dir, saved := *data, map[string]string(nil)
 		if dir == "" {
-			if dir, err = a.dataOf(*file); err != nil {
+			if dir, saved, err = a.cdrDir(&cdrFlags{config: *file}); err != nil {
 				return err
 			}
 		}
-		found, err := a.findHandshakes(c, dir, &f)
+		wanted, err := readFilter(*text, filter.Handshakes, saved)
 		if err != nil {
 			return err
 		}
+		search := wanted.NarrowHandshakes(f)
+		found, err := a.findHandshakes(c, dir, &search)
+		if err != nil {
+			return err
+		}
+		found = wanted.OnlyHandshakes(found, f.Limit)
 		return a.showHandshakes(found, &f, *asJSON)
 	}
 	return c

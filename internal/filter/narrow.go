@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"cmp"
+	"iter"
 	"strings"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
@@ -96,4 +98,64 @@ func (f *Filter) Handshakes() callflow.HandshakeFilter {
 		}
 	}
 	return h
+}
+
+// Narrow is a search in the store that is wanted already, with what the filter narrows it to besides. What both say is left as it was.
+func (f *Filter) Narrow(s store.Filter) store.Filter {
+	n := f.Calls()
+	if n.Since.After(s.Since) {
+		s.Since = n.Since
+	}
+	if !n.Until.IsZero() && (s.Until.IsZero() || n.Until.Before(s.Until)) {
+		s.Until = n.Until
+	}
+	s.Number, s.Peer, s.CallID = cmp.Or(s.Number, n.Number), cmp.Or(s.Peer, n.Peer), cmp.Or(s.CallID, n.CallID)
+	s.State, s.Verdict, s.Failed = cmp.Or(s.State, n.State), cmp.Or(s.Verdict, n.Verdict), s.Failed || n.Failed
+	return s
+}
+
+// Only are those of a search that the filter wants, at most so many; 0: all.
+func (f *Filter) Only(found iter.Seq2[*store.CDR, error], limit int) iter.Seq2[*store.CDR, error] {
+	return func(yield func(*store.CDR, error) bool) {
+		n := 0
+		for c, err := range found {
+			if err == nil && !f.Call(c) {
+				continue
+			}
+			if n++; !yield(c, err) || n == limit {
+				return
+			}
+		}
+	}
+}
+
+// NarrowHandshakes is Narrow for handshakes. When the filter wants less than it narrows to, the limit is left to OnlyHandshakes.
+func (f *Filter) NarrowHandshakes(s callflow.HandshakeFilter) callflow.HandshakeFilter {
+	if f.Empty() {
+		return s
+	}
+	n := f.Handshakes()
+	if n.Since.After(s.Since) {
+		s.Since = n.Since
+	}
+	if !n.Until.IsZero() && (s.Until.IsZero() || n.Until.Before(s.Until)) {
+		s.Until = n.Until
+	}
+	s.Peer, s.Listener, s.Role = cmp.Or(s.Peer, n.Peer), cmp.Or(s.Listener, n.Listener), cmp.Or(s.Role, n.Role)
+	s.Failed, s.Limit = s.Failed || n.Failed, 0
+	return s
+}
+
+// OnlyHandshakes are those that the filter wants, the first so many of them; 0: all.
+func (f *Filter) OnlyHandshakes(found []*callflow.Handshake, limit int) []*callflow.Handshake {
+	if f.Empty() {
+		return found
+	}
+	var all []*callflow.Handshake
+	for _, h := range found {
+		if f.Handshake(h) && (limit == 0 || len(all) < limit) {
+			all = append(all, h)
+		}
+	}
+	return all
 }
