@@ -38,7 +38,7 @@ func Mermaid(w io.Writer, flows []*callflow.Flow, o Options) error {
 func (d *diagram) mermaid() {
 	d.printf("sequenceDiagram\n    autonumber\n")
 	for i, c := range d.Columns {
-		name := mermaidWords(Clean(c.Name, false))
+		name := mermaidWords(or(Clean(c.Name, false), "?"))
 		if c.Address != "" {
 			name += "<br/>" + mermaidWords(unicodeGlyphs.cut(Clean(c.Address, false), diagramNote))
 		}

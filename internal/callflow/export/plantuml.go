@@ -55,7 +55,7 @@ func (d *diagram) plantuml() {
 	}
 	d.printf("title %s\n", strings.Join(title, `\n`))
 	for i, c := range d.Columns {
-		name := umlText(Clean(c.Name, false))
+		name := umlText(or(Clean(c.Name, false), "?"))
 		if c.Address != "" {
 			name += `\n` + umlText(unicodeGlyphs.cut(Clean(c.Address, false), diagramNote))
 		}
