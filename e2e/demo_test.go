@@ -86,6 +86,7 @@ type demoLeg struct {
 	Peer      string  `json:"peer"`
 	CallID    string  `json:"call_id"`
 	Lifeline  int     `json:"lifeline"`
+	Because   string  `json:"because"`
 	Hop       demoHop `json:"hop"`
 }
 

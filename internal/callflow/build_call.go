@@ -246,6 +246,9 @@ func (w *walk) remark(e *Event) {
 func (w *walk) created(k *call, e *Event) {
 	l := w.addLeg(k, e)
 	l.invite.recorded, l.why = true, e.Reason
+	if l.Because == "" {
+		l.Because = e.Reason
+	}
 	if e.Reason != "" && k.flow.JoinedBy == "" && l.Direction == Out {
 		k.flow.JoinedBy = e.Reason
 	}

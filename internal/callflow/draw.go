@@ -57,16 +57,13 @@ func (w *walk) lifelines(k *call) {
 				continue
 			}
 			name, address := w.peerName(k, l)
-			l.Lifeline = -1
-			for i := from; i < len(f.Lifelines); i++ {
-				if f.Lifelines[i].Name == name {
-					l.Lifeline = i
-				}
+			at := slices.IndexFunc(f.Lifelines[from:], func(line Lifeline) bool { return line.Name == name })
+			if at < 0 {
+				at = len(f.Lifelines) - from
+				f.Lifelines = append(f.Lifelines, Lifeline{Name: name})
 			}
-			if l.Lifeline < 0 {
-				l.Lifeline = len(f.Lifelines)
-				f.Lifelines = append(f.Lifelines, Lifeline{Name: name, Address: address})
-			}
+			l.Lifeline = from + at
+			f.Lifelines[l.Lifeline].Address = withAddress(f.Lifelines[l.Lifeline].Address, address)
 		}
 	}
 	side(In)
@@ -75,7 +72,19 @@ func (w *walk) lifelines(k *call) {
 	side(Out)
 }
 
-// peerName is the peer's name in the configuration, else its address without the port.
+// withAddress adds an address to those of a lifeline: a peer may be reached at several.
+func withAddress(all, address string) string {
+	switch {
+	case address == "" || slices.Contains(strings.Split(all, ", "), address):
+		return all
+	case all == "":
+		return address
+	}
+	return all + ", " + address
+}
+
+// peerName is the peer's name in the configuration, else the one in its certificate that was verified, else its address
+// without the port.
 func (w *walk) peerName(k *call, l *leg) (name, address string) {
 	var remote netip.AddrPort
 	name = l.Peer
@@ -83,6 +92,9 @@ func (w *walk) peerName(k *call, l *leg) (name, address string) {
 		remote = l.conn.link.Remote
 		if name == "" {
 			name = l.conn.link.Peer
+		}
+		if t := l.conn.link.TLS; name == "" && t != nil && len(t.PeerNames) > 0 {
+			name = t.PeerNames[0]
 		}
 	}
 	if !remote.IsValid() {
@@ -196,6 +208,9 @@ func (w *walk) place(k *call) {
 		}
 		if d.conn != nil && d.out && d.conn.refused != nil && d.Seq < d.conn.refused.Seq {
 			r.Bad, r.Note = true, "sent, not processed: the handshake was refused"
+		}
+		if d.conn != nil && d.out && d.conn.unconfirmed() {
+			r.Note = "sent, not confirmed: " + f.Lifelines[d.leg.Lifeline].Name + " has not said that it accepts the handshake"
 		}
 		f.Rows = append(f.Rows, r)
 	}

@@ -119,6 +119,11 @@ func (c *conn) confirmed() bool {
 	return false
 }
 
+// unconfirmed reports whether we, as TLS 1.3 client, are up and have heard nothing since.
+func (c *conn) unconfirmed() bool {
+	return c.ready != nil && c.refused == nil && !c.link.Inbound && c.link.TLS != nil && c.link.TLS.Version == "1.3" && !c.confirmed()
+}
+
 // numbered is the step as it is drawn: only what is known to be TLS 1.2 or older has numbers.
 func (c *conn) numbered(s *Step) *Step {
 	if s.Number == 0 || c.link.TLS != nil && c.link.TLS.Version != "" && c.link.TLS.Version != "1.3" {

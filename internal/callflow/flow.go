@@ -53,7 +53,8 @@ type Leg struct {
 	Peer      string // its name in the configuration; empty when it was not identified
 	CallID    string
 	Hop       Hop
-	Lifeline  int // index of the peer's lifeline in Flow.Lifelines
+	Lifeline  int    // index of the peer's lifeline in Flow.Lifelines
+	Because   string // why the gateway made it, as its record says; empty: there is none, or nothing was to be said
 }
 
 // A Hop is the connection that a leg travels on.

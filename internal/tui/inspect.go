@@ -199,6 +199,9 @@ func whyLines(f *callflow.Flow) (lines []styled) {
 		}
 		add(plain, "leg %s    %s %s", leg.Name, orDash(leg.Peer), way)
 		add(faint, "         Call-ID %s", orDash(leg.CallID))
+		if leg.Because != "" {
+			add(plain, "         made because: %s", leg.Because)
+		}
 		if k := leg.Hop.Link; k != nil {
 			add(faint, "         connection #%d, %s", k.ID, k.Transport)
 		}

@@ -20,6 +20,20 @@ var formatOf = map[string]func(io.Writer, []*callflow.Flow, Options) error{
 	"flow.json": JSON, "picture.svg": SVG, "page.html": HTML, "flow.puml": PlantUML, "flow.mmd": Mermaid,
 }
 
+// scripts are the files of all scripts: of testdata, which others draw too, and of testdata/rules.
+func scripts(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("scripts: got %d files, %v", len(files), err)
+	}
+	rules, err := filepath.Glob("testdata/rules/*.txtar")
+	if err != nil || len(rules) == 0 {
+		t.Fatalf("scripts of rules: got %d files, %v", len(rules), err)
+	}
+	return append(files, rules...)
+}
+
 // TestGoldens draws each script of testdata in every way. The first file of an archive is the script, the others are
 // what is wanted of it; a missing one is not compared.
 func TestGoldens(t *testing.T) {
@@ -31,10 +45,7 @@ func TestGoldens(t *testing.T) {
 		"folded.txt": {FoldTLS: true},
 		"colour.txt": {Colour: true, FoldTLS: true},
 	}
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("goldens: got %d files, %v", len(files), err)
-	}
+	files := scripts(t)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()

@@ -139,8 +139,9 @@ func severityStyle(s callflow.Severity) Style {
 	return StylePlain
 }
 
-// verdicts are what each side of a leg's handshake decided, the gateway first, and how that is known.
-func (v *View) verdicts(leg int) []string {
+// verdicts are what each side of a leg's handshake decided, the gateway first, and how that is known. open says that the
+// other side has yet to tell.
+func (v *View) verdicts(leg int, open bool) []string {
 	if leg < 0 {
 		return nil
 	}
@@ -157,6 +158,9 @@ func (v *View) verdicts(leg int) []string {
 				break // further ones are causes, which have rows of their own
 			}
 		}
+	}
+	if open && len(lines) == 1 {
+		lines = append(lines, "by "+v.Lifelines[l.Lifeline].Name+": not known yet, it has sent nothing since")
 	}
 	return lines
 }

@@ -84,6 +84,13 @@ func (p *page) flow(f *callflow.Flow, o Options) {
 	for i := range f.Legs {
 		p.hop(f, i)
 	}
+	if edges := Why(f); len(edges) > 0 {
+		p.printf("<h2>Why these legs are one call</h2>\n<table>\n")
+		for _, e := range edges {
+			p.field(e.Legs, e.Evidence)
+		}
+		p.printf("</table>\n")
+	}
 	p.printf("<h2>Rows</h2>\n")
 	shown := map[int]string{}
 	for i := range picture.Rows {

@@ -58,7 +58,7 @@ func Call(f *callflow.Flow) DocumentCall {
 	}
 	for _, l := range f.Legs {
 		c.Legs = append(c.Legs, DocumentLeg{
-			Name: l.Name, Direction: l.Direction.String(), Peer: l.Peer, CallID: l.CallID, Lifeline: l.Lifeline,
+			Name: l.Name, Direction: l.Direction.String(), Peer: l.Peer, CallID: l.CallID, Lifeline: l.Lifeline, Because: l.Because,
 			Hop: documentHop(&l.Hop, f.Start),
 		})
 	}

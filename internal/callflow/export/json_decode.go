@@ -201,7 +201,7 @@ func (l *DocumentLeg) leg(start time.Time, lifelines int) (*callflow.Leg, error)
 		return nil, fmt.Errorf("it stands at lifeline %d, and there are %d, counted from 0", l.Lifeline, lifelines)
 	}
 	hop, err := l.Hop.hop(start)
-	return &callflow.Leg{Name: l.Name, Direction: direction, Peer: l.Peer, CallID: l.CallID, Lifeline: l.Lifeline, Hop: hop}, err
+	return &callflow.Leg{Name: l.Name, Direction: direction, Peer: l.Peer, CallID: l.CallID, Lifeline: l.Lifeline, Because: l.Because, Hop: hop}, err
 }
 
 func directionOf(word string) (callflow.Direction, error) {

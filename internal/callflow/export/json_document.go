@@ -78,6 +78,7 @@ type DocumentLeg struct {
 	Peer      string      `json:"peer"`
 	CallID    string      `json:"call_id"`
 	Lifeline  int         `json:"lifeline"`
+	Because   string      `json:"because"`
 	Hop       DocumentHop `json:"hop"`
 }
 

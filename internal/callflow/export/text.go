@@ -152,7 +152,7 @@ func (l *ladder) lifelines() {
 	}
 	for i, c := range l.Columns {
 		cut := l.g.shorten
-		if c.Gateway || len(c.Lifelines) > 1 {
+		if c.Gateway || len(c.Lifelines) > 1 || strings.Contains(c.Address, ", ") {
 			cut = l.g.cut
 		}
 		l.centre(names, i, StyleBold, cut(l.g.clean(c.Name), room))

@@ -141,7 +141,7 @@ func (v *View) folded() []ViewRow {
 func (v *View) shown(r *callflow.Row) ViewRow {
 	s := ViewRow{Row: *r, Mark: markOf(r), until: r.Since}
 	if s.Mark != NoMark && !v.o.Bare && v.lastWord(r) {
-		s.Detail = v.verdicts(r.Leg)
+		s.Detail = v.verdicts(r.Leg, s.Mark == Open)
 	}
 	return s
 }
