@@ -25,7 +25,8 @@ func flowExport(a *app) *cobra.Command {
 		Use:   "export [ID...] [--filter FILTER] --format NAME [--out FILE]",
 		Short: "Write flows into a file",
 		Long: "Export writes flows, those that are named and those that fit the filter, into one\n" +
-			"file that only its user can read. No format has passwords, keys or TLS secrets:\n\n" + strings.Join(about, "\n"),
+			"file that only its user can read. No format has passwords, keys or TLS secrets,\n" +
+			"unless --with-secrets asks for those of peers with keep_keys:\n\n" + strings.Join(about, "\n"),
 		Example: "  sallyport flow export 41 --format html --out call-41.html\n" +
 			"  sallyport flow export --filter state:failed --format json --out bad.json\n" +
 			"  sallyport flow export 41 57 --format pcapng --out both.pcapng\n" +
@@ -37,6 +38,7 @@ func flowExport(a *app) *cobra.Command {
 	text := c.Flags().String("filter", "", "also all that fit this `FILTER`")
 	limit := c.Flags().Int("limit", 1000, "of those that fit the filter the newest `N`")
 	format := c.Flags().String("format", "text", "`NAME`: "+strings.Join(names, ", "))
+	secrets := c.Flags().Bool("with-secrets", false, "as it was on the wire, with TLS secrets (pcapng)")
 	out := c.Flags().String("out", "", "`FILE` to write (default: standard output)")
 	c.ValidArgsFunction = a.completeFlows(from)
 	c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
@@ -54,9 +56,15 @@ func flowExport(a *app) *cobra.Command {
 		case *out == "" && to.Name == "pcapng" && terminal(a.stdout):
 			return usagef("pcapng is no text, and standard output is a terminal: name a file with --out")
 		}
+		if *secrets && to.Name != "pcapng" {
+			return usagef("--with-secrets is for --format pcapng: no other has a place for them")
+		}
 		source, err := a.openFlows(from, *text)
 		if err != nil {
 			return err
+		}
+		if *secrets {
+			return a.withSecrets(c.Context(), source, ids, *out)
 		}
 		all, err := collect(c, source, ids, *text, *limit)
 		if err != nil {
