@@ -136,6 +136,21 @@ func TestPageOfNoSuchCall(t *testing.T) {
 	b.until(`the list is there`, `document.body.innerText.includes('No calls yet')`)
 }
 
+// TestPageFilters has the list show what a filter wants, and mark a mistake in one where it is.
+func TestPageFilters(t *testing.T) {
+	s := newPageSite(t)
+	b := openPage(t, "http://"+s.admin, "/")
+	b.until(`the calls are listed`, rows+`.length === 3`)
+	b.eval(`document.getElementById('filter').focus()`)
+	b.key("state:busy" + kb.Enter)
+	b.until(`only the busy one is left`, rows+`.length === 1 && `+rows+`[0].includes('⊘ busy')`)
+	b.is(`the address has the filter`, `location.hash.includes('filter=state')`)
+	b.key(" bogus:3" + kb.Enter)
+	b.until(`a mistake is marked`, `(e => e.includes('bogus') && /\n +\^\^\^\^\^$/.test(e.trimEnd()))(document.getElementById('filter-error').textContent)`)
+	b.open("/#/calls?filter=-state:busy")
+	b.until(`a filter of the address holds`, rows+`.length === 2`)
+}
+
 // TestPageAddress has the address of the page hold call, row, filter, fold and view: another browser that is given it shows the
 // same, and back and forward go through what was opened.
 func TestPageAddress(t *testing.T) {

@@ -5,15 +5,10 @@ import { session } from './session.svelte'
 
 export class ApiError extends Error {
   status: number
-  /** Where in the filter the mistake is, counted from 0; -1 when it is not about one. */
-  position: number
-  remedy: string
 
-  constructor(status: number, message: string, position = -1, remedy = '') {
+  constructor(status: number, message: string) {
     super(message)
     this.status = status
-    this.position = position
-    this.remedy = remedy
   }
 }
 
@@ -39,18 +34,11 @@ export async function getJSON<T>(path: string, o: Asked = {}): Promise<T> {
   return (await (await ask(path, o)).json()) as T
 }
 
-/** The gateway says what is wrong as text, or as a document with the place of the mistake. */
+/** The gateway says what is wrong as text; of a filter, with a mark below the mistake. */
 async function errorOf(answer: Response): Promise<ApiError> {
-  const text = (await answer.text()).trim()
-  try {
-    const d = JSON.parse(text) as { error?: string; message?: string; position?: number; remedy?: string }
-    return new ApiError(answer.status, d.error ?? d.message ?? text, d.position ?? -1, d.remedy ?? '')
-  } catch {
-    return new ApiError(answer.status, text || `the gateway answered ${answer.status}`)
-  }
+  const text = (await answer.text()).trimEnd()
+  return new ApiError(answer.status, text || `the gateway answered ${answer.status}`)
 }
-
-export const wordsOf = (e: unknown) => (e instanceof Error ? e.message : String(e))
 
 /** A query string of what is not empty. */
 export function query(values: Record<string, string | number | undefined>): string {

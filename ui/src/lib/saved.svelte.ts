@@ -1,5 +1,7 @@
 // Saved filters: those of the gateway's configuration, and one's own, which this browser keeps.
 
+import { getJSON } from './api'
+
 export interface Saved { name: string; filter: string; own: boolean }
 const key = 'sallyport.filters'
 const most = 50
@@ -8,6 +10,11 @@ class Filters {
   private own = $state.raw<Saved[]>(read())
   configured = $state.raw<Saved[]>([])
   all = $derived([...this.configured, ...this.own])
+
+  async load(): Promise<void> {
+    const d = await getJSON<{ filters: { name: string; text: string }[] }>('/api/v1/filters')
+    this.configured = d.filters.map((f) => ({ name: f.name, filter: f.text, own: false }))
+  }
 
   keep(filter: string): void {
     const name = filter.split(/\s+/)[0] ?? filter
