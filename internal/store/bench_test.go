@@ -190,6 +190,8 @@ func BenchmarkQuery(b *testing.B) {
 		{"prefix that is rare", Filter{Number: one.Called[:11] + "*"}, 1},
 	} {
 		b.Run(q.name, func(b *testing.B) {
+			base := cpu()
+			defer func() { b.ReportMetric(float64(cpu()-base)/float64(b.N)/1e6, "cpu-ms/op") }()
 			for b.Loop() {
 				n := 0
 				for _, err := range Query(dir, q.f) {

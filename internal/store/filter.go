@@ -45,6 +45,12 @@ func matches(pattern, number string) bool {
 	return pattern == "" || number == prefix || open && strings.HasPrefix(number, prefix)
 }
 
+// filters says which filters of a part the search looks at.
+func (f *Filter) filters() (bloom, words bool) {
+	prefix := strings.HasSuffix(f.Number, "*")
+	return f.Number != "" && !prefix || f.CallID != "" || f.Peer != "", prefix || f.Reason != "" || f.Flow != ""
+}
+
 // mayBeIn says whether a part of the table can hold a record that f wants.
 func (f *Filter) mayBeIn(p *part) bool {
 	switch {

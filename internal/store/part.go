@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"database/sql/driver"
 	"iter"
 	"math"
@@ -127,6 +128,9 @@ func (p *part) mayBegin(prefix string) bool {
 
 // may says whether the part can hold a call with that key.
 func (p *part) may(kind byte, key string) bool {
+	if len(p.bloom) != bloomSize {
+		return true
+	}
 	h := hash(kind, key)
 	for range 4 {
 		if p.bloom[h>>3&(bloomSize-1)]&(1<<(h&7)) == 0 {
@@ -139,6 +143,9 @@ func (p *part) may(kind byte, key string) bool {
 
 // mayHave is may for the second filter.
 func (p *part) mayHave(kind byte, key string) bool {
+	if len(p.words) != wordsSize {
+		return true
+	}
 	for at := range wordBits(hash(kind, key)) {
 		if p.words[at>>3]&(1<<(at&7)) == 0 {
 			return false
@@ -172,29 +179,43 @@ func hash(kind byte, key string) uint64 {
 	return h ^ h>>33
 }
 
-// partColumns lists parts. An older program's have no second filter.
-func (d *db) partColumns() string {
-	words := "words"
-	if d.version < 3 {
-		words = "NULL"
+// partColumns lists parts with their filters, or without those that nobody looks at, because reading them is most of what a search
+// costs. An older program's parts have no second filter.
+func (d *db) partColumns(bloom, words bool) string {
+	columns := "SELECT first, last, calls, began_from, began_to"
+	for _, c := range []struct {
+		name   string
+		wanted bool
+	}{{"bloom", bloom}, {"words", words && d.version >= 3}} {
+		if !c.wanted {
+			c.name = "NULL"
+		}
+		columns += ", " + c.name
 	}
-	return "SELECT first, last, calls, began_from, began_to, bloom, " + words + " FROM parts"
+	return columns + " FROM parts"
 }
 
+// scanPart is a row of partColumns. Its filters are valid until the next row; one that is not there has everything.
 func scanPart(row []driver.Value) *part {
 	n := func(i int) int64 { v, _ := row[i].(int64); return v }
 	p := &part{first: n(0), last: n(1), calls: n(2), from: n(3), to: n(4)}
-	bloom, _ := row[5].([]byte)
-	p.bloom = append(make([]byte, 0, bloomSize), bloom...)
-	if len(p.bloom) != bloomSize { // never written so: then it says nothing
-		p.bloom = slices.Repeat([]byte{0xff}, bloomSize)
-	}
-	if words, _ := row[6].([]byte); len(words) == wordsSize {
-		p.words = append(make([]byte, 0, wordsSize), words...)
-	} else { // of an older program
-		p.words = slices.Repeat([]byte{0xff}, wordsSize)
-	}
+	p.bloom, _ = row[5].([]byte)
+	p.words, _ = row[6].([]byte)
 	return p
+}
+
+// own gives the part filters of its own to write in.
+func (p *part) own() {
+	for _, f := range []struct {
+		filter *[]byte
+		size   int
+	}{{&p.bloom, bloomSize}, {&p.words, wordsSize}} {
+		if len(*f.filter) != f.size {
+			*f.filter = bytes.Repeat([]byte{0xff}, f.size) // of an older program: it has everything
+		} else {
+			*f.filter = bytes.Clone(*f.filter)
+		}
+	}
 }
 
 // parts are those of the table, as its only writer knows them.
@@ -228,8 +249,9 @@ func (p *parts) of(d *db, id int64) (*part, error) {
 	first := p.firsts[i]
 	found := p.known[first]
 	if found == nil {
-		err := d.each(d.partColumns()+" WHERE first = ?", func(row []driver.Value) (bool, error) {
+		err := d.each(d.partColumns(true, true)+" WHERE first = ?", func(row []driver.Value) (bool, error) {
 			found = scanPart(row)
+			found.own()
 			return false, nil
 		}, first)
 		if err != nil {

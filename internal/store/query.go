@@ -136,16 +136,22 @@ func (q *query) give(c *CDR) {
 // parts goes through the parts of the table.
 func (q *query) parts() error {
 	const some = 64 // at once
-	list := q.d.partColumns() + " WHERE first < ? ORDER BY first DESC LIMIT ?"
+	bloom, words := q.f.filters()
+	list := q.d.partColumns(bloom, words) + " WHERE first < ? ORDER BY first DESC LIMIT ?"
 	at := int64(math.MaxInt64)
 	if q.f.Oldest {
-		list, at = q.d.partColumns()+" WHERE first > ? ORDER BY first LIMIT ?", -1
+		list, at = q.d.partColumns(bloom, words)+" WHERE first > ? ORDER BY first LIMIT ?", -1
 	}
 	end := int64(math.MaxInt64) // of the part, when the newest comes first
 	for !q.over {
-		var found []*part
+		type seen struct {
+			first int64
+			may   bool
+		}
+		var found []seen
 		err := q.d.each(list, func(row []driver.Value) (bool, error) {
-			found = append(found, scanPart(row))
+			p := scanPart(row)
+			found = append(found, seen{p.first, q.f.mayBeIn(p)})
 			return true, nil
 		}, at, some+1)
 		if err != nil {
@@ -158,7 +164,7 @@ func (q *query) parts() error {
 					end = found[i+1].first
 				}
 			}
-			if q.f.mayBeIn(p) {
+			if p.may {
 				if err := q.part(p.first, end); err != nil || q.over {
 					return err
 				}

@@ -1,0 +1,100 @@
+package e2e
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+)
+
+// kept is what the test reads of a flow's document.
+type kept struct {
+	Calls []struct {
+		ID    string `json:"id"`
+		State string `json:"state"`
+		Legs  []struct {
+			Hop struct {
+				Handshake []struct {
+					Name string `json:"name"`
+				} `json:"handshake"`
+				Verdicts []struct {
+					Accepted bool `json:"accepted"`
+				} `json:"verdicts"`
+			} `json:"hop"`
+		} `json:"legs"`
+		Events []json.RawMessage `json:"events"`
+	} `json:"calls"`
+}
+
+// TestHistorySurvivesAKill: a gateway that is killed tells, when it runs again, the whole ladder of a call that it had served before, with the
+// TLS handshakes of both hops.
+func TestHistorySurvivesAKill(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "127.0.0.1", "1.3", "1.2", "ca")
+	s.answered(t)
+	s.busy(t)
+	var id, state string
+	soon(t, "both calls are over", func() bool {
+		calls := recorded(t, s.admin)
+		if len(calls) < 2 || calls[0].State != "busy" || calls[1].State != "ended" {
+			return false
+		}
+		id, state = calls[1].ID, calls[1].State
+		return true
+	})
+	if !strings.Contains(id, "-") {
+		t.Fatalf("the call's id %q has no run", id)
+	}
+	path := "/api/v1/flows/" + id
+	before := flowDocument(t, apiText(t, s.admin, path))
+	soon(t, "the history is on the disk", func() bool { // what is younger than 20 ms need not be
+		entries, err := os.ReadDir(s.dir + "/data/history")
+		if err != nil || len(entries) == 0 {
+			return false
+		}
+		info, err := entries[0].Info()
+		return err == nil && info.Size() > 4000
+	})
+	if err := s.gateway.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-s.gateway.ended
+	again := startServe(t, s.dir, s.config)
+	var after kept
+	soon(t, "the call is told", func() bool { // what the killed one was writing is looked at beside the start
+		answer, err := http.Get("http://" + s.admin + path)
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			return false
+		}
+		after = flowDocument(t, string(text))
+		return true
+	})
+	if len(after.Calls) != 1 || after.Calls[0].ID != id || after.Calls[0].State != state {
+		t.Fatalf("after the kill: %+v", after)
+	}
+	got, want := after.Calls[0], before.Calls[0]
+	if len(got.Events) < len(want.Events) || len(got.Events) < 20 {
+		t.Errorf("%d rows, before the kill %d", len(got.Events), len(want.Events))
+	}
+	for i := range got.Legs {
+		if n := len(got.Legs[i].Hop.Handshake); n < 8 || n != len(want.Legs[i].Hop.Handshake) || len(got.Legs[i].Hop.Verdicts) != 2 {
+			t.Errorf("leg %d: a handshake of %d steps, before the kill %d; verdicts %+v", i, n, len(want.Legs[i].Hop.Handshake), got.Legs[i].Hop.Verdicts)
+		}
+	}
+	again.terminate(t)
+}
+
+func flowDocument(t *testing.T, text string) (k kept) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &k); err != nil {
+		t.Fatalf("%v in %.200s", err, text)
+	}
+	return k
+}
