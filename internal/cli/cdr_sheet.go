@@ -49,6 +49,7 @@ var cdrLastColumns = []struct {
 	}},
 	{"out_known_by", func(c *store.CDR) string { return ofLast(c, func(l *store.Leg) string { return l.KnownBy }) }},
 	{"session", func(c *store.CDR) string { return c.Session }},
+	{"run", func(c *store.CDR) string { return c.Run }},
 }
 
 // ofLast is of the last target's leg, empty when there is none.

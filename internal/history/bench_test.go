@@ -69,7 +69,6 @@ func BenchmarkKeep(b *testing.B) {
 				h.k.drain()
 			}
 			b.ReportMetric(float64(cpu()-base)/float64(b.N)/256, "cpu-ns/event")
-			b.ReportMetric(float64(h.Stats().Bytes)/float64(max(h.Stats().Events, 1)), "kept-bytes/event")
 			b.StopTimer()
 			if err := h.k.close(); err != nil {
 				b.Fatal(err)
