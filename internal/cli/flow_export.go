@@ -19,14 +19,16 @@ func flowExport(a *app) *cobra.Command {
 	var names, about []string
 	for _, f := range export.Formats() {
 		names = append(names, f.Name)
-		about = append(about, fmt.Sprintf("  %-9s %s", f.Name, f.About))
+		for i, line := range wrapWords(f.About, 68) {
+			about = append(about, fmt.Sprintf("  %-9s %s", []string{f.Name, ""}[min(i, 1)], line))
+		}
 	}
 	c := &cobra.Command{
 		Use:   "export [ID...] [--filter FILTER] --format NAME [--out FILE]",
 		Short: "Write flows into a file",
-		Long: "Export writes flows, those that are named and those that fit the filter, into one\n" +
-			"file that only its user can read. No format has passwords, keys or TLS secrets,\n" +
-			"unless --with-secrets asks for those of peers with keep_keys:\n\n" + strings.Join(about, "\n"),
+		Long: "Export writes flows, those that are named and those that fit the filter, into\n" +
+			"one file that only its user can read. No format has passwords, keys or TLS\n" +
+			"secrets, unless --with-secrets asks for those of peers with keep_keys:\n\n" + strings.Join(about, "\n"),
 		Example: "  sallyport flow export 41 --format html --out call-41.html\n" +
 			"  sallyport flow export --filter state:failed --format json --out bad.json\n" +
 			"  sallyport flow export 41 57 --format pcapng --out both.pcapng\n" +
