@@ -54,6 +54,13 @@ type demoCall struct {
 		Remedy    string `json:"remedy"`
 		Reference string `json:"reference,omitempty"`
 	} `json:"findings"`
+	Joins []struct {
+		A        string `json:"a"`
+		B        string `json:"b"`
+		Evidence string `json:"evidence"`
+		Score    int    `json:"score"`
+		Words    string `json:"words,omitempty"`
+	} `json:"joins"`
 	Related []struct {
 		Kind string `json:"kind"`
 		Flow string `json:"flow"`

@@ -146,7 +146,7 @@ func (s *Server) noFlow(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), http.StatusNotFound)
 }
 
-// exportFlow is GET /api/v1/flows/ID/export?format=NAME: one flow as a file.
+// exportFlow is GET /api/v1/flows/ID/export?format=NAME: one flow as a file, drawn as export.ReadOptions reads it.
 func (s *Server) exportFlow(w http.ResponseWriter, r *http.Request) {
 	format, err := export.Lookup(cmp.Or(r.URL.Query().Get("format"), "text"))
 	if err != nil {
@@ -158,11 +158,16 @@ func (s *Server) exportFlow(w http.ResponseWriter, r *http.Request) {
 		s.noFlow(w, err)
 		return
 	}
+	o, err := export.ReadOptions(r.URL.Query(), f)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	o.Width = cmp.Or(o.Width, exportWidth)
 	kind, ok := fileKinds[format.Name]
 	if !ok {
 		kind = fileKind{format.Name, "application/octet-stream"}
 	}
-	o := export.Options{Width: exportWidth}
 	if r.URL.Query().Get("secrets") == "1" {
 		if o.Kept, err = s.secrets(r, format.Name, f); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)

@@ -84,6 +84,9 @@ func TestFlows(t *testing.T) {
 		{"/api/v1/flows?limit=x", 400, `limit "x" is no whole number`, ""},
 		{"/api/v1/flows/3/export", 200, "-3: ", `attachment; filename="flow-RUN-3.txt"`},
 		{"/api/v1/flows/3/export?format=json", 200, `-3"`, `attachment; filename="flow-RUN-3.json"`},
+		{"/api/v1/flows/3/export?time=day&hide=B&width=60&ascii=1", 200, "not shown: hop B", `attachment; filename="flow-RUN-3.txt"`},
+		{"/api/v1/flows/3/export?hide=C", 400, `hide="C": call RUN-3 has no leg "C"; its legs are A, B`, ""},
+		{"/api/v1/flows/3/export?width=10", 400, `width="10": use a number from 60 to 1000`, ""},
 		{"/api/v1/flows/3/export?format=gif", 400, `export format "gif": unknown, use one of text, `, ""},
 		{"/api/v1/flows/3/export?format=pcapng", 200, "Without secrets", `attachment; filename="flow-RUN-3.pcapng"`},
 		{"/api/v1/flows/3/export?format=pcapng&secrets=1", 403, "-3 has no TLS connection: export it without secrets", ""},
@@ -91,7 +94,7 @@ func TestFlows(t *testing.T) {
 		{"/api/v1/flows/33/export?format=json", 404, "no flow", ""},
 	} {
 		w := get(test.path)
-		if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) || w.Header().Get("Content-Disposition") != strings.ReplaceAll(test.disposition, "RUN", g.Recorder().Run()) {
+		if w.Code != test.status || !strings.Contains(w.Body.String(), strings.ReplaceAll(test.says, "RUN", g.Recorder().Run())) || w.Header().Get("Content-Disposition") != strings.ReplaceAll(test.disposition, "RUN", g.Recorder().Run()) {
 			t.Errorf("%s: got %d, %v, %s", test.path, w.Code, w.Header(), w.Body)
 		}
 	}

@@ -40,6 +40,8 @@ func flowExport(a *app) *cobra.Command {
 	text := c.Flags().String("filter", "", "also all that fit this `FILTER`")
 	limit := c.Flags().Int("limit", 1000, "of those that fit the filter the newest `N`")
 	format := c.Flags().String("format", "text", "`NAME`: "+strings.Join(names, ", "))
+	when := timeFlag(c)
+	unfold := c.Flags().Bool("unfold", false, "each step of each handshake")
 	secrets := c.Flags().Bool("with-secrets", false, "as it was on the wire, with TLS secrets (pcapng)")
 	out := c.Flags().String("out", "", "`FILE` to write (default: standard output)")
 	c.ValidArgsFunction = a.completeFlows(from)
@@ -61,6 +63,13 @@ func flowExport(a *app) *cobra.Command {
 		if *secrets && to.Name != "pcapng" {
 			return usagef("--with-secrets is for --format pcapng: no other has a place for them")
 		}
+		if (c.Flags().Changed("time") || *unfold) && !to.Drawn {
+			return usagef("--time and --unfold say how a flow is drawn, and %s holds all of it: leave them out", to.Name)
+		}
+		times, err := flowTime(*when)
+		if err != nil {
+			return err
+		}
 		source, err := a.openFlows(from, *text)
 		if err != nil {
 			return err
@@ -74,7 +83,7 @@ func flowExport(a *app) *cobra.Command {
 		}
 		err = a.writeOut(*out, func(w io.Writer) error {
 			s := a.style(a.stdout)
-			return to.Write(w, all, export.Options{ASCII: a.ascii, Colour: s.colour && *out == "", Width: s.width, FoldTLS: true})
+			return to.Write(w, all, export.Options{ASCII: a.ascii, Colour: s.colour && *out == "", Width: s.width, FoldTLS: !*unfold, Times: times})
 		})
 		if err == nil && *out != "" {
 			flows := "flows"

@@ -13,25 +13,22 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/config"
 )
 
-// flowTimes are the values of --time.
-var flowTimes = []struct {
-	name  string
-	times export.Times
-}{{"delta", export.TimesDelta}, {"day", export.TimesOfDay}, {"since", export.TimesSince}, {"scaled", export.TimesScaled}}
+// timeFlag is --time of what draws flows.
+func timeFlag(c *cobra.Command) *string {
+	when := c.Flags().String("time", "delta", "`WORD`: times at the left: delta since the row above, day for the time of day, since the beginning, scaled with room for pauses")
+	c.RegisterFlagCompletionFunc("time", cobra.FixedCompletions(export.TimesNames(), cobra.ShellCompDirectiveNoFileComp))
+	return when
+}
 
 func flowTime(name string) (export.Times, error) {
-	var names []string
-	for _, t := range flowTimes {
-		if t.name == name {
-			return t.times, nil
-		}
-		names = append(names, t.name)
+	times, err := export.LookupTimes(name)
+	if near, ok := config.Nearest(name, export.TimesNames()); err != nil && ok {
+		return 0, usagef("--time %v (did you mean %s?)", err, near)
 	}
-	text := fmt.Sprintf("--time %q is none of %s", name, strings.Join(names, ", "))
-	if near, ok := config.Nearest(name, names); ok {
-		text += " (did you mean " + near + "?)"
+	if err != nil {
+		return 0, usagef("--time %v", err)
 	}
-	return 0, usagef("%s", text)
+	return times, nil
 }
 
 func flowShow(a *app) *cobra.Command {
@@ -44,6 +41,7 @@ func flowShow(a *app) *cobra.Command {
 		Example: "  sallyport flow show 41\n" +
 			"  sallyport flow show k3f9qz-41 --unfold --time since\n" +
 			"  sallyport flow show 41 --raw 17\n" +
+			"  sallyport flow show 41 --diff 13,28\n" +
 			"  sallyport flow show conn-9 --file monday.json --ascii",
 		Args: func(_ *cobra.Command, given []string) error {
 			if len(given) != 1 {
@@ -54,9 +52,10 @@ func flowShow(a *app) *cobra.Command {
 	}
 	exits(c, "it was drawn", "there is none with that id, or it cannot be read")
 	from := flowFlags(c)
-	when := c.Flags().String("time", "delta", "`WORD`: times at the left: delta since the row above, day for the time of day, since the beginning, scaled with room for pauses")
+	when := timeFlag(c)
 	unfold := c.Flags().Bool("unfold", false, "each step of each handshake")
 	raw := c.Flags().Int("raw", 0, "print the message of this `ROW` as it was, and nothing else")
+	diff := c.Flags().String("diff", "", "`A,B`: how the messages of two rows differ, as what the gateway changed")
 	c.ValidArgsFunction = a.completeFlows(from)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		times, err := flowTime(*when)
@@ -65,6 +64,15 @@ func flowShow(a *app) *cobra.Command {
 		}
 		if c.Flags().Changed("raw") && *raw < 1 {
 			return usagef("--raw %d: rows are numbered from 1", *raw)
+		}
+		var rows [2]int
+		if c.Flags().Changed("diff") {
+			if rows, err = twoRows(*diff); err != nil {
+				return err
+			}
+			if *raw > 0 {
+				return usagef("--raw prints one message and --diff compares two: leave one of them out")
+			}
 		}
 		source, err := a.openFlows(from, "")
 		if err != nil {
@@ -78,9 +86,30 @@ func flowShow(a *app) *cobra.Command {
 			return a.showRaw(f, *raw)
 		}
 		s := a.style(a.stdout)
+		if rows[0] > 0 {
+			d, err := export.DiffRows(f, rows[0], rows[1])
+			if err != nil {
+				return err
+			}
+			return export.DiffText(a.stdout, d, export.Options{ASCII: s.ascii, Colour: s.colour, Width: s.width})
+		}
 		return export.Text(a.stdout, []*callflow.Flow{f}, export.Options{ASCII: s.ascii, Colour: s.colour, Width: s.width, FoldTLS: !*unfold, Times: times, Numbers: true})
 	}
 	return c
+}
+
+// twoRows reads --diff.
+func twoRows(text string) (rows [2]int, err error) {
+	parts := strings.Split(text, ",")
+	for i := range rows {
+		if len(parts) == 2 {
+			rows[i], err = strconv.Atoi(strings.TrimSpace(parts[i]))
+		}
+		if err != nil || rows[i] < 1 {
+			return rows, usagef("--diff %q: name two rows by their numbers, as --diff 13,28", text)
+		}
+	}
+	return rows, nil
 }
 
 // showRaw prints a message as it was recorded. To a terminal it goes without what would move it.

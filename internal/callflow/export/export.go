@@ -51,17 +51,18 @@ const (
 type Format struct {
 	Name  string // as on the command line
 	About string // one line
+	Drawn bool   // it shows a View, so that Options say which rows it has; others hold the flow whole
 	Write func(w io.Writer, flows []*callflow.Flow, o Options) error
 }
 
 var formats = []Format{
-	{"text", "ladders for a terminal or a mail", Text},
-	{"json", "one document with legs, handshakes and events", JSON},
-	{"svg", "a picture for a page or a slide: selectable text, light and dark, no script", SVG},
-	{"html", "one page with picture, messages, certificates and verdicts; opens from a file", HTML},
-	{"plantuml", "a sequence diagram for PlantUML", PlantUML},
-	{"mermaid", "a sequence diagram for Mermaid, as Markdown pages have it", Mermaid},
-	{"pcapng", "packets for Wireshark, made of the recorded messages", PCAPNG},
+	{"text", "ladders for a terminal or a mail", true, Text},
+	{"json", "one document with legs, handshakes and events", false, JSON},
+	{"svg", "a picture: selectable text, light and dark, no script", true, SVG},
+	{"html", "one page with picture, messages, certificates and verdicts", true, HTML},
+	{"plantuml", "a sequence diagram for PlantUML", true, PlantUML},
+	{"mermaid", "a sequence diagram for Mermaid, as Markdown pages have it", true, Mermaid},
+	{"pcapng", "packets for Wireshark, made of the recorded messages", false, PCAPNG},
 }
 
 // Formats returns every format, in the order in which help lists them.

@@ -317,3 +317,21 @@ func TestPicturesOfNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestDiagramsSayHowLongAPauseWas wants the length of a pause between two rows, whatever time a ladder has at its left.
+func TestDiagramsSayHowLongAPauseWas(t *testing.T) {
+	t.Parallel()
+	f := hostile("x")
+	f.Rows = []callflow.Row{
+		{Number: 1, Kind: callflow.RowSIP, To: 1, Leg: -1, Label: "INVITE"},
+		{Number: 2, Kind: callflow.RowSIP, To: 1, Leg: -1, Label: "PRACK", Since: 3 * time.Second},
+		{Number: 3, Kind: callflow.RowSIP, To: 1, Leg: -1, Label: "BYE", Since: 7 * time.Second},
+	}
+	for times := range Times(len(timesNames)) {
+		for format, want := range map[string]string{"plantuml": "\n...4.0s...\n", "mermaid": ": 4.0s later\n"} {
+			if got := written(t, format, []*callflow.Flow{f}, Options{Times: times}); !strings.Contains(got, want) {
+				t.Errorf("%s, times %s: no %q in %s", format, timesNames[times], want, got)
+			}
+		}
+	}
+}

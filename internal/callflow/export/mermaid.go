@@ -77,7 +77,7 @@ func (d *diagram) mermaidRow(r *ViewRow, all string) {
 		d.mermaidClose()
 	}
 	if r.Pause > 0 {
-		d.mermaidNote("over "+all, []string{strings.TrimPrefix(r.Time, "+") + " later"}, diagramTitle)
+		d.mermaidNote("over "+all, []string{callflow.Span(r.Gap) + " later"}, diagramTitle)
 	}
 	if d.leg < 0 && isHandshake(r) {
 		d.leg = r.Leg

@@ -66,7 +66,7 @@ func (d *diagram) plantuml() {
 		r := &d.Rows[i]
 		d.umlGroup(r)
 		if r.Pause > 0 {
-			d.printf("...%s...\n", umlText(strings.TrimPrefix(r.Time, "+")))
+			d.printf("...%s...\n", umlText(callflow.Span(r.Gap)))
 		}
 		if r.IsArrow() && r.left != r.right {
 			d.umlArrow(r)

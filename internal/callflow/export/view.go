@@ -34,12 +34,13 @@ type Column struct {
 // A ViewRow is a row as it is shown. Its number is that of the flow's row, or of the first one that it stands for.
 type ViewRow struct {
 	callflow.Row
-	Time   string   // by Options.Times; empty for rows of one flight
-	Pause  int      // how much time passed before it: 1 a second, 2 ten, 3 a minute
-	Mark   Mark     // of a hop
-	Folded int      // how many rows it stands for; 0 for itself
-	Detail []string // lines below it: of a hop, what each side decided
-	left   int      // columns
+	Time   string        // by Options.Times; empty for rows of one flight
+	Gap    time.Duration // since the row above; less than 0 when the clock was set back
+	Pause  int           // how much time passed before it: 1 a second, 2 ten, 3 a minute
+	Mark   Mark          // of a hop
+	Folded int           // how many rows it stands for; 0 for itself
+	Detail []string      // lines below it: of a hop, what each side decided
+	left   int           // columns
 	right  int
 	until  time.Duration // since the flow's first event: when the last of what it stands for was
 }
@@ -289,7 +290,8 @@ func (v *View) stamp() {
 	last := time.Duration(0)
 	for i := range v.Rows {
 		r := &v.Rows[i]
-		d := r.Since - last
+		r.Gap = r.Since - last
+		d := r.Gap
 		switch {
 		case v.o.Times == TimesOfDay:
 			r.Time = r.At.UTC().Format("15:04:05.000")
