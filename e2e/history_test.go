@@ -49,7 +49,7 @@ func TestHistorySurvivesAKill(t *testing.T) {
 	}
 	path := "/api/v1/flows/" + id
 	before := flowDocument(t, apiText(t, s.admin, path))
-	soon(t, "the history is on the disk", func() bool { // what is younger than 20 ms need not be
+	soon(t, "the history is on the disk", func() bool { // what is younger than 50 ms need not be
 		entries, err := os.ReadDir(s.dir + "/data/history")
 		if err != nil || len(entries) == 0 {
 			return false

@@ -16,11 +16,14 @@ import (
 )
 
 const (
-	pollEvery  = 20 * time.Millisecond // how often the ring is looked at: what is younger is lost when the process is killed
-	blockSize  = 128 << 10             // from this on a block is written
+	pollEvery  = 50 * time.Millisecond // how often the ring is looked at: what is younger is lost when the process is killed
+	blockSize  = 256 << 10             // from this on a block is written
 	blockLimit = 512                   // events, likewise
-	tidyEvery  = time.Minute           // how often what is too old is looked for
-	retryAfter = time.Second           // after a write that failed
+	blockKeys  = 1024                  // likewise
+	keysOfOne  = 4                     // of an event at most
+	blockFront = blockHead + 8*blockKeys
+	tidyEvery  = time.Minute // how often what is too old is looked for
+	retryAfter = time.Second // after a write that failed
 
 	leastSegment = 1 << 20
 	mostSegment  = 256 << 20
@@ -37,8 +40,7 @@ type keeper struct {
 	limits Limits
 	filer  callflow.Filer
 
-	c        coder
-	head     []byte
+	c        coder // of the block, with room for its head and keys before the events: blockFront bytes
 	keys     []callflow.Key
 	count    uint32
 	first    uint64
@@ -56,6 +58,7 @@ func (k *keeper) run() {
 	defer tick.Stop()
 	defer tidy.Stop()
 	k.c.known = make(map[*callflow.Link]uint64)
+	k.c.b = make([]byte, blockFront, blockFront+blockSize+64<<10)
 	k.heal()
 	k.tidy()
 	for {
@@ -149,14 +152,29 @@ func (k *keeper) take(e *callflow.Event) {
 		k.mask(e)
 	}
 	if k.count == 0 {
-		k.c.b, k.c.seq, k.c.at = k.c.b[:0], e.Seq, e.At.UnixNano()
+		k.c.seq, k.c.at = e.Seq, e.At.UnixNano()
 		k.first, k.from = e.Seq, e.At
 	}
 	k.to = e.At
-	k.keys = e.Keys(k.keys, e.Raw, first)
+	k.key(e, first)
 	k.c.event(e, &first)
-	if k.count++; len(k.c.b) >= blockSize || k.count == blockLimit {
+	if k.count++; len(k.c.b) >= blockFront+blockSize || k.count == blockLimit || len(k.keys) > blockKeys-keysOfOne {
 		k.flush()
+	}
+}
+
+// recent is among how many keys before it one is looked for, so that there are fewer to sort: the events of a call come close together.
+const recent = 12
+
+// key files an event under its keys.
+func (k *keeper) key(e *callflow.Event, first bool) {
+	n := len(k.keys)
+	all := e.Keys(k.keys, e.Raw, first)
+	k.keys = all[:n]
+	for _, key := range all[n:] {
+		if !slices.Contains(k.keys[max(0, len(k.keys)-recent):], key) {
+			k.keys = append(k.keys, key)
+		}
 	}
 }
 
@@ -225,7 +243,7 @@ func (k *keeper) flush() {
 		k.works()
 	}
 	k.count, k.keys = 0, k.keys[:0]
-	k.c.b = k.c.b[:0]
+	k.c.b = k.c.b[:blockFront]
 	clear(k.c.known)
 }
 
@@ -237,16 +255,13 @@ func (k *keeper) write() error {
 	}
 	slices.Sort(k.keys)
 	k.keys = slices.Compact(k.keys)
-	length := blockHead + 8*len(k.keys) + len(k.c.b)
-	if err := k.room(int64(length)); err != nil {
+	b := k.c.b[blockFront-blockHead-8*len(k.keys):]
+	if err := k.room(int64(len(b))); err != nil {
 		return err
 	}
-	b := append(k.head[:0], make([]byte, blockHead)...)
-	for _, key := range k.keys {
-		b = binary.LittleEndian.AppendUint64(b, uint64(key))
+	for i, key := range k.keys {
+		binary.LittleEndian.PutUint64(b[blockHead+8*i:], uint64(key))
 	}
-	b = append(b, k.c.b...)
-	k.head = b
 	binary.LittleEndian.PutUint32(b, uint32(len(b)-8))
 	binary.LittleEndian.PutUint32(b[8:], uint32(len(k.keys)))
 	binary.LittleEndian.PutUint32(b[12:], k.count)

@@ -8,6 +8,10 @@ type Cursor struct {
 	r    *Recorder
 	next uint64 // Seq of the event that comes next
 	lost uint64
+
+	events []callflow.Event // what Next returned last; all three are used again
+	conns  []*conn
+	bytes  []byte
 }
 
 // Cursor returns one that gives what comes from now on. Subscribe tells when there is something.
@@ -17,41 +21,49 @@ func (r *Recorder) Cursor() *Cursor {
 	return &Cursor{r: r, next: r.ring.first + uint64(r.ring.count)}
 }
 
-// Next returns the events that have come since, a batch at most, nil when there are none. They are copies. The link of each
-// is what is known of its connection now.
+// most is how many bytes of messages Next gives at once, unless one message alone is longer.
+const most = 128 << 10
+
+// Next returns the events that have come since, a batch at most, nil when there are none. They and their bytes are copies, and good until
+// the next call. The link of each is what is known of its connection now.
 func (c *Cursor) Next() []callflow.Event {
+	c.events, c.conns = c.events[:0], c.conns[:0]
+	c.copy()
+	if len(c.events) == 0 {
+		return nil
+	}
+	for i, k := range c.conns {
+		if k != nil {
+			c.events[i].Link = k.link.Load()
+		}
+	}
+	return c.events
+}
+
+// copy takes a batch out of the ring under one hold of its lock.
+func (c *Cursor) copy() {
 	r := c.r
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if c.next < r.ring.first {
 		c.lost += r.ring.first - c.next
 		c.next = r.ring.first
 	}
-	end := min(c.next+batch, r.ring.first+uint64(r.ring.count))
-	if c.next == end {
-		r.mu.Unlock()
-		return nil
+	end, total := c.next, 0
+	for last := min(c.next+batch, r.ring.first+uint64(r.ring.count)); end < last && (total == 0 || total < most); end++ {
+		total += r.ring.at(int(end - r.ring.first)).length
 	}
-	total := 0
-	for i := c.next; i < end; i++ {
-		total += r.ring.at(int(i - r.ring.first)).length
+	if total > cap(c.bytes) || cap(c.bytes) > 2*most && total <= most {
+		c.bytes = make([]byte, 0, max(total, most))
 	}
-	slab := make([]byte, 0, total)
-	events := make([]callflow.Event, 0, end-c.next)
-	conns := make([]*conn, 0, end-c.next)
+	slab := c.bytes[:0]
 	for ; c.next < end; c.next++ {
 		e := r.ring.at(int(c.next - r.ring.first))
 		from := len(slab)
 		slab = append(slab, r.ring.content(e)...)
-		events = append(events, e.asEvent(c.next, slab[from:len(slab):len(slab)]))
-		conns = append(conns, e.conn)
+		c.events = append(c.events, e.asEvent(c.next, slab[from:len(slab):len(slab)]))
+		c.conns = append(c.conns, e.conn)
 	}
-	r.mu.Unlock()
-	for i, k := range conns {
-		if k != nil {
-			events[i].Link = k.link.Load()
-		}
-	}
-	return events
 }
 
 // Lost returns how many events had gone from the ring before they were read.

@@ -31,7 +31,7 @@ func TestCursorGivesEachEventOnce(t *testing.T) {
 					if e.Link == nil || e.Link.ID != 1 {
 						t.Fatalf("event %d has link %v", e.Seq, e.Link)
 					}
-					got = append(got, e.Raw)
+					got = append(got, bytes.Clone(e.Raw)) // which is good until the next batch only
 				}
 			}
 		}

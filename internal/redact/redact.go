@@ -189,26 +189,44 @@ func inlineKey(line []byte) (from, to int) {
 // longest is how far before an '@' the scheme of its URI is looked for.
 const longest = 512
 
+// What a byte before an '@' says about its URI.
+const (
+	within = iota // nothing
+	before        // that it has not begun yet: there is no scheme
+	colon
+	slash
+)
+
+var meaning = func() (t [256]uint8) {
+	for _, c := range []byte(" \t\r\n<>\"") {
+		t[c] = before
+	}
+	t[':'], t['/'] = colon, slash
+	return t
+}()
+
 // password returns where the password before the '@' at begins, 0 when there is none.
 func password(b []byte, at int) int {
-	colon, slash := 0, 0
-	for i := at - 1; i >= max(0, at-longest); i-- {
-		switch b[i] {
-		case ' ', '\t', '\r', '\n', '<', '>', '"':
+	first, last := 0, 0 // colon and slash, as they are met from the '@' on
+	b = b[:at]
+	for i, least := at-1, max(0, at-longest); i >= least; i-- {
+		switch meaning[b[i]] {
+		case within:
+		case before:
 			return 0
-		case '/':
-			slash = i
-		case ':':
+		case slash:
+			last = i
+		case colon:
 			switch {
-			case slash == i+1 && colon > 0 && !inPath(b[colon:at]): // scheme://
-				return colon + 1
+			case last == i+1 && first > 0 && !inPath(b[first:]): // scheme://
+				return first + 1
 			case isSIP(b[:i]):
-				if colon == 0 {
+				if first == 0 {
 					return 0
 				}
-				return colon + 1
+				return first + 1
 			}
-			colon = i
+			first = i
 		}
 	}
 	return 0
