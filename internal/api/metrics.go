@@ -24,6 +24,8 @@ func (s *Server) sample() metrics.Sample {
 		Renewals: uint64(loaded.Renewals), RenewalsRefused: loaded.RenewalsRefused,
 	}
 	m.Verdicts = g.Verdicts()
+	m.Setups, m.Ringing, m.ACKsMissing, m.Handshakes = g.SetupTimes(), g.RingingTimes(), g.ACKsMissing(), g.HandshakeTimes()
+	m.Recording = recording(g)
 	m.Relayed, m.Subscriptions = make(map[metrics.Relayed]uint64), g.Subscriptions()
 	for _, c := range g.Relayed() {
 		m.Relayed[metrics.Relayed{Method: c.Method, Outcome: c.Outcome}] = c.N
@@ -61,6 +63,7 @@ func (s *Server) sample() metrics.Sample {
 		one := metrics.Peer{
 			Name: p.Name, Up: p.State.Up(), In: numbers(&p.State.In), Out: numbers(&p.State.Out),
 			Connections: conns[p.Name], ConnectionsOpened: opened[p.Name], Aliased: aliased[p.Name],
+			CallsRefused:  p.State.In.RefusedBy(),
 			ClaimsRefused: p.State.ClaimsRefused.Load(), ClaimsStripped: p.State.ClaimsStripped.Load(),
 		}
 		if k, ok := kept[p.Name]; ok {
@@ -104,5 +107,19 @@ func (s *Server) sample() metrics.Sample {
 
 func numbers(l *peer.Load) metrics.Load {
 	t := l.Totals()
-	return metrics.Load{Calls: l.Calls(), Began: t.Began, Answered: t.Answered, Failed: t.Failed, Limited: t.Limited}
+	return metrics.Load{Calls: l.Calls(), Began: t.Began, Answered: t.Answered, Failed: l.FailedBy(), Limited: t.Limited}
+}
+
+// recording is how the ring and the history stand.
+func recording(g *gateway.Gateway) metrics.Recording {
+	ring := g.Recorder().Stats()
+	r := metrics.Recording{Bytes: ring.Bytes, Bound: ring.Bound, Events: ring.Events, Gone: ring.Dropped}
+	if h := g.History(); h != nil {
+		s := h.Stats()
+		r.History = &metrics.History{Segments: s.Segments, Bytes: s.Bytes, Events: s.Events, Lost: s.Lost, Failing: s.Failing}
+		if !s.Oldest.IsZero() {
+			r.History.Oldest = float64(s.Oldest.UnixMilli()) / 1000
+		}
+	}
+	return r
 }

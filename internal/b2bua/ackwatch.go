@@ -70,6 +70,7 @@ func (n *answer) warn(s *ua.Shard) {
 	}
 	n.waits.warned = true
 	cause := n.cause()
+	n.call.engine.missing.add(n.near.leg.Peer.Name, cause.Code)
 	after := callflow.Span(n.since(s))
 	n.call.record(callflow.Noted, n.near.leg, 0, fmt.Sprintf("%s, %s after it; fix: %s", cause.Sentence(n.near.leg.Peer.Name), after, cause.Remedy))
 	n.call.engine.log.Warn("no ACK to a 2xx", n.words(&cause)...)

@@ -60,6 +60,8 @@ type Engine struct {
 	live    atomic.Int64
 
 	verdicts verdicts
+	times    times
+	missing  missing
 }
 
 // calls are those of one shard.

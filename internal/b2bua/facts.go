@@ -122,7 +122,7 @@ func (c *Call) ended(by *Leg, status int, reason, why string) {
 	if c.setup.held != nil {
 		c.facts.answered, c.in.hop.to200 = time.Time{}, 0 // the caller has not heard of it
 	}
-	c.leave()
+	c.leave(by, status)
 	if c.facts.answered.IsZero() {
 		c.in.hop.code = status
 	}
@@ -224,6 +224,7 @@ func (e *Engine) Refused(s *ua.Shard, p *transport.Packet, from *peer.Peer, rout
 	h.leg(&r.In)
 	r.Verdict, r.VerdictWhy = callflow.Judge([]callflow.Protection{h.seen}, claims.SIPS, claims)
 	e.verdicts.add(r.Verdict)
+	from.State.In.Refused(peer.ClassOf(status.Code))
 	e.ways.CDR(r)
 	ev := &c.event
 	*ev = events.Event{

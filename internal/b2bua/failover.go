@@ -59,6 +59,7 @@ func (u *setup) try(s *ua.Shard, to *peer.Peer) {
 // failure is what was wrong with an address of a target.
 type failure struct {
 	cause *sip.StatusError
+	class peer.Class
 	until time.Time // the target is down until then if no other address is better; zero: it is well
 	why   string
 }
@@ -73,7 +74,7 @@ func (u *setup) exhausted(s *ua.Shard, a *attempt) {
 		u.call.engine.log.Warn("peer is down", "peer", a.to.Name, "cause", f.why)
 		u.call.engine.tellTurned(a.to, false, f.why)
 	}
-	u.call.unload(a.to)
+	u.call.unload(a.to, a.before.class)
 	u.tryNext(s)
 }
 
@@ -159,12 +160,20 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 		}
 	}
 	if a.next != nil { // the same call at the same target, so its load stays
-		u.attempt = &attempt{setup: u, to: a.to, before: &failure{cause: cause, until: a.until, why: reason}}
+		u.attempt = &attempt{setup: u, to: a.to, before: &failure{cause: cause, class: l.hop.class(cause), until: a.until, why: reason}}
 		u.attempt.begin(s, a.next)
 		return
 	}
-	c.unload(l.Peer)
+	c.unload(l.Peer, l.hop.class(cause))
 	u.tryNext(s)
+}
+
+// class is how a target failed: 503 is the gateway's own word for one that it cannot reach.
+func (h *hop) class(cause *sip.StatusError) peer.Class {
+	if h.code == 0 && cause.Code == 503 {
+		return peer.Unreachable
+	}
+	return peer.ClassOf(cause.Code)
 }
 
 // unreachable gives up a target that took no INVITE, or has gone with it.

@@ -43,19 +43,31 @@ func (e *Engine) welcome(s *ua.Shard, inv Invite) *sip.StatusError {
 }
 
 // unload takes the call off the load of a target that was not answered.
-func (c *Call) unload(p *peer.Peer) {
+func (c *Call) unload(p *peer.Peer, how peer.Class) {
 	if c.facts.loaded == p {
 		c.facts.loaded = nil
-		p.State.Out.Done(false)
+		p.State.Out.Failed(how)
 	}
 }
 
-// leave takes the call off the load of both peers.
-func (c *Call) leave() {
+// leave takes the call off the load of both peers. by is the leg whose side ended it, status the final response to the caller.
+func (c *Call) leave(by *Leg, status int) {
 	answered := !c.facts.answered.IsZero()
-	c.in.Peer.State.In.Done(answered)
+	how := peer.ClassOf(status)
+	if by == c.in {
+		how = peer.Cancelled
+	}
+	done := func(l *peer.Load) {
+		if answered {
+			l.Done()
+		} else {
+			l.Failed(how)
+		}
+	}
+	done(&c.in.Peer.State.In)
 	if c.facts.loaded != nil {
-		c.facts.loaded.State.Out.Done(answered)
+		done(&c.facts.loaded.State.Out)
 		c.facts.loaded = nil
 	}
+	c.engine.times.observe(c, answered, how)
 }

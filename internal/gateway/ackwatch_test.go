@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/metrics"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/siptest"
@@ -53,6 +54,9 @@ func (r *rig) named(code, cause string) {
 	r.Helper()
 	if log := r.log.String(); !strings.Contains(log, "code="+code+" ") || !strings.Contains(log, cause) {
 		r.Errorf("8 s after the 2xx the log lacks %s with %q", code, cause)
+	}
+	if n := r.ACKsMissing()[metrics.Missing{Peer: "office", Code: code}]; n != 1 {
+		r.Errorf("8 s after the 2xx its missing ACK counts %d times as %s", n, code)
 	}
 	found, says := false, false
 	for _, f := range r.recorder.Flows() {

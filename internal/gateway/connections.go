@@ -20,6 +20,7 @@ func (g *Gateway) opened(c *transport.Conn) {
 	g.leniently(c)
 	n, _ := g.opens.LoadOrStore(c.Identity().Peer, new(atomic.Uint64))
 	n.(*atomic.Uint64).Add(1)
+	g.shakes.accepted(c)
 	g.connection(slog.LevelInfo, "connection opened", c.Info(), c.Identity().Peer)
 	g.came(c)
 }
@@ -55,7 +56,9 @@ func (g *Gateway) came(c *transport.Conn) {
 
 // refusing tells of one that does not.
 func (g *Gateway) refusing(info transport.ConnInfo, err error) {
-	g.failed(info, g.recorder.Explain(info, err))
+	verdicts := g.recorder.Explain(info, err)
+	g.shakes.refused(info, verdicts)
+	g.failed(info, verdicts)
 }
 
 // closed tells of the end of one that did. A server of TLS 1.3 that does not

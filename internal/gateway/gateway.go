@@ -105,6 +105,8 @@ type Gateway struct {
 
 	judged atomic.Pointer[failures] // what the last review found
 
+	shakes shakeTimes
+
 	opens sync.Map // by peer, *atomic.Uint64: connections that came up
 
 	stopping context.Context // ends when calls have had their time

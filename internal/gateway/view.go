@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-sip/sallyport/internal/b2bua"
 	"github.com/sallyport-sip/sallyport/internal/config"
+	"github.com/sallyport-sip/sallyport/internal/metrics"
 	"github.com/sallyport-sip/sallyport/internal/peer"
 	"github.com/sallyport-sip/sallyport/internal/relay"
 	"github.com/sallyport-sip/sallyport/sip/resolve"
@@ -55,6 +56,15 @@ func (g *Gateway) CallInfo() []b2bua.CallInfo {
 // Verdicts returns how many calls there were, those that are over, by the word for how
 // secure their signalling was.
 func (g *Gateway) Verdicts() map[string]uint64 { return g.engine.Verdicts() }
+
+// SetupTimes, RingingTimes and ACKsMissing are those of the calls.
+func (g *Gateway) SetupTimes() map[string]metrics.Times { return g.engine.SetupTimes() }
+
+// RingingTimes is documented with SetupTimes.
+func (g *Gateway) RingingTimes() metrics.Times { return g.engine.RingingTimes() }
+
+// ACKsMissing is documented with SetupTimes.
+func (g *Gateway) ACKsMissing() map[metrics.Missing]uint64 { return g.engine.ACKsMissing() }
 
 func (g *Gateway) liveCalls(shard int) (calls []*b2bua.Call) {
 	g.server.Do(shard, func(s *ua.Shard) { calls = g.engine.LiveCalls(s) })

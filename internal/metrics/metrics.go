@@ -1,8 +1,8 @@
 // Package metrics is the page that Prometheus reads.
 //
 // Its main type is Sample: plain numbers, which whoever has them fills in when
-// the page is asked for. Nothing is counted here, so that the metrics cost a call
-// nothing. Labels have the names of configured peers, listeners and alarms, never
+// the page is asked for. Only times are counted here, by Histogram: two additions
+// for a call and for a handshake. Labels have the names of configured peers, listeners and alarms, never
 // what came over the network. The package starts no goroutine.
 package metrics
 
@@ -24,6 +24,11 @@ type Sample struct {
 	Calls int // live ones
 	Peers []Peer
 
+	Setups      map[string]Times // by outcome
+	Ringing     Times
+	ACKsMissing map[Missing]uint64
+	Handshakes  map[Handshake]Times
+
 	Verdicts map[string]uint64 // calls that are over, by the word for how secure their signalling was
 
 	Subscriptions int                // that go on
@@ -40,6 +45,8 @@ type Sample struct {
 	ConnectionsDead           map[string]uint64 // found dead, by the sign
 
 	LimitsPassed map[Passed]uint64
+
+	Recording Recording
 
 	Records *Records // nil: calls are not recorded
 	Alarms  []string
@@ -62,13 +69,14 @@ type Peer struct {
 	Name              string
 	Up                bool
 	In, Out           Load
-	Connections       int    // live streams
-	ConnectionsOpened uint64 // in both directions
-	Aliased           int    // live streams of the peer's that serve our requests too
-	Kept              *bool  // the connection that is to be kept up is; nil: none is
-	ClaimsRefused     uint64 // requests refused for who they said that they were from
-	ClaimsStripped    uint64 // values of headers left out for it
-	Large             *Large // nil unless the peer is on UDP
+	Connections       int               // live streams
+	ConnectionsOpened uint64            // in both directions
+	Aliased           int               // live streams of the peer's that serve our requests too
+	Kept              *bool             // the connection that is to be kept up is; nil: none is
+	CallsRefused      map[string]uint64 // INVITEs that did not become a call, by class
+	ClaimsRefused     uint64            // requests refused for who they said that they were from
+	ClaimsStripped    uint64            // values of headers left out for it
+	Large             *Large            // nil unless the peer is on UDP
 }
 
 // Large is requests too large for UDP: those that left by TCP, those for which it
@@ -77,8 +85,9 @@ type Large struct{ Taken, Refused, Spared uint64 }
 
 // Load is the calls of a peer in one direction.
 type Load struct {
-	Calls                            int64
-	Began, Answered, Failed, Limited uint64
+	Calls                    int64
+	Began, Answered, Limited uint64
+	Failed                   map[string]uint64 // by class
 }
 
 // Mirrored is what became of packets for a HEP collector: sent, dropped or too_long.
@@ -130,7 +139,7 @@ var (
 	descPeerCalls = desc("peer_calls", "Live calls of a peer; direction in: from the peer, out: to it.", "peer", "direction")
 	descBegan     = desc("peer_calls_began_total", "Calls that began.", "peer", "direction")
 	descAnswered  = desc("peer_calls_answered_total", "Calls that were answered.", "peer", "direction")
-	descFailed    = desc("peer_calls_failed_total", "Calls that ended without an answer, whoever ended them.", "peer", "direction")
+	descFailed    = desc("peer_calls_failed_total", "Calls that ended without an answer, by how.", "peer", "direction", "class")
 	descLimited   = desc("peer_calls_limited_total", "Calls refused, or passed on to another target, for a limit of the peer.", "peer", "direction")
 	descVerdicts  = desc("calls_by_verdict_total", "Calls that are over, by how secure their signalling was.", "verdict")
 	descSubs      = desc("subscriptions", "Subscriptions that go on.")
@@ -182,6 +191,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for word, n := range s.Verdicts {
 		p.counter(descVerdicts, n, word)
 	}
+	p.calls(&s)
+	p.recording(&s.Recording)
 	for i := range s.Peers {
 		p.peer(&s.Peers[i])
 	}
@@ -246,11 +257,18 @@ func (p page) counter(d *prometheus.Desc, n uint64, labels ...string) {
 	p.out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 }
 
+func (p page) histogram(d *prometheus.Desc, t Times, labels ...string) {
+	p.out <- prometheus.MustNewConstHistogram(d, t.Count, t.Sum.Seconds(), t.Upto, labels...)
+}
+
 func (p page) peer(one *Peer) {
 	p.gauge(descPeerUp, truth(one.Up), one.Name)
 	p.gauge(descConns, float64(one.Connections), one.Name)
 	p.counter(descOpened, one.ConnectionsOpened, one.Name)
 	p.gauge(descAliased, float64(one.Aliased), one.Name)
+	for class, n := range one.CallsRefused {
+		p.counter(descTurned, n, one.Name, class)
+	}
 	p.counter(descClaims, one.ClaimsRefused, one.Name, "refused")
 	p.counter(descClaims, one.ClaimsStripped, one.Name, "stripped")
 	if one.Kept != nil {
@@ -268,7 +286,9 @@ func (p page) peer(one *Peer) {
 		p.gauge(descPeerCalls, float64(way.load.Calls), one.Name, way.name)
 		p.counter(descBegan, way.load.Began, one.Name, way.name)
 		p.counter(descAnswered, way.load.Answered, one.Name, way.name)
-		p.counter(descFailed, way.load.Failed, one.Name, way.name)
+		for class, n := range way.load.Failed {
+			p.counter(descFailed, n, one.Name, way.name, class)
+		}
 		p.counter(descLimited, way.load.Limited, one.Name, way.name)
 	}
 }

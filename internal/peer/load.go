@@ -10,9 +10,10 @@ import (
 // Load counts the calls of a peer in one direction, and holds them to limits.
 // All shards use it at once, without a lock.
 type Load struct {
-	calls                            atomic.Int64
-	due                              atomic.Int64 // Unix nanoseconds: when calls at the full rate would have used up what began
-	began, answered, failed, limited atomic.Uint64
+	calls                    atomic.Int64
+	due                      atomic.Int64 // Unix nanoseconds: when calls at the full rate would have used up what began
+	began, answered, limited atomic.Uint64
+	failed, refused          [classes]atomic.Uint64
 }
 
 // Totals are how many calls there were since the gateway started.
@@ -38,7 +39,11 @@ func (l *Load) Calls() int64 { return l.calls.Load() }
 
 // Totals returns the counters.
 func (l *Load) Totals() Totals {
-	return Totals{Began: l.began.Load(), Answered: l.answered.Load(), Failed: l.failed.Load(), Limited: l.limited.Load()}
+	t := Totals{Began: l.began.Load(), Answered: l.answered.Load(), Limited: l.limited.Load()}
+	for i := range l.failed {
+		t.Failed += l.failed[i].Load()
+	}
+	return t
 }
 
 // Begin counts a call, unless it is above a limit: calls at once, rate a second;
@@ -92,13 +97,17 @@ func (l *Load) Undo(rate config.Count) {
 // Answered notes that a call was answered.
 func (l *Load) Answered() { l.answered.Add(1) }
 
-// Done ends a call that Begin counted.
-func (l *Load) Done(answered bool) {
+// Done ends a call that Begin counted and that was answered.
+func (l *Load) Done() { l.calls.Add(-1) }
+
+// Failed ends a call that Begin counted and that was not answered.
+func (l *Load) Failed(how Class) {
 	l.calls.Add(-1)
-	if !answered {
-		l.failed.Add(1)
-	}
+	l.failed[how].Add(1)
 }
+
+// Refused counts an INVITE that was refused before Begin.
+func (l *Load) Refused(how Class) { l.refused[how].Add(1) }
 
 // burst is how much of its time a rate may use at once: the calls of a second.
 const burst = int64(time.Second)

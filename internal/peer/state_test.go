@@ -79,8 +79,8 @@ func TestCallsAtOnce(t *testing.T) {
 		t.Errorf("with a higher limit: %v", over)
 	}
 	l.Answered()
-	l.Done(true)
-	l.Done(false)
+	l.Done()
+	l.Failed(Busy)
 	if over := l.Begin(noon, 2, 0); over != TooMany {
 		t.Errorf("with a lower limit: %v", over)
 	}
@@ -167,7 +167,7 @@ func TestLimitsAreExactUnderRaces(t *testing.T) {
 				if rand.IntN(4) == 0 {
 					l.Undo(0)
 				} else {
-					l.Done(rand.IntN(2) == 0)
+					l.Failed(Class(rand.IntN(int(classes))))
 				}
 			}
 		})
@@ -183,7 +183,7 @@ func TestLimitsAllocateNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		if s.Ask(noon, time.Second) && s.Out.Begin(noon, 10, 1<<30) == Within {
 			s.Answered(noon, noon)
-			s.Out.Done(true)
+			s.Out.Done()
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
