@@ -184,7 +184,13 @@ func writeIdentity(t *testing.T, dir string) (pin string) {
 	t.Helper()
 	sallyport(t, dir, "cert", "ca", "--name", "ca", "--out", "ca.pem")
 	sallyport(t, dir, "cert", "issue", "--ca", "ca.pem", "--sip", "gw.example", "--dns", "gw.example", "--out", "gw.pem")
-	b, err := os.ReadFile(filepath.Join(dir, "gw.pem"))
+	return pinOf(t, filepath.Join(dir, "gw.pem"))
+}
+
+// pinOf is the hash of the key of a certificate, by which Chromium can be told to believe it.
+func pinOf(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -238,34 +237,4 @@ func (s *site) idOf(t *testing.T, state string) string {
 		t.Fatalf("no flow is %s", state)
 	}
 	return id
-}
-
-// TestPageWantsAToken has a gateway that wants a token: the page is there, asks for it, says when it is wrong, and shows the calls
-// when it is right.
-func TestPageWantsAToken(t *testing.T) {
-	dir := t.TempDir()
-	pin := writeIdentity(t, dir)
-	token := strings.Repeat("a-good-token-", 3)
-	writeFile(t, filepath.Join(dir, "token"), token+"\n")
-	admin := net.JoinHostPort("127.0.0.1", freePort(t, "127.0.0.1"))
-	serve(t, dir, fmt.Sprintf(`
-data: %s
-admin: {listen: %q, identity: gateway, token_file: token}
-listeners:
-  lan: {listen: "udp:127.0.0.1:%s"}
-identities:
-  gateway: {certificate: gw.pem, key: gw-key.pem}
-`, dir, admin, freePort(t, "127.0.0.1")))
-	b := openPage(t, "https://"+admin, "/", pin)
-	b.until(`it asks for the token`, `document.querySelector('#token') !== null`)
-	b.eval(`document.querySelector('#token').focus()`)
-	b.key("wrong" + kb.Enter)
-	b.until(`it says that the token is wrong`, `document.body.innerText.includes('does not take this token')`)
-	b.eval(`document.querySelector('#token').focus()`)
-	b.key(token + kb.Enter)
-	b.until(`it shows the calls`, `document.body.innerText.includes('No calls yet')`)
-	b.until(`it is live`, `document.querySelector('[aria-label="The gateway now"]').innerText.includes('calls')`)
-	b.eval(`location.reload()`)
-	b.until(`the tab remembers`, `document.body.innerText.includes('No calls yet')`)
-	b.is(`the address does not have it`, `!location.href.includes('`+token+`')`)
 }

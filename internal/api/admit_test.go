@@ -61,6 +61,8 @@ func TestAdmit(t *testing.T) {
 		{"operator reads", secure, "GET", "/api/v1/calls", "api.example", acts, true, 200},
 		{"operator acts", secure, "POST", "/api/v1/reload", "api.example", acts, true, 200},
 		{"operator ends a call that is not there", secure, "POST", "/api/v1/calls/1/end", "api.example", acts, true, 404},
+		{"operator ends what is no call", secure, "POST", "/api/v1/calls/one/end", "api.example", acts, true, 400},
+		{"operator ends one of another run", secure, "POST", "/api/v1/calls/another-1/end", "api.example", acts, true, 404},
 		{"operator on our page", secure, "POST", "/api/v1/reload", "api.example", http.Header{"Authorization": acts["Authorization"], "Origin": {"https://api.example"}}, true, 200},
 		{"operator sent by another page", secure, "POST", "/api/v1/reload", "api.example", http.Header{"Authorization": acts["Authorization"], "Origin": {"https://evil.example"}}, true, 403},
 		{"who am I, without a token", secure, "GET", "/api/v1/session", "api.example", nil, true, 200},

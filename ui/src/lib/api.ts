@@ -1,4 +1,4 @@
-// The one place that asks the gateway. A request that is refused for want of a login sets `session.needed`, and the page
+// The one place that asks the gateway. A request that is refused because nobody is signed in sets `session.needed`, and the page
 // shows its form; every other failure is an ApiError with the gateway's own words.
 
 import { session } from './session.svelte'
@@ -12,20 +12,18 @@ export class ApiError extends Error {
   }
 }
 
-export interface Asked { signal?: AbortSignal; headers?: Record<string, string>; method?: string; body?: string }
+export interface Asked { signal?: AbortSignal; headers?: Record<string, string>; method?: string; body?: string; also?: number }
 
-/** Sends one request; the answer is a good one. */
+/** Sends one request; the answer is a good one, or has the status `also`, whose body is as good. */
 export async function ask(path: string, o: Asked = {}): Promise<Response> {
-  const headers: Record<string, string> = { ...o.headers }
-  if (session.token) headers['Authorization'] = `Bearer ${session.token}`
   let answer: Response
   try {
-    answer = await fetch(path, { method: o.method ?? 'GET', headers, body: o.body, signal: o.signal ?? null, cache: 'no-store' })
+    answer = await fetch(path, { method: o.method ?? 'GET', headers: o.headers ?? {}, body: o.body ?? null, signal: o.signal ?? null, cache: 'no-store' })
   } catch (e) {
     if (o.signal?.aborted) throw e
     throw new ApiError(0, 'the gateway does not answer; is it running, and is this machine still connected to it?')
   }
-  if (answer.ok) return answer
+  if (answer.ok || answer.status === o.also) return answer
   if (answer.status === 401) session.refused()
   throw await errorOf(answer)
 }

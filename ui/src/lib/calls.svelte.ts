@@ -50,6 +50,18 @@ class Calls {
     this.listen()
   }
 
+  /** Follows nothing, and forgets what was told: nobody is signed in. */
+  close(): void {
+    this.stop?.()
+    this.stop = null
+    this.turn++
+    this.loaded = false
+    this.rows = []
+    this.pulse = null
+    this.told = null
+    this.forgetWaiting()
+  }
+
   /** Loads the newest calls; false when it was refused or overtaken. */
   async load(): Promise<boolean> {
     const turn = ++this.turn

@@ -20,6 +20,21 @@ export interface Status {
 
 export interface Problem { file: string; line: number; column: number; what: string; why?: string; remedy?: string }
 
+/** A problem in one sentence, with its place first. */
+export const problemText = (p: Problem) =>
+  [`${p.file}${p.line ? `:${p.line}:${p.column}` : ''}: ${p.what}`, p.why, p.remedy].filter(Boolean).join(', ')
+
+/** The answer to a reload. */
+export interface Reloaded {
+  taken: boolean
+  version: string
+  problems: Problem[]
+  needs_restart: string[]
+  in_use: string[]
+  changes: { of: string; old: { subject: string; fingerprint: string; until: string }[]; new: { subject: string; fingerprint: string; until: string }[] }[]
+  failing: { connection: number; peer: string; remote: string; why: string; remedy: string; calls: number[]; evicted: boolean }[]
+}
+
 export interface Load { calls: number; most_calls: number; most_rate: number; began: number; answered: number; failed: number; limited: number }
 
 export interface Peer {

@@ -1,5 +1,5 @@
-// Server-sent events with resume, over fetch: an EventSource cannot send the Authorization header, and says nothing of why
-// it failed. The format is that of the HTML standard: "event:", "data:" and "id:" lines, an empty line ends an event.
+// Server-sent events with resume, over fetch: an EventSource says nothing of why it failed, and cannot be given where
+// to go on. The format is that of the HTML standard: "event:", "data:" and "id:" lines, an empty line ends an event.
 
 import { ApiError, ask } from './api'
 
