@@ -107,13 +107,17 @@ func (u *Unacknowledged) contactCause() (Cause, bool) {
 			advertise+u.Peer+" reaches it")
 	case c.local():
 		return cause(AckContact, "has a name that is known here only", advertise+u.Peer+" reaches it")
-	case c.addr.IsValid() && u.Local.IsValid() && !private(u.Local.Addr()) && c.addr != u.Local.Addr().Unmap():
+	case c.addr.IsValid() && u.Local.IsValid() && u.seesUs() && c.addr != u.Local.Addr().Unmap():
 		return cause(AckContact, "is not the address that its INVITE came to, "+u.Local.String(), advertise+u.Peer+" reaches it")
 	case c.addr.IsValid() && u.Local.IsValid() && c.addr == u.Local.Addr().Unmap() && c.effectivePort() != u.Local.Port():
 		return cause(AckContact, "is not the port that its INVITE came to, "+u.Local.String(), advertise+u.Peer+" reaches it")
 	}
 	return Cause{}, false
 }
+
+// seesUs reports whether the caller knows us by the address that its INVITE came to: it does unless there is a NAT before us, that
+// is, unless we are at a private address and it is not.
+func (u *Unacknowledged) seesUs() bool { return !hiddenFrom(u.Local.Addr(), u.Remote.Addr()) }
 
 // leadsBy reports whether the URI means a transport that a message came by. On a WebSocket a sips URI names none.
 func (p *place) leadsBy(transport string) bool {

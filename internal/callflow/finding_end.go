@@ -76,7 +76,7 @@ func noRefresh(s *study, l *half) []found {
 // shortSession is a session timer that the other side finds too short, more than once or for good.
 func shortSession(s *study, l *half) []found {
 	refused := l.of(func(m *heard) bool { return !m.request && m.code == 422 })
-	if len(refused) == 0 {
+	if len(refused) == 0 || refused[0].out && len(s.legs) > 1 { // then the other hop says whose it is
 		return nil
 	}
 	last := refused[len(refused)-1]

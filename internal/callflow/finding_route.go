@@ -1,6 +1,9 @@
 package callflow
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // foreignRoute is a request that reached us with a Route to another address. A name may be one of ours.
 func foreignRoute(s *study, l *half) []found {
@@ -61,4 +64,58 @@ func longWay(_ *study, l *half) []found {
 		return nil
 	}
 	return one(rowsOf(m), "the INVITE of %s has passed %d hops before ours and may pass %d more", l.name, max(m.detail.vias-1, 0), max(m.detail.maxForwards, 0))
+}
+
+// untaken is a call that the gateway had no way for, and said so with these words.
+func untaken(words string, tell func(who, called, why string) found) func(*study, *half) []found {
+	return func(s *study, l *half) []found {
+		no := l.first(func(m *heard) bool { return m.out && !m.request && m.method == "INVITE" && m.code >= 300 })
+		if no == nil {
+			return nil
+		}
+		for _, r := range l.rows {
+			why, is := strings.CutSuffix(r.Label, words)
+			if r.Kind != RowNote || !is {
+				continue
+			}
+			who, why, told := strings.Cut(strings.TrimPrefix(why, "peer "), ": ")
+			if !told {
+				who = l.name
+			}
+			called, _, _ := strings.Cut(s.To, "@")
+			f := tell(who, called, why)
+			f.sentence += fmt.Sprintf(", so the %s answered %d on %s", s.gateway, no.code, l.on())
+			f.rows = append(rowsOf(l.initialInvite(), no), r.Number)
+			return []found{f}
+		}
+		return nil
+	}
+}
+
+func noRoute(who, called, _ string) found {
+	return found{sentence: fmt.Sprintf("no row of routes takes a call from %s to %s", who, called),
+		remedy: fmt.Sprintf("add a row to `routes` with %s in `from` and a `number` that fits %s, or let %s dial what a row has", who, called, who)}
+}
+
+func sipsNowhere(who, called, why string) found {
+	which, _, _ := strings.Cut(why, " matches")
+	return found{sentence: fmt.Sprintf("%s called %s by sips:, which asks for TLS on every hop, and no target of %s is reached over TLS", who, called, which),
+		remedy: fmt.Sprintf("give a target of that route a `uri` with transport=tls and a profile without `sips: never`, or let %s call sip:", who)}
+}
+
+// unresolved is a target whose name led to no address.
+func unresolved(_ *study, l *half) []found {
+	_, after, is := strings.Cut(l.failure, ": resolve ")
+	name, why, told := strings.Cut(after, ": ")
+	if !is || !told {
+		return nil
+	}
+	for _, r := range l.rows {
+		if r.Kind == RowNote && strings.Contains(r.Label, l.failure) {
+			return []found{{rows: []int{r.Number},
+				sentence: fmt.Sprintf("no server has the name %s, by which %s is called on %s: %s", name, l.name, l.on(), why),
+				remedy:   fmt.Sprintf("correct the host in the `uri` of peer %s, or its DNS; `sallyport probe %s` shows what was asked and answered", l.name, l.name)}}
+		}
+	}
+	return nil
 }

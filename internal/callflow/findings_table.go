@@ -78,6 +78,12 @@ var table = []Check{
 		"look for an ALG that changes the body without its length, and for a path that cuts datagrams", "RFC 3261 §18.3", each(wrongLength)},
 
 	// Routes and hops.
+	{"no-route", Problem, "A call of a peer fits no row of the routes.",
+		"add a row to `routes` for that peer and number, or let the peer dial what a row has", "RFC 3261 §21.4.5", each(untaken("no route matches", noRoute))},
+	{"sips-without-way", Problem, "A call to sips: fits a route that has no target over TLS.",
+		"give the route a target over TLS, or let the caller call sip:", "RFC 5630 §5.1", each(untaken("sips: can reach none of its targets", sipsNowhere))},
+	{"name-unresolved", Problem, "The name of a target leads to no address.",
+		"correct the host in the `uri` of the peer, or its DNS; `sallyport probe` shows what was asked and answered", "RFC 3263 §4", each(unresolved)},
 	{"route-foreign", Warning, "A request reached the gateway with a Route that names somebody else.",
 		"correct the proxy before the gateway: it has to take its own Route off, and to follow what is left", "RFC 3261 §16.4", each(foreignRoute)},
 	{"route-strict", Warning, "A Record-Route has no lr.",
