@@ -54,11 +54,11 @@ type failure struct {
 	called  string // the number that is called; empty: it is a connection
 	reason  string // code of the refusal of the connection
 	happen  func(*failing, *failure)
-	state   callflow.State
-	cause   []string // words of the first sentence: what, and where
-	finding string   // code of the finding that has to stand before all others
-	says    []string // words of it
-	remedy  []string // words of its remedy
+	state   callflow.State // empty: it may have gone on by the time that it is looked at
+	cause   []string       // words of the first sentence: what, and where
+	finding string         // code of the finding that has to stand before all others
+	says    []string       // words of it
+	remedy  []string       // words of its remedy
 }
 
 var failures = []failure{
@@ -92,7 +92,7 @@ var failures = []failure{
 	{name: "the peer is silent", called: "+4910", happen: calls, state: callflow.StateFailed,
 		cause:   []string{"408", "hop B to silent", "not answered within"},
 		finding: "silent-peer", says: []string{"silent"}, remedy: []string{"firewall"}},
-	{name: "our Contact leads nowhere", called: "+4911", happen: callsWithoutACK, state: callflow.StateAnswered,
+	{name: "our Contact leads nowhere", called: "+4911", happen: callsWithoutACK,
 		cause:   []string{"answered by pbx"},
 		finding: "ack-contact", says: []string{"remote", "192.0.2.10"}, remedy: []string{"advertise"}},
 	{name: "the peer's Contact leads nowhere", called: "+4912", happen: calls, state: callflow.StateEnded,
@@ -130,7 +130,7 @@ func (s *failing) checkFlow(t *testing.T, f *failure) (id string) {
 		}
 		return line.ID != "" && slices.Contains(line.Findings, f.finding)
 	})
-	if line.State != f.state || !saysAll(line.Sentence, f.cause) {
+	if f.state != "" && line.State != f.state || !saysAll(line.Sentence, f.cause) {
 		t.Errorf("the list says %s: %q, want %s with %q", line.State, line.Sentence, f.state, f.cause)
 	}
 	flows, err := export.Decode(strings.NewReader(apiText(t, s.admin, "/api/v1/flows/"+line.ID)))

@@ -132,8 +132,12 @@ func (j *judgement) sentence() string {
 		s = j.answered()
 	case StateEnded:
 		l := j.ender()
-		s = fmt.Sprintf("ended by %s on hop %s after %s, %s",
-			j.party(l, l.invite.byeOut), l.Name, Span(l.invite.byeAt.Sub(v.finalAt)), j.answered())
+		why := ","
+		if l.invite.byeOut && strings.HasPrefix(l.invite.timeout, "no ACK ") {
+			why = ": " + l.invite.timeout + ";"
+		}
+		s = fmt.Sprintf("ended by %s on hop %s after %s%s %s",
+			j.party(l, l.invite.byeOut), l.Name, Span(l.invite.byeAt.Sub(v.finalAt)), why, j.answered())
 	case StateCancelled:
 		s = fmt.Sprintf("cancelled by %s on hop %s%s",
 			j.party(j.first, v.cancelOut), j.first.Name, v.after(v.cancelAt))
