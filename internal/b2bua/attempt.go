@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/redact"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/resolve"
 	"github.com/sallyport-sip/sallyport/sip/transaction"
@@ -279,7 +280,7 @@ func (a *attempt) reconnect(s *ua.Shard) {
 // refused deals with a final response other than a 2xx.
 func (a *attempt) refused(s *ua.Shard, m *sip.Message) {
 	u, code := a.setup, m.StatusCode()
-	cause := &sip.StatusError{Code: code, Reason: string(m.Reason()), Err: fmt.Errorf("answered %d %s", code, m.Reason())}
+	cause := &sip.StatusError{Code: code, Reason: string(m.Reason()), Err: fmt.Errorf("answered %d %s", code, redact.Text(string(m.Reason())))}
 	if code == 503 {
 		a.busy(s, m)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/redact"
 	"github.com/sallyport-sip/sallyport/internal/store"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/transport"
@@ -118,6 +119,7 @@ func (c *Call) ended(by *Leg, status int, reason, why string) {
 		return
 	}
 	c.facts.over = true
+	reason, why = redact.Text(reason), redact.Text(why)
 	c.calls.shard.Stop(&c.timer)
 	if c.setup.held != nil {
 		c.facts.answered, c.in.hop.to200 = time.Time{}, 0 // the caller has not heard of it
@@ -217,7 +219,7 @@ func (e *Engine) Refused(s *ua.Shard, p *transport.Packet, from *peer.Peer, rout
 	r.Began, r.Ended = p.At, s.Now()
 	r.Cause = store.Cause{SIP: status.Code, Text: status.Phrase()}
 	if status.Err != nil {
-		r.Cause.Text = status.Err.Error()
+		r.Cause.Text = redact.Text(status.Err.Error())
 	}
 	claims := callflow.ReadClaims(p.Msg)
 	h.sips = claims.SIPS
@@ -244,16 +246,16 @@ func callerOf(m *sip.Message) string {
 	}
 	uri, err := from.URI()
 	if err != nil || len(uri.User) == 0 {
-		return string(from.RawURI)
+		return redact.Text(string(from.RawURI))
 	}
 	return string(uri.User)
 }
 
-// calledOf is the user of the Request-URI, or all of it when it has none.
+// calledOf is the user of the Request-URI, or all of it but a password when it has none or is no SIP URI.
 func calledOf(m *sip.Message) string {
 	uri, err := sip.ParseURI(m.RequestURI())
-	if err != nil || len(uri.User) == 0 {
-		return string(m.RequestURI())
+	if err != nil || len(uri.User) == 0 || !uri.Is("sip") && !uri.Is("sips") && !uri.Is("tel") {
+		return redact.Text(string(m.RequestURI()))
 	}
 	return string(uri.User)
 }

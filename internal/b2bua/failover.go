@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/redact"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/ua"
@@ -226,7 +227,7 @@ func (a *attempt) unanswered(s *ua.Shard, err error) {
 // busy takes note of a 503: the target is not asked for as long as it says
 // (RFC 3261 §20.33), at most cross.MaxRetryAfter; else for its profile's down_for.
 func (a *attempt) busy(s *ua.Shard, m *sip.Message) {
-	span, why := a.to.DownFor, "answered 503 "+string(m.Reason())
+	span, why := a.to.DownFor, "answered 503 "+redact.Text(string(m.Reason()))
 	if after, ok := cross.RetryAfter(m); ok {
 		span = min(after, cross.MaxRetryAfter)
 		why += fmt.Sprintf(", retry after %v", after)

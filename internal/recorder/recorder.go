@@ -143,7 +143,7 @@ func (r *Recorder) Record(kind callflow.Kind, call callflow.Call, reason string)
 	if off {
 		return
 	}
-	e := &callflow.Event{At: time.Now(), Kind: kind, Call: &call, Reason: reason}
+	e := &callflow.Event{At: time.Now(), Kind: kind, Call: &call, Reason: redact.Text(reason)}
 	r.mu.Lock()
 	if k := r.conns[call.Connection]; k != nil && kind == callflow.LegCreated {
 		k.calls++

@@ -8,6 +8,8 @@
 //     is none;
 //   - the values of headers beginning with X- whose names speak of a token, a password, a secret, a key or authorization;
 //   - the password in a URI: sip:user:password@host (RFC 3261 §19.1.1), https://user:password@host;
+//   - of what stands behind the '?' of a URI: the values of such headers and of such parameters of a page, whatever begins their names, a body,
+//     and a value with a password in an escaped URI (uri.go);
 //   - in SDP the key of a=crypto (RFC 4568 §9.1), a=key-mgmt (RFC 4567 §3.1), a=ice-pwd (RFC 8839 §5.4), and k= (RFC 4566 §5.12).
 //
 // Numbers is for those who want telephone numbers masked, too. Reading starts at Mask. The functions are pure and safe for concurrent use.
@@ -33,6 +35,15 @@ func Mask(b []byte) {
 	})
 }
 
+// Text is words of ours, or of a peer, without the secrets in what they quote of a message.
+func Text(s string) string {
+	if b := []byte(s); Has(b) {
+		Mask(b)
+		return string(b)
+	}
+	return s
+}
+
 // begins has the first bytes of lines that may hold a secret.
 var begins = func() (t [256]bool) {
 	for _, c := range []byte("AaPpXxk") {
@@ -54,16 +65,19 @@ func secrets(b []byte, found func(from, to int)) {
 		}
 		start += i + 1
 	}
+	previous := 0 // '@'
 	for at := 0; at < len(b); at++ {
 		i := bytes.IndexByte(b[at:], '@')
 		if i < 0 {
 			break
 		}
 		at += i
-		if from := password(b, at); from > 0 {
+		if from := password(b, min(previous, max(0, at-longest)), at); from > 0 {
 			found(from, at)
 		}
+		previous = at
 	}
+	inQueries(b, found)
 }
 
 // line looks at the line that begins at start. Its first letters say for most lines that there is nothing.
@@ -184,62 +198,6 @@ func inlineKey(line []byte) (from, to int) {
 		}
 	}
 	return 0, 0
-}
-
-// longest is how far before an '@' the scheme of its URI is looked for.
-const longest = 512
-
-// What a byte before an '@' says about its URI.
-const (
-	within = iota // nothing
-	before        // that it has not begun yet: there is no scheme
-	colon
-	slash
-)
-
-var meaning = func() (t [256]uint8) {
-	for _, c := range []byte(" \t\r\n<>\"") {
-		t[c] = before
-	}
-	t[':'], t['/'] = colon, slash
-	return t
-}()
-
-// password returns where the password before the '@' at begins, 0 when there is none.
-func password(b []byte, at int) int {
-	first, last := 0, 0 // colon and slash, as they are met from the '@' on
-	b = b[:at]
-	for i, least := at-1, max(0, at-longest); i >= least; i-- {
-		switch meaning[b[i]] {
-		case within:
-		case before:
-			return 0
-		case slash:
-			last = i
-		case colon:
-			switch {
-			case last == i+1 && first > 0 && !inPath(b[first:]): // scheme://
-				return first + 1
-			case isSIP(b[:i]):
-				if first == 0 {
-					return 0
-				}
-				return first + 1
-			}
-			first = i
-		}
-	}
-	return 0
-}
-
-// inPath reports whether the '@' after b is no longer in the authority of its URI (RFC 3986 §3.2).
-func inPath(b []byte) bool { return bytes.IndexByte(b, '/') >= 0 }
-
-// isSIP reports whether b ends with the scheme of a SIP URI.
-func isSIP(b []byte) bool {
-	n := len(b)
-	return n >= 3 && equalFold(b[n-3:], "sip") && (n == 3 || !isLetter(b[n-4])) ||
-		n >= 4 && equalFold(b[n-4:], "sips") && (n == 4 || !isLetter(b[n-5]))
 }
 
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }

@@ -23,6 +23,13 @@ var lines = []struct{ name, text string }{
 	{"a password with colons", "Contact: <sip:alice:SECRET:SECRET@a.example>"},
 	{"a password in a request line", "INVITE sip:alice:SECRET@a.example SIP/2.0"},
 	{"a password in a page's address", "Call-Info: <https://alice:SECRET@a.example/a@b>"},
+	{"a password after much else", "Contact: <sip:" + strings.Repeat("a", 600) + ":SECRET@a.example>"},
+	{"a long password", "Contact: <sip:alice:" + strings.Repeat("*", 600) + "SECRET@a.example>"},
+	{"credentials in a URI", "Refer-To: <sip:a@b?Replaces=1%3Bto-tag%3D2&Authorization=Digest%20response%3D%22SECRET%22&Subject=x>"},
+	{"credentials by an escaped name", "Refer-To: sip:a@b?Proxy%2DAuthoriz%61tion=SECRET"},
+	{"a body in a URI", "Refer-To: <sip:a@b?body=a%3Dcrypto%3A1%20X%20inline%3ASECRET>"},
+	{"an escaped URI with a password", "Refer-To: <sip:a@b?Subject=y&Referred-By=%3Csip%3Ax%3ASECRET%40h%3E&Priority=x>"},
+	{"a token of a page", "Call-Info: <https://a.example/x?id=1&access_token=SECRET>;purpose=info"},
 	{"SRTP", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:SECRET|2^20|1:4"},
 	{"MIKEY", "a=key-mgmt:mikey SECRET"},
 	{"ICE", "a=ice-pwd:SECRET"},
@@ -35,7 +42,7 @@ const plain = "INVITE sip:bob@b.example:5061;transport=tls SIP/2.0\r\n" +
 	"Via: SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bK1\r\nFrom: \"Alice: @ home\" <sip:alice@a.example>;tag=a:b\r\n" +
 	"To:sip:bob@b.example\r\nCall-ID: a:b@[2001:db8::1]:5060\r\nWWW-Authenticate: Digest realm=\"x\", nonce=\"y\"\r\n" +
 	"P-Asserted-Identity: <tel:+4930123456>\r\nX-Colour: red\r\nx: 5\r\nAccept: application/sdp\r\nAllow: INVITE\r\n" +
-	"Call-Info: <http://a.example:80/x:y@z>\r\nOrganization: gossip:a@b\r\n\r\n" +
+	"Call-Info: <http://a.example:80/x:y@z?a=b:c@d&e=f>\r\nRefer-To: <sip:a@b?Replaces=x%40[::1]%3Bto-tag%3D2&Subject=?>\r\nOrganization: gossip:a@b\r\n\r\n" +
 	"v=0\r\nk=prompt\r\na=crypto\r\na=ice-ufrag:abcd\r\na=fingerprint:sha-256 00:11\r\na=crypto:1 X\r\n"
 
 func TestMask(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/cross"
 	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/peer"
+	"github.com/sallyport-sip/sallyport/internal/redact"
 	"github.com/sallyport-sip/sallyport/sip"
 	"github.com/sallyport-sip/sallyport/sip/dialog"
 	"github.com/sallyport-sip/sallyport/sip/resolve"
@@ -194,7 +195,7 @@ func (a *attempt) Response(s *ua.Shard, _ *ua.ClientTx, m *sip.Message) {
 		// a 481, which ends it there.
 	case !a.quit && passesOn(code) && (a.next != nil || r.left()):
 		a.busy(s, m)
-		a.lost(s, &sip.StatusError{Code: code, Reason: string(m.Reason()), Err: fmt.Errorf("answered %d %s", code, m.Reason())})
+		a.lost(s, &sip.StatusError{Code: code, Reason: string(m.Reason()), Err: fmt.Errorf("answered %d %s", code, redact.Text(string(m.Reason())))})
 	default:
 		a.busy(s, m)
 		r.pass(s, a, m)
@@ -309,7 +310,7 @@ func (a *attempt) busy(s *ua.Shard, m *sip.Message) {
 	if m.StatusCode() != 503 {
 		return
 	}
-	span, why := a.to.DownFor, "answered 503 "+string(m.Reason())
+	span, why := a.to.DownFor, "answered 503 "+redact.Text(string(m.Reason()))
 	if after, ok := cross.RetryAfter(m); ok {
 		span = min(after, cross.MaxRetryAfter)
 		why += fmt.Sprintf(", retry after %v", after)
