@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -207,6 +208,7 @@ func TestHEPTellsWhyAHandshakeWasRefused(t *testing.T) {
 				t.Errorf("refused: %s", p.payload)
 			}
 		}
+		slices.Sort(outcomes)
 		if got := strings.Join(outcomes, ", "); got != "acme refused, backup accepted" {
 			t.Errorf("handshakes: %s", got)
 		}
