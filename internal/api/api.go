@@ -72,6 +72,8 @@ type Server struct {
 	page    http.Handler // at "/"; nil: none
 	feed    *feed        // of the streams
 
+	searchWithin time.Duration // how long one request may search the records of calls
+
 	sessions sessions
 	leaving  sync.WaitGroup // addresses that are being closed
 
@@ -107,7 +109,7 @@ func newServer(g *gateway.Gateway, o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{gateway: g, version: o.Version, log: o.Log, page: o.Page}
+	s := &Server{gateway: g, version: o.Version, log: o.Log, page: o.Page, searchWithin: searchWithin}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.pages = s.newMetrics()
 	s.feed = newFeed(g.Recorder(), g.Recorder().Run(), s.streamStatus)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,18 +34,11 @@ func (s *Server) listFlows(w http.ResponseWriter, r *http.Request) {
 		badQuery(w, err)
 		return
 	}
-	doc := FlowList{Version: 1, Flows: []callflow.Summary{}, Dropped: s.gateway.Recorder().Stats().Dropped}
-	for _, f := range s.gateway.Recorder().Flows() {
-		one := callflow.Summarize(f)
-		one.ID = s.permanent(one.ID)
-		if q.wants(&one) && q.filter.Flow(f) {
-			doc.Flows = append(doc.Flows, one)
-		}
-	}
-	slices.SortFunc(doc.Flows, func(a, b callflow.Summary) int { return a.Newer(&b) })
-	if len(doc.Flows) > q.limit {
-		doc.Flows = doc.Flows[:q.limit]
-		doc.Next = Cursor(&doc.Flows[q.limit-1])
+	doc, err := s.searchFlows(r.Context(), &q)
+	if err != nil {
+		s.log.Error("the history of flows cannot be searched", "cause", err)
+		http.Error(w, "the history of flows cannot be searched: see the gateway's log", http.StatusInternalServerError)
+		return
 	}
 	writeJSON(w, doc)
 }
@@ -71,7 +63,7 @@ func badQuery(w http.ResponseWriter, err error) {
 // A flowQuery is which flows a request wants.
 type flowQuery struct {
 	limit  int
-	before *callflow.Summary // those that come after it in a list; nil: from the newest on
+	before *place // those that come after it in a list; nil: from the newest on
 	filter *filter.Filter
 }
 
@@ -90,17 +82,13 @@ func flowQueryOf(q url.Values) (f flowQuery, err error) {
 		if err != nil || !ok || id == "" {
 			return f, fmt.Errorf("before %q is not what an earlier list has as next", text)
 		}
-		f.before = &callflow.Summary{ID: id, Start: time.Unix(0, n)}
+		f.before = &place{n, id}
 	}
 	return f, nil
 }
 
-func (q *flowQuery) wants(s *callflow.Summary) bool { return q.before == nil || q.before.Newer(s) < 0 }
-
-// Cursor is what before= is for the flows that follow s.
-func Cursor(s *callflow.Summary) string {
-	return strconv.FormatInt(s.Start.UnixNano(), 10) + "-" + s.ID
-}
+// Cursor is what before= is for the flows that follow s, a flow in memory.
+func Cursor(s *callflow.Summary) string { return placeOf(s).cursor() }
 
 // flow is GET /api/v1/flows/ID: one whole.
 func (s *Server) flow(w http.ResponseWriter, r *http.Request) {

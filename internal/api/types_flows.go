@@ -7,6 +7,7 @@ type FlowList struct {
 	Version int                `json:"version"` // 1
 	Flows   []callflow.Summary `json:"flows"`   // the newest first
 	Next    string             `json:"next"`    // for before=, to get those that follow; empty: there are none
+	Cut     bool               `json:"cut"`     // the search has taken long and did not come to the end: next goes on where it stopped
 	Dropped uint64             `json:"dropped"` // events that memory had no room for, since the start
 }
 

@@ -13,6 +13,7 @@ import (
 // plain SIP is expected, or the other way round.
 type Handshake struct {
 	ID         string         `json:"id"`         // unique over restarts; sorts by the time at which it was decided
+	Run        string         `json:"run"`        // of the gateway, which Connection counts in; empty in records of older programs
 	Connection uint64         `json:"connection"` // Link.ID, unique in one run of the gateway
 	At         time.Time      `json:"at"`         // when the connection was accepted or begun
 	Took       time.Duration  `json:"took_ns"`    // until the outcome was known

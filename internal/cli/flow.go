@@ -48,7 +48,7 @@ func flowFlags(c *cobra.Command) flowFrom {
 // flows is where they come from.
 type flows interface {
 	// list returns those that a filter wants, the newest first.
-	list(ctx context.Context, filter string, limit int) (*api.FlowList, error)
+	list(ctx context.Context, filter string, limit int, before string) (*api.FlowList, error)
 	// one returns one whole; the error wraps errNotFound when there is none.
 	one(ctx context.Context, id string) (*callflow.Flow, error)
 }
@@ -111,9 +111,9 @@ func (l *liveFlows) ask(ctx context.Context, path string, doc any) error {
 	return err
 }
 
-func (l *liveFlows) list(ctx context.Context, text string, limit int) (*api.FlowList, error) {
+func (l *liveFlows) list(ctx context.Context, text string, limit int, before string) (*api.FlowList, error) {
 	doc := &api.FlowList{}
-	return doc, l.ask(ctx, "/api/v1/flows?"+url.Values{"filter": {text}, "limit": {strconv.Itoa(limit)}}.Encode(), doc)
+	return doc, l.ask(ctx, "/api/v1/flows?"+url.Values{"filter": {text}, "limit": {strconv.Itoa(limit)}, "before": {before}}.Encode(), doc)
 }
 
 func (l *liveFlows) one(ctx context.Context, id string) (*callflow.Flow, error) {
@@ -137,7 +137,7 @@ type savedFlows struct {
 	all  []*callflow.Flow
 }
 
-func (s savedFlows) list(_ context.Context, text string, limit int) (*api.FlowList, error) {
+func (s savedFlows) list(_ context.Context, text string, limit int, _ string) (*api.FlowList, error) {
 	f, err := readFilter(text, filter.Flows, nil)
 	if err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func find(ctx context.Context, from flows, id string) (*callflow.Flow, error) {
 		return f, err
 	}
 	text := fmt.Sprintf("there is no flow %q, or it is kept no longer", id)
-	if known, err := from.list(ctx, "", 0); err == nil {
+	if known, err := from.list(ctx, "", 1000, ""); err == nil {
 		var ids []string
 		for i := range known.Flows {
 			ids = append(ids, known.Flows[i].ID)
@@ -203,7 +203,7 @@ func (a *app) completeFlows(w flowFrom) func(*cobra.Command, []string, string) (
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		if doc, err := from.list(ctx, "", 50); err == nil {
+		if doc, err := from.list(ctx, "", 50, ""); err == nil {
 			for i := range doc.Flows {
 				ids = append(ids, doc.Flows[i].ID+"\t"+doc.Flows[i].Sentence)
 			}

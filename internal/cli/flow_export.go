@@ -113,7 +113,7 @@ func collect(c *cobra.Command, from flows, ids []string, text string, limit int)
 	if text == "" {
 		return all, nil
 	}
-	doc, err := from.list(c.Context(), text, limit)
+	doc, err := from.list(c.Context(), text, limit, "")
 	if err != nil {
 		return nil, err
 	}

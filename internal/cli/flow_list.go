@@ -40,6 +40,7 @@ func flowList(a *app) *cobra.Command {
 	from := flowFlags(c)
 	text := c.Flags().String("filter", "", "only those that fit this `FILTER`; the same as without --filter")
 	limit := c.Flags().Int("limit", flowsShown, "the newest `N` of them, 0 for as many as the gateway gives at once")
+	before := c.Flags().String("before", "", "those that come before: what an earlier list has named here as `PLACE`")
 	follow := c.Flags().Bool("follow", false, "print each change as it comes, until Ctrl-C")
 	asJSON := c.Flags().Bool("json", false, "print one JSON document; with --follow one flow a line")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -50,6 +51,9 @@ func flowList(a *app) *cobra.Command {
 		source, err := a.openFlows(from, wanted)
 		if err != nil {
 			return err
+		}
+		if *before != "" && (*follow || *from.saved != "") {
+			return usagef("--before is for the list of a running gateway, without --follow and --file")
 		}
 		table := &flowTable{w: a.stdout, style: a.style(a.stdout)}
 		if *follow {
@@ -63,7 +67,7 @@ func flowList(a *app) *cobra.Command {
 			}
 			return live.follow(c.Context(), wanted, print)
 		}
-		doc, err := source.list(c.Context(), wanted, *limit)
+		doc, err := source.list(c.Context(), wanted, *limit, *before)
 		if err != nil {
 			return err
 		}
@@ -151,10 +155,12 @@ func (s style) padded(text string, width int) string {
 
 func (t *flowTable) end(doc *api.FlowList) (err error) {
 	switch {
+	case doc.Cut:
+		_, err = fmt.Fprintf(t.w, "\nthe history is long: after two seconds, %d found, the search stopped;\nit goes on with --before %s,\nand is quicker with a number, a peer or since:\n", t.n, doc.Next)
 	case t.n == 0:
 		_, err = fmt.Fprintln(t.w, "no flow fits")
 	case doc.Next != "":
-		_, err = fmt.Fprintf(t.w, "\nthe newest %d; --limit shows more\n", t.n)
+		_, err = fmt.Fprintf(t.w, "\nthe newest %d; --limit shows more, --before %s those before\n", t.n, doc.Next)
 	}
 	return err
 }

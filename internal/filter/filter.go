@@ -117,6 +117,14 @@ func (v *val) fits(text string) bool {
 	return glob(strings.ToLower(v.text), strings.ToLower(text))
 }
 
+// is is fits with regard to case.
+func (v *val) is(text string) bool {
+	if v.literal || !strings.Contains(v.text, "*") {
+		return v.text == text
+	}
+	return glob(v.text, text)
+}
+
 // glob matches a pattern in which an asterisk stands for any characters, in time that is the product of both lengths at most.
 func glob(pattern, text string) bool {
 	star, back := -1, 0

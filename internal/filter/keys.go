@@ -45,6 +45,7 @@ func numbers(all ...int64) found { return found{numbers: all} }
 type key struct {
 	name    string
 	kind    kind
+	cased   bool // names that differ in case are different names
 	example string
 	about   string
 	words   func() []string // of an enumerated one
@@ -72,7 +73,7 @@ var keys = []key{
 		shake: shakeStates},
 	{name: "id", kind: words, example: "id:41", about: "the id, with or without the run before it",
 		flow:  func(f *callflow.Flow) found { return texts(ids(f.ID)...) },
-		call:  func(c *store.CDR) found { return texts(c.ID, itoa(int(c.Call))) },
+		call:  func(c *store.CDR) found { return texts(c.ID, itoa(int(c.Call)), c.Flow()) },
 		shake: func(h *callflow.Handshake) found { return texts(h.ID) }},
 	{name: "from", kind: address, example: "from:+49*", about: "who calls; a record of a call has the user alone",
 		flow: func(f *callflow.Flow) found { return texts(f.From) },
@@ -83,11 +84,11 @@ var keys = []key{
 	{name: "number", kind: address, example: "number:+4930*", about: "who calls or is called",
 		flow: func(f *callflow.Flow) found { return texts(f.From, f.To) },
 		call: func(c *store.CDR) found { return texts(c.Caller, c.Called) }},
-	{name: "peer", kind: words, example: "peer:acme", about: "a peer of any leg, also of a target that was tried in vain; of a handshake also the one whose address a stranger came from",
+	{name: "peer", kind: words, cased: true, example: "peer:acme", about: "a peer of any leg, also of a target that was tried in vain; of a handshake also the one whose address a stranger came from",
 		flow:  func(f *callflow.Flow) found { return eachLeg(f, func(l *callflow.Leg) string { return l.Peer }) },
 		call:  func(c *store.CDR) found { return eachSide(c, func(l *store.Leg) string { return l.Peer }) },
 		shake: func(h *callflow.Handshake) found { return present(h.Peer, h.Address) }},
-	{name: "call-id", kind: words, example: "call-id:a84b4c76*", about: "the Call-ID of any leg",
+	{name: "call-id", kind: words, cased: true, example: "call-id:a84b4c76*", about: "the Call-ID of any leg",
 		flow: func(f *callflow.Flow) found { return eachLeg(f, func(l *callflow.Leg) string { return l.CallID }) },
 		call: func(c *store.CDR) found { return eachSide(c, func(l *store.Leg) string { return l.CallID }) }},
 	{name: "session", kind: words, example: "session:ab30317f*", about: "the Session-ID that the legs have in common (RFC 7989)",
@@ -192,6 +193,7 @@ var keys = []key{
 		shake: func(h *callflow.Handshake) found { return present(h.Listener) }},
 	{name: "tls.reason", kind: enumerated, example: "tls.reason:expired", about: "why a handshake was refused, by the code in faults.md", words: reasons,
 		flow: flowReasons,
+		call: func(c *store.CDR) found { return eachSide(c, func(l *store.Leg) string { return l.Reason }) },
 		shake: func(h *callflow.Handshake) found {
 			return verdictCodes(present(h.Code), h.Verdicts)
 		}},

@@ -113,7 +113,7 @@ func (t *term) fits(n found) bool {
 		})
 	}
 	return slices.ContainsFunc(n.texts, func(s string) bool {
-		return slices.ContainsFunc(t.values, func(v val) bool { return v.fits(s) })
+		return slices.ContainsFunc(t.values, func(v val) bool { return t.key.cased && v.is(s) || !t.key.cased && v.fits(s) })
 	})
 }
 
@@ -211,9 +211,9 @@ func flowTexts(f *callflow.Flow) iter.Seq[string] {
 
 func callTexts(c *store.CDR) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		ok := yield(c.ID) && yield(c.Caller) && yield(c.Called) && yield(c.Route) && yield(c.Cause.Text) && yield(c.Cause.Reason) && yield(c.Verdict)
+		ok := yield(c.ID) && yield(c.Flow()) && yield(c.Caller) && yield(c.Called) && yield(c.Route) && yield(c.Cause.Text) && yield(c.Cause.Reason) && yield(c.Verdict)
 		for l := range sides(c) {
-			ok = ok && yield(l.Peer) && yield(l.CallID) && yield(l.Remote) && yield(l.Text)
+			ok = ok && yield(l.Peer) && yield(l.CallID) && yield(l.Remote) && yield(l.Text) && yield(l.Reason)
 			if l.TLS != nil {
 				for _, name := range l.TLS.Identity {
 					ok = ok && yield(name)

@@ -28,8 +28,18 @@ func (f *Filter) Calls() store.Filter {
 			s.Peer = orExact(s.Peer, v)
 		case "call-id":
 			s.CallID = orExact(s.CallID, v)
+		case "id":
+			if run, number, ok := strings.Cut(v.text, "-"); ok && s.Flow == "" && run != "conn" && run != "leg" && strings.Trim(number, "0123456789") == "" && run == strings.ToLower(run) {
+				s.Flow = v.text
+			}
+		case "tls.reason":
+			s.Reason = cmp.Or(s.Reason, orLower(v))
+		case "code":
+			if v.number >= 300 {
+				s.Reason = cmp.Or(s.Reason, itoa(int(v.number)))
+			}
 		case "security":
-			s.Verdict = orExact(s.Verdict, v)
+			s.Verdict = cmp.Or(s.Verdict, orLower(v))
 		case "state":
 			narrowState(&s, v)
 		}
@@ -37,14 +47,16 @@ func (f *Filter) Calls() store.Filter {
 	return s
 }
 
-// orExact is what is known already, else the value where it names one thing only. Names are compared with regard to case in the
-// store, and without in a filter, so that only a value without letters of two cases narrows.
+// orExact is what is known already, else the value where it names one thing only. The store compares with regard to case.
 func orExact(known string, v *val) string {
-	if known != "" || strings.Contains(v.text, "*") || strings.ToLower(v.text) != v.text {
+	if known != "" || strings.Contains(v.text, "*") {
 		return known
 	}
 	return v.text
 }
+
+// orLower is the value of one of a few words, all of which are in lower case; empty when it stands for several.
+func orLower(v *val) string { return strings.ToLower(orExact("", v)) }
 
 // numberPattern is a value as the store wants it: a number, or its beginning and an asterisk; empty when it cannot be had so. A word
 // may be a host as well, of which a record knows nothing, so only what looks like a number counts.
@@ -89,10 +101,8 @@ func (f *Filter) Handshakes() callflow.HandshakeFilter {
 		switch t.key.name {
 		case "peer":
 			h.Peer = orExact(h.Peer, v)
-		case "listener":
-			h.Listener = orExact(h.Listener, v)
 		case "role":
-			h.Role = orExact(h.Role, v)
+			h.Role = cmp.Or(h.Role, orLower(v))
 		case "state":
 			h.Failed = h.Failed || v.text == string(callflow.StateFailed) || v.text == string(callflow.StateRefused)
 		}
@@ -110,6 +120,7 @@ func (f *Filter) Narrow(s store.Filter) store.Filter {
 		s.Until = n.Until
 	}
 	s.Number, s.Peer, s.CallID = cmp.Or(s.Number, n.Number), cmp.Or(s.Peer, n.Peer), cmp.Or(s.CallID, n.CallID)
+	s.Reason, s.Flow = cmp.Or(s.Reason, n.Reason), cmp.Or(s.Flow, n.Flow)
 	s.State, s.Verdict, s.Failed = cmp.Or(s.State, n.State), cmp.Or(s.Verdict, n.Verdict), s.Failed || n.Failed
 	return s
 }
@@ -141,7 +152,7 @@ func (f *Filter) NarrowHandshakes(s callflow.HandshakeFilter) callflow.Handshake
 	if !n.Until.IsZero() && (s.Until.IsZero() || n.Until.Before(s.Until)) {
 		s.Until = n.Until
 	}
-	s.Peer, s.Listener, s.Role = cmp.Or(s.Peer, n.Peer), cmp.Or(s.Listener, n.Listener), cmp.Or(s.Role, n.Role)
+	s.Peer, s.Role = cmp.Or(s.Peer, n.Peer), cmp.Or(s.Role, n.Role)
 	s.Failed, s.Limit = s.Failed || n.Failed, 0
 	return s
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
@@ -33,6 +34,14 @@ func (g *Gateway) Handshakes(f callflow.HandshakeFilter) ([]*callflow.Handshake,
 		all = all[:f.Limit]
 	}
 	return all, nil
+}
+
+// Records returns the records of calls that f wants; none where no records are kept.
+func (g *Gateway) Records(f store.Filter) iter.Seq2[*store.CDR, error] {
+	if g.store == nil {
+		return func(func(*store.CDR, error) bool) {}
+	}
+	return store.Query(g.first.Data, f)
 }
 
 // LastChains returns the chain that each peer showed last in each role, in this run or an earlier one: one that was accepted, and one

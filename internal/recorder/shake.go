@@ -17,6 +17,7 @@ import (
 // when somebody reads.
 type shake struct {
 	id     int64
+	run    string     // of the gateway
 	source netip.Addr // of who called; not valid for a connection that we made
 	known  bool       // a peer of the configuration, or somebody at the address of one
 	window *likes     // in which it was counted; nil for none; guarded by shakes.mu
@@ -62,7 +63,7 @@ func (s *shake) record() *callflow.Handshake {
 	defer s.mu.Unlock()
 	l := s.link
 	h := &callflow.Handshake{
-		ID: store.FormatID(s.id), Connection: l.ID, At: s.began.UTC(), Took: s.ended.Sub(s.began), Role: callflow.RoleClient,
+		ID: store.FormatID(s.id), Run: s.run, Connection: l.ID, At: s.began.UTC(), Took: s.ended.Sub(s.began), Role: callflow.RoleClient,
 		Transport: l.Transport, Local: l.Local, Remote: l.Remote, Peer: l.Peer, Address: s.address,
 		Repeats: s.repeats, Until: s.until.UTC(),
 		Steps:   append([]callflow.HopStep{}, s.steps...),
@@ -133,7 +134,7 @@ func namesIn(chain [][]byte) []string {
 
 // newShake begins the record of a connection.
 func newShake(k *conn) *shake {
-	s := &shake{began: k.info.Begun, link: k.link.Load()}
+	s := &shake{run: k.r.run, began: k.info.Begun, link: k.link.Load()}
 	if s.began.IsZero() {
 		s.began = time.Now()
 	}

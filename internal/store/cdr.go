@@ -31,6 +31,14 @@ type CDR struct {
 	Out []Leg `json:"out,omitempty"` // one for each target that was tried, in order; the last one answered or refused
 }
 
+// Flow is the id of the call's flow, RUN-CALL; empty in records of older programs.
+func (c *CDR) Flow() string {
+	if c.Run == "" {
+		return ""
+	}
+	return flowName(c.Run, c.Call)
+}
+
 // State is where the call of a record is in its life.
 type State string
 

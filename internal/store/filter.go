@@ -18,9 +18,14 @@ type Filter struct {
 	Reason       string    // why it failed: a status code, "q850:N", or a code of docs/reference/faults.md; of any leg
 	State        State
 	Verdict      string
-	Failed       bool // refused or interrupted
-	Oldest       bool // oldest first, else newest first
-	Limit        int  // 0: all
+	Failed       bool   // refused or interrupted
+	Before       string // only records whose ID sorts before this one; empty: all
+	Oldest       bool   // oldest first, else newest first
+	Limit        int    // 0: all
+
+	// Look is called of a search for the newest first after each part of the table, found or not, with the ID before which nothing has
+	// been looked at yet, and ends the search by false. Nil: it goes on to the end.
+	Look func(before string) bool
 }
 
 // wants says whether f wants c.
@@ -30,10 +35,11 @@ func (f *Filter) wants(c *CDR) bool {
 	}
 	return (f.Since.IsZero() || !c.Began.Before(f.Since)) &&
 		(f.Until.IsZero() || c.Began.Before(f.Until)) &&
+		(f.Before == "" || c.ID < f.Before) &&
 		(f.State == "" || f.State == c.State) &&
 		(f.Verdict == "" || f.Verdict == c.Verdict) &&
 		(!f.Failed || c.State == Refused || c.State == Interrupted) &&
-		(f.Flow == "" || c.Run != "" && f.Flow == flowName(c.Run, c.Call)) &&
+		(f.Flow == "" || f.Flow == c.Flow()) &&
 		(f.Reason == "" || gave(c, f.Reason)) &&
 		(matches(f.Number, c.Caller) || matches(f.Number, c.Called)) &&
 		some(f.Peer, func(l *Leg) string { return l.Peer }) &&

@@ -297,6 +297,9 @@ func shakesWhere(f *callflow.HandshakeFilter) (string, []any) {
 	if !f.Since.IsZero() {
 		add("h.at >= ?", f.Since.UnixMilli())
 	}
+	if !f.Until.IsZero() {
+		add("h.at <= ?", f.Until.UnixMilli())
+	}
 	if f.Peer != "" {
 		add("(h.peer = ? OR h.address = ?)", f.Peer, f.Peer)
 	}

@@ -54,3 +54,9 @@ var digitValue = func() (values [256]byte) {
 	}
 	return values
 }()
+
+// FirstID is the least that an ID of a time can be.
+func FirstID(at time.Time) string { return FormatID(firstID(at)) }
+
+// IDTime is the time of an ID, in milliseconds. That is when its record began, or later when the clock had gone back.
+func IDTime(id int64) time.Time { return time.UnixMilli(id >> idBits) }

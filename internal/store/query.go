@@ -139,10 +139,13 @@ func (q *query) parts() error {
 	bloom, words := q.f.filters()
 	list := q.d.partColumns(bloom, words) + " WHERE first < ? ORDER BY first DESC LIMIT ?"
 	at := int64(math.MaxInt64)
+	if id, ok := ParseID(q.f.Before); ok {
+		at = id
+	}
 	if q.f.Oldest {
 		list, at = q.d.partColumns(bloom, words)+" WHERE first > ? ORDER BY first LIMIT ?", -1
 	}
-	end := int64(math.MaxInt64) // of the part, when the newest comes first
+	end := at // of the part, when the newest comes first
 	for !q.over {
 		type seen struct {
 			first int64
@@ -170,6 +173,12 @@ func (q *query) parts() error {
 				}
 			}
 			end, at = p.first, p.first
+			if q.f.Look != nil && !q.f.Oldest {
+				if q.before(p.first - 1); q.over || !q.f.Look(FormatID(p.first)) {
+					q.over = true
+					return nil
+				}
+			}
 		}
 		if len(found) <= some {
 			return nil
