@@ -15,7 +15,8 @@ type kept struct {
 		ID    string `json:"id"`
 		State string `json:"state"`
 		Legs  []struct {
-			Hop struct {
+			CallID string `json:"call_id"`
+			Hop    struct {
 				Handshake []struct {
 					Name string `json:"name"`
 				} `json:"handshake"`
@@ -87,6 +88,28 @@ func TestHistorySurvivesAKill(t *testing.T) {
 		if n := len(got.Legs[i].Hop.Handshake); n < 8 || n != len(want.Legs[i].Hop.Handshake) || len(got.Legs[i].Hop.Verdicts) != 2 {
 			t.Errorf("leg %d: a handshake of %d steps, before the kill %d; verdicts %+v", i, n, len(want.Legs[i].Hop.Handshake), got.Legs[i].Hop.Verdicts)
 		}
+	}
+	// The commands find it by list, filter and id, beside what the new run has.
+	list := sallyport(t, s.dir, "flow", "list", "--config", "sallyport.yaml", "call-id:"+after.Calls[0].Legs[1].CallID)
+	if !strings.Contains(list, id) || strings.Count(list, "\n") != 2 {
+		t.Errorf("flow list: %s", list)
+	}
+	var page struct {
+		Flows []struct{ ID string }
+		Next  string
+	}
+	first := sallyport(t, s.dir, "flow", "list", "--config", "sallyport.yaml", "--json", "--limit", "1")
+	if err := json.Unmarshal([]byte(first), &page); err != nil || len(page.Flows) != 1 || page.Flows[0].ID == id || page.Next == "" {
+		t.Errorf("the first page: %v, %s", err, first)
+	}
+	if second := sallyport(t, s.dir, "flow", "list", "--config", "sallyport.yaml", "--limit", "1", "--before", page.Next); !strings.Contains(second, id) {
+		t.Errorf("the second page: %s", second)
+	}
+	if shown := sallyport(t, s.dir, "flow", "show", id, "--config", "sallyport.yaml"); !strings.Contains(shown, id) || !strings.Contains(shown, "INVITE") || !strings.Contains(shown, "BYE") {
+		t.Errorf("flow show: %s", shown)
+	}
+	if file := sallyport(t, s.dir, "flow", "export", id, "--config", "sallyport.yaml", "--format", "json"); len(flowDocument(t, file).Calls) != 1 {
+		t.Errorf("flow export: %s", file)
 	}
 	again.terminate(t)
 }

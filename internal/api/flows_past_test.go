@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -69,7 +70,7 @@ func pastDir(t *testing.T, n int) (dir string, ids []string) {
 }
 
 // pastServer is the API of a gateway that runs anew in such a directory.
-func pastServer(t *testing.T, dir string) *Server {
+func pastServer(t testing.TB, dir string) *Server {
 	t.Helper()
 	file := filepath.Join(dir, "sallyport.yaml")
 	if err := os.WriteFile(file, []byte(strings.Replace(plain, "cdr: off", "cdr: interval", 1)), 0o600); err != nil {
@@ -86,7 +87,7 @@ func pastServer(t *testing.T, dir string) *Server {
 	if err := g.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { g.Close(t.Context()) })
+	t.Cleanup(func() { g.Close(context.Background()) })
 	return newServer(g, Options{})
 }
 
