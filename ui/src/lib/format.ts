@@ -16,6 +16,9 @@ export function span(us: number): string {
 
 const pad = (n: number, to = 2) => String(n).padStart(to, '0')
 
+/** The id of a flow without the run of the gateway: 41, conn-5. */
+export const shortId = (id: string): string => id.replace(/^[^-]*-(?=\d+$|conn-|leg-)/, '')
+
 /** The time of day with milliseconds, in the reader's zone. */
 export function clock(at: string | Date, fraction = 3): string {
   const d = new Date(at)

@@ -44,6 +44,7 @@ export interface Call {
   done?: boolean
   duration_us?: number
   joined_by?: string
+  joins?: Join[] | null
   session?: string
   security?: Security | null
   lifelines: Lifeline[]
@@ -51,6 +52,17 @@ export interface Call {
   events: Event[]
   findings?: Finding[] | null
   related?: Relation[] | null
+}
+
+/** Why two legs are of one call; score is how sure that is, of 100. */
+export interface Join { a: string; b: string; evidence: string; score: number; words: string }
+
+/** How two messages differ, header by header. */
+export interface DiffDocument {
+  a: { row: number }
+  b: { row: number }
+  changes: { part: string; name: string; op: 'changed' | 'added' | 'removed'; a: string; b: string }[]
+  same: string[]
 }
 
 export interface Lifeline { name: string; address: string; gateway?: boolean }

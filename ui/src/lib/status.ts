@@ -63,6 +63,7 @@ export interface Connection {
   retired: boolean
   failing: string
   alias: string
+  calls: number[]
   tls: { version: string; suite: string; group: string; mutual: boolean; resumed: boolean; handshake_us: number } | null
 }
 
