@@ -50,13 +50,15 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request) {
 	defer context.AfterFunc(s.ending, cancel)()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // proxies pass it on at once
-	e := eventStream{w: w, control: http.NewResponseController(w), want: want}
+	e := eventStream{w: w, control: http.NewResponseController(w), want: want, may: func() bool { return isLocal(r) || s.refusal(r) == nil }}
 	e.control.SetReadDeadline(time.Time{}) // that of the server is for requests, and would end the stream
 	fmt.Fprintf(&e.b, "retry: %d\n: events of run %s\n\n", retryEvents.Milliseconds(), s.gateway.Events().Run())
 	err = e.run(ctx, s.gateway.Events(), after)
 	switch {
 	case s.ending.Err() != nil:
 		e.end("the gateway stops, or serves its API elsewhere")
+	case errors.Is(err, errNoLonger):
+		e.end(err.Error())
 	case errors.Is(err, errBehind):
 		s.cut.Add(1)
 		e.end(err.Error())
@@ -91,11 +93,14 @@ func (s *Server) selectionOf(r *http.Request) (want events.Selection, err error)
 
 var errBehind = errors.New("events came faster than the reader takes them: come back with the last ID, choose fewer types, or read faster")
 
+var errNoLonger = errors.New("who reads is signed out, or the token is the gateway's no longer: sign in again")
+
 // eventStream is one reader of events.
 type eventStream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	want    events.Selection
+	may     func() bool  // the reader still may
 	b       bytes.Buffer // what was not written yet
 }
 
@@ -116,6 +121,9 @@ func (e *eventStream) run(ctx context.Context, hub *events.Hub, after string) er
 		n, gap, err := e.next(ctx, reader, room)
 		if err != nil {
 			return err
+		}
+		if !e.may() {
+			return errNoLonger
 		}
 		for i := range room[:n] {
 			if e.want.Wants(&room[i]) {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/gateway"
 	"github.com/sallyport-sip/sallyport/internal/guard"
 )
@@ -184,4 +185,31 @@ func TestSessionsAreBounded(t *testing.T) {
 			t.Error("a minute later it may try again")
 		}
 	})
+}
+
+// A stream of events ends with the session by which it was opened.
+func TestEventsEndWithTheSession(t *testing.T) {
+	g, _ := running(t, guarded)
+	s := newServer(g, Options{})
+	b := &browser{Handler: s.Handler(false)}
+	b.signIn(token)
+	reader := &browser{Handler: b.Handler, cookies: b.cookies}
+	ended := make(chan string, 1)
+	go func() { ended <- reader.ask("GET", "/api/v1/events", "").Body.String() }()
+	for s.readers.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	b.ask("DELETE", "/api/v1/session", "")
+	for range 1000 {
+		g.Emit(&events.Event{Type: events.CallBusy})
+		select {
+		case got := <-ended:
+			if !strings.Contains(got, "signed out") {
+				t.Errorf("ended with %q", got)
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Fatal("who is signed out reads on")
 }
