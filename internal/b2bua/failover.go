@@ -149,7 +149,7 @@ func (u *setup) lost(s *ua.Shard, l *Leg, cause *sip.StatusError) {
 	a := u.attempt
 	a.quit = true
 	s.Stop(&a.timer)
-	l.hop.text, l.hop.reason = reason, string(trust.CodeOf(cause.Err))
+	l.hop.text, l.hop.reason = reason, string(trust.CodeOfHop(cause.Err))
 	c.facts.given = append(c.facts.given, *l.hop)
 	c.record(callflow.TargetFailed, l, cause.Code, reason)
 	c.tellFailed(l, cause, reason)

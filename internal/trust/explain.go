@@ -81,11 +81,15 @@ func ExplainDial(err error) Verdict {
 	switch {
 	case timeout(err):
 		v.Code = NoAnswer
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
+	case noWay(err):
 		v.Code = Unreachable
 	}
 	v.Reason, v.Remedy = words{detail: clean(err.Error(), 300)}.say(v.Code)
 	return v
+}
+
+func noWay(err error) bool {
+	return errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
 // weAccept is our verdict on a peer that we accepted.

@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
@@ -300,6 +301,28 @@ func TestExplainDial(t *testing.T) {
 		v := trust.ExplainDial(tt.err)
 		if v.Code != tt.code || !strings.Contains(v.Reason, tt.words) || v.Remedy == "" || v.By != "peer" || v.Accepted {
 			t.Errorf("%v: %+v, want %s with %q", tt.err, v, tt.code, tt.words)
+		}
+	}
+}
+
+// What is written in the record of a call about a next hop says no more than the error does.
+func TestCodeOfHop(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err  error
+		code trust.Code
+	}{
+		{nil, ""},
+		{fmt.Errorf("dial tcp 192.0.2.1:5060: %w", os.NewSyscallError("connect", syscall.ECONNREFUSED)), trust.ConnectionRefused},
+		{os.NewSyscallError("connect", syscall.ETIMEDOUT), trust.NoAnswer},
+		{os.NewSyscallError("connect", syscall.ENETUNREACH), trust.Unreachable},
+		{trust.Refuse(trust.Expired, ""), trust.Expired},
+		{context.DeadlineExceeded, ""},
+		{syscall.ECONNRESET, ""},
+		{errors.New("no such host"), ""},
+	} {
+		if code := trust.CodeOfHop(tt.err); code != tt.code {
+			t.Errorf("%v: %q, want %q", tt.err, code, tt.code)
 		}
 	}
 }
