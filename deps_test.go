@@ -27,7 +27,7 @@ sip/transport sip/resolve
 sip/ua sip/siptest
 internal/config internal/callflow internal/redact internal/metrics internal/tlswire internal/watch internal/certfile internal/revocation internal/acme
 internal/store internal/trust internal/guard internal/callflow/export internal/hep internal/media internal/capture
-internal/peer internal/recorder internal/history internal/filter internal/events internal/preset
+internal/peer internal/recorder internal/history internal/filter internal/events internal/radius internal/preset
 internal/registrar internal/route internal/cross internal/ship
 internal/b2bua internal/relay internal/load
 internal/gateway

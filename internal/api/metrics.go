@@ -96,6 +96,10 @@ func (s *Server) sample() metrics.Sample {
 	}
 	m.Events = metrics.Events{Emitted: g.Events().Emitted(), Readers: int(s.readers.Load()), Cut: s.cut.Load()}
 	m.Shipped = g.Shipped()
+	m.Accounting = make(map[string]metrics.Accounting)
+	for name, c := range g.Accounting() {
+		m.Accounting[name] = metrics.Accounting(c)
+	}
 	for _, w := range g.Webhooks() {
 		m.Events.Webhooks = append(m.Events.Webhooks, metrics.Webhook{Name: w.Name, Waiting: w.Waiting, Delivered: w.Delivered, GaveUp: w.GaveUp, Lost: w.Lost, Attempts: w.Failed})
 	}

@@ -79,7 +79,8 @@ type Config struct {
 	// posted to them, signed, and again until they have taken it.
 	Webhooks []Webhook `yaml:"webhooks" each:"webhook"`
 
-	// Where the records of calls that are over are sent, by name: as lines of JSON, to a file or over HTTP.
+	// Where the records of calls are sent, by name: when they are over as lines of JSON, to a file or over HTTP, or
+	// as they are answered and end to servers for RADIUS accounting.
 	CDRShip []Shipment `yaml:"cdr_ship" each:"shipment"`
 
 	// The directory for what the gateway keeps, relative to the file. It is made

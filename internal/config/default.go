@@ -43,7 +43,7 @@ func (c *Config) Complete() {
 		c.HEP[i].complete(c.Defaults)
 	}
 	for i := range c.CDRShip {
-		c.CDRShip[i].complete()
+		c.CDRShip[i].complete(c.Defaults)
 	}
 	for i := range c.Webhooks {
 		c.Webhooks[i].complete()

@@ -62,7 +62,7 @@ func build(cfg *config.Config, o trust.Options, before *snapshot) (*snapshot, []
 	problems = append(problems, bad...)
 	hooks, bad := loadWebhooks(cfg)
 	problems = append(problems, bad...)
-	shipments, bad := loadShipments(cfg)
+	shipments, bad := loadShipments(cfg, set)
 	problems = append(problems, bad...)
 	if len(problems) > 0 {
 		config.SortProblems(problems)

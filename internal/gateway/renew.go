@@ -140,7 +140,7 @@ func (g *Gateway) reread(before *snapshot, changed []string) (*snapshot, []confi
 	problems = append(problems, bad...)
 	hooks, bad := loadWebhooks(before.config)
 	problems = append(problems, bad...)
-	shipments, bad := loadShipments(before.config)
+	shipments, bad := loadShipments(before.config, set)
 	if problems = append(problems, bad...); len(problems) > 0 {
 		config.SortProblems(problems)
 		return nil, problems

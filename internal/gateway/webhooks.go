@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-sip/sallyport/internal/config"
 	"github.com/sallyport-sip/sallyport/internal/events"
 	"github.com/sallyport-sip/sallyport/internal/guard"
+	"github.com/sallyport-sip/sallyport/internal/radius"
 	"github.com/sallyport-sip/sallyport/internal/ship"
 	"github.com/sallyport-sip/sallyport/internal/trust"
 )
@@ -41,11 +42,14 @@ func loadWebhooks(cfg *config.Config) (all []events.Endpoint, problems []config.
 }
 
 // loadShipments reads what belongs to the targets that records are sent to.
-func loadShipments(cfg *config.Config) (all []ship.Target, problems []config.Problem) {
+func loadShipments(cfg *config.Config, set *trust.Set) (all []ship.Target, problems []config.Problem) {
 	for i := range cfg.CDRShip {
 		in := &cfg.CDRShip[i]
 		label := fmt.Sprintf("shipment %q", in.Name)
-		t := ship.Target{Name: in.Name, Path: in.Path, Rotate: int64(in.RotateMB) << 20, URL: in.URL, Timeout: in.Timeout.Duration}
+		t := ship.Target{
+			Name: in.Name, Path: in.Path, Rotate: int64(in.RotateMB) << 20, Every: in.RotateEvery.Duration,
+			URL: in.URL, Timeout: in.Timeout.Duration, Interim: in.Interim.Duration,
+		}
 		var bad *config.Problem
 		if t.Secret, bad = loadSecret(cfg, label, in.Place, in.SecretFile); bad != nil {
 			problems = append(problems, *bad)
@@ -54,9 +58,27 @@ func loadShipments(cfg *config.Config) (all []ship.Target, problems []config.Pro
 		if t.Roots, err = rootsOf(cfg, in.Trust); err != nil {
 			problems = append(problems, cfg.Problem(in.At("trust"), label+": "+err.Error(), "", "see the problems of the trust"))
 		}
+		if len(in.RADIUS) > 0 {
+			t.RADIUS = accounting(in, t, set)
+		}
 		all = append(all, t)
 	}
 	return all, problems
+}
+
+// accounting says how the RADIUS servers of a target are asked. set is nil when there is something wrong with it, which is a problem of
+// its own.
+func accounting(in *config.Shipment, t ship.Target, set *trust.Set) *radius.Config {
+	o := &radius.Config{Secret: t.Secret, Roots: t.Roots, Interval: in.Interval.Duration, Tries: int(in.Tries), NAS: in.NASIdentifier}
+	for _, s := range in.RADIUS {
+		o.Servers = append(o.Servers, radius.Server{TLS: s.Transport == config.TLS, Address: s.HostPort.String()})
+	}
+	if set != nil && in.Identity != "" {
+		if id := set.Identity(in.Identity); id != nil {
+			o.Certificate = id.Certificate()
+		}
+	}
+	return o
 }
 
 // loadSecret reads the file under secret_file of a section. Without a name, which is a problem of its own, there is none.
@@ -121,7 +143,7 @@ func (g *Gateway) startWebhooks(snap *snapshot) {
 	g.webhooks.Apply(snap.hooks)
 	g.webhooks.Forget()
 	g.shipping = ship.New(snap.config.Data, ship.Options{
-		Version: g.options.Version, Dial: g.options.DialHTTP, Raise: g.alarms.raise, Clear: g.alarms.clear,
+		Version: g.options.Version, Run: g.recorder.Run(), Dial: g.options.DialHTTP, Raise: g.alarms.raise, Clear: g.alarms.clear,
 	})
 	g.shipping.Apply(snap.shipments)
 }
@@ -149,6 +171,14 @@ func (g *Gateway) Shipped() map[string]uint64 {
 		return nil
 	}
 	return g.shipping.Sent()
+}
+
+// Accounting is what became of the requests of each target that is RADIUS.
+func (g *Gateway) Accounting() map[string]radius.Counts {
+	if g.shipping == nil {
+		return nil
+	}
+	return g.shipping.Accounting()
 }
 
 // Webhooks says how the endpoints do that are told of events.

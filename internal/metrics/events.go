@@ -23,8 +23,20 @@ var (
 	descHook     = desc("webhook_events_total", "Events for a webhook that were delivered, gave_up: too old, or lost: no room.", "webhook", "outcome")
 	descAttempts = desc("webhook_attempts_failed_total", "Requests to a webhook that came to nothing, and are made again.", "webhook")
 	descShipped  = desc("cdr_shipped_total", "Records of calls that a target of cdr_ship has taken.", "shipment")
+	descRADIUS   = desc("radius_requests_total", "Of a target of cdr_ship that is RADIUS: requests sent again, servers that were silent, answers that were forged and dropped.", "shipment", "outcome")
 	descHookWait = desc("webhook_waiting_events", "Events that a webhook has not taken yet.", "webhook")
 )
+
+// Accounting is what became of RADIUS requests.
+type Accounting struct{ Again, Silent, Forged uint64 }
+
+func (p page) accounting(all map[string]Accounting) {
+	for name, a := range all {
+		p.counter(descRADIUS, a.Again, name, "again")
+		p.counter(descRADIUS, a.Silent, name, "silent")
+		p.counter(descRADIUS, a.Forged, name, "forged")
+	}
+}
 
 func (p page) events(e *Events) {
 	p.counter(descEvents, e.Emitted)

@@ -52,6 +52,8 @@ type Sample struct {
 	Alarms  []string
 	Events  Events
 	Shipped map[string]uint64 // records of calls that a target has taken, by its name
+	// Accounting is what became of the requests of targets that are RADIUS, by name.
+	Accounting map[string]Accounting
 
 	Endings    map[Ending]time.Duration // how long what ends first of each still counts
 	Responders map[string]uint64        // OCSP responders that were asked, by what they said
@@ -226,6 +228,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		p.counter(descShakes, s.Records.HandshakesLost)
 	}
 	p.events(&s.Events)
+	p.accounting(s.Accounting)
 	for name, n := range s.Shipped {
 		p.counter(descShipped, n, name)
 	}

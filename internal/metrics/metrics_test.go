@@ -44,7 +44,7 @@ func full() Sample {
 		ACKsMissing: map[Missing]uint64{{`ac"me`, "ack-contact"}: 30}, Handshakes: map[Handshake]Times{{"client", "refused"}: {1, time.Second, map[float64]uint64{1: 1}}},
 		Recording: Recording{31, 32, 33, 34, &History{35, 36, 37, 38, 39, true}},
 		Records:   &Records{Waiting: 100, Lost: 1, Failing: true}, Alarms: []string{"records"},
-		Shipped: map[string]uint64{"billing": 29},
+		Shipped: map[string]uint64{"billing": 29}, Accounting: map[string]Accounting{"radius": {30, 31, 32}},
 		Events:  Events{Emitted: 21, Readers: 22, Cut: 23, Webhooks: []Webhook{{"crm", 24, 25, 26, 27, 28}}},
 		Endings: map[Ending]time.Duration{{"own", "gateway"}: -time.Minute}, Responders: map[string]uint64{"failed": 15},
 		ConfigurationLoaded: time.UnixMilli(2500), Reloads: 2, ReloadsRefused: 1, Renewals: 15, RenewalsRefused: 16, ConnectionsFailing: 17,

@@ -1,4 +1,4 @@
-// Package ship sends the records of calls that are over elsewhere: as lines of JSON to a file, or over HTTP.
+// Package ship sends the records of calls elsewhere: as lines of JSON to a file or over HTTP, when they are over, and to RADIUS accounting.
 //
 // Its main type is Shipping. Each target has a goroutine, which ends with Close, and a cursor on the disk: the number of the last
 // change in the store that the target has taken. So nothing is lost while a target is away or the gateway is; what was taken just before
@@ -6,10 +6,8 @@
 package ship
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,23 +22,36 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-sip/sallyport/internal/radius"
 	"github.com/sallyport-sip/sallyport/internal/store"
 )
 
-// Target is where records go, as the configuration has it: Path or URL.
+// Target is where records go, as the configuration has it: Path, URL or RADIUS.
 type Target struct {
 	Name    string
 	Path    string
-	Rotate  int64 // bytes at which the file is begun anew
+	Rotate  int64         // bytes at which the file is begun anew
+	Every   time.Duration // the periods of UTC that have files of their own; 0: none
 	URL     string
 	Secret  []byte
 	Roots   *x509.CertPool // nil: the system's
 	Timeout time.Duration
+	RADIUS  *radius.Config
+	Interim time.Duration // between two updates of a call that is up; 0: none
+}
+
+// remedy is what to see to when it takes nothing.
+func (t *Target) remedy() string {
+	if t.RADIUS != nil {
+		return "see that it runs, that it has this gateway as a client with the same secret, and what its log says"
+	}
+	return "see that it can be reached and has room"
 }
 
 // Options are what Shipping needs of its surroundings.
 type Options struct {
 	Version string
+	Run     string // names this run of the gateway
 	Raise   func(name, text, remedy string)
 	Clear   func(name string)
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil: the system's network
@@ -81,6 +92,9 @@ type shipment struct {
 	work    sync.WaitGroup
 	sent    atomic.Uint64 // records
 	failing bool          // owned by its goroutine
+	leaves  atomic.Bool   // it ends for good: it is not begun anew with other settings
+	session *session
+	radius  *radiusSink // nil when it is none
 }
 
 // Apply has records sent to these targets from now on. One that is as it was goes on; a changed one goes on from where it was; one that is gone
@@ -91,21 +105,24 @@ func (s *Shipping) Apply(targets []Target) {
 	if s.closed {
 		return
 	}
+	sessions := make(map[string]*session) // of those that go on
 	for name, r := range s.running {
 		i := slices.IndexFunc(targets, func(t Target) bool { return t.Name == name })
 		if i >= 0 && reflect.DeepEqual(targets[i], r.target) {
 			continue
 		}
-		r.end()
+		r.end(i < 0)
 		delete(s.running, name)
-		if i < 0 {
+		if i >= 0 {
+			sessions[name] = r.session
+		} else {
 			os.Remove(s.cursor(name))
 			s.o.Clear(alarmOf(name))
 		}
 	}
 	for _, t := range targets {
 		if s.running[t.Name] == nil {
-			s.running[t.Name] = s.start(t)
+			s.running[t.Name] = s.start(t, sessions[t.Name])
 		}
 	}
 }
@@ -118,9 +135,11 @@ func (s *Shipping) Close() {
 	s.closed = true
 	running := s.running
 	s.mu.Unlock()
+	var all sync.WaitGroup
 	for _, r := range running {
-		r.end()
+		all.Go(func() { r.end(true) })
 	}
+	all.Wait()
 }
 
 // Sent is how many records each target has taken in this run.
@@ -134,20 +153,34 @@ func (s *Shipping) Sent() map[string]uint64 {
 	return all
 }
 
-func (r *shipment) end() {
+// end stops it. leaves says that no other takes its place.
+func (r *shipment) end(leaves bool) {
+	r.leaves.Store(leaves)
 	r.stop()
 	r.work.Wait()
 }
 
-func (s *Shipping) start(t Target) *shipment {
+// start begins to send to a target, in the place of what had that session, nil for none.
+func (s *Shipping) start(t Target, before *session) *shipment {
+	if before == nil {
+		before = newSession()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &shipment{target: t, s: s, stop: cancel}
+	r := &shipment{target: t, s: s, stop: cancel, session: before}
+	sink := r.newSink()
+	r.radius, _ = sink.(*radiusSink)
 	r.work.Go(func() {
-		sink := newSink(t, s.o)
-		defer sink.close()
+		for tries := 1; ctx.Err() == nil; tries++ {
+			err := sink.begin(ctx)
+			if err == nil {
+				break
+			}
+			r.trouble(ctx, tries, err)
+		}
 		for ctx.Err() == nil {
 			r.run(ctx, sink)
 		}
+		sink.close(r.leaves.Load())
 	})
 	return r
 }
@@ -170,9 +203,11 @@ func (r *shipment) run(ctx context.Context, sink sink) {
 	var reader sync.WaitGroup
 	defer reader.Wait()
 	defer cancel()
-	reader.Go(func() { failed <- r.read(reading, at, records) })
+	reader.Go(func() { failed <- r.read(reading, sink, at, records) })
+	tick, stop := sink.ticks()
+	defer stop()
 	for {
-		batch, err := gather(ctx, records, failed)
+		batch, err := gather(ctx, records, failed, tick)
 		if len(batch) > 0 && !r.deliver(ctx, sink, batch) {
 			return
 		}
@@ -183,17 +218,20 @@ func (r *shipment) run(ctx context.Context, sink sink) {
 		if ctx.Err() != nil {
 			return
 		}
+		if len(batch) == 0 {
+			sink.tick(ctx, time.Now())
+		}
 	}
 }
 
-// read passes on the records of calls that are over.
-func (r *shipment) read(ctx context.Context, at uint64, to chan<- store.Followed) error {
+// read passes on the records that the target wants.
+func (r *shipment) read(ctx context.Context, sink sink, at uint64, to chan<- store.Followed) error {
 	begun := func(at uint64) { r.keep(at) }
 	for c, err := range store.FollowFrom(ctx, r.s.dir, at, begun, store.Filter{}) {
 		if err != nil {
 			return err
 		}
-		if !c.State.Over() {
+		if !sink.wants(c.State) {
 			continue
 		}
 		select {
@@ -205,8 +243,8 @@ func (r *shipment) read(ctx context.Context, at uint64, to chan<- store.Followed
 	return nil
 }
 
-// gather waits for records, and for some more that go with them.
-func gather(ctx context.Context, records <-chan store.Followed, failed <-chan error) (batch []store.Followed, err error) {
+// gather waits for records, and for some more that go with them. When a tick comes before the first it returns none.
+func gather(ctx context.Context, records <-chan store.Followed, failed <-chan error, tick <-chan time.Time) (batch []store.Followed, err error) {
 	var late <-chan time.Time
 	for len(batch) < batchOf {
 		select {
@@ -217,6 +255,9 @@ func gather(ctx context.Context, records <-chan store.Followed, failed <-chan er
 				late = t.C
 			}
 			batch = append(batch, c)
+			tick = nil
+		case <-tick:
+			return nil, nil
 		case <-late:
 			return batch, nil
 		case err := <-failed:
@@ -230,17 +271,9 @@ func gather(ctx context.Context, records <-chan store.Followed, failed <-chan er
 
 // deliver sends a batch until the target has taken it. False means that ctx has ended.
 func (r *shipment) deliver(ctx context.Context, sink sink, batch []store.Followed) bool {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	for _, c := range batch {
-		if err := e.Encode(c.CDR); err != nil {
-			panic("ship: a record cannot be written: " + err.Error())
-		}
-	}
 	last := batch[len(batch)-1].Entry
 	for tries := 1; ; tries++ {
-		err := sink.send(ctx, b.Bytes(), last)
+		err := sink.send(ctx, batch)
 		if err == nil {
 			err = r.keep(last)
 		}
@@ -253,6 +286,19 @@ func (r *shipment) deliver(ctx context.Context, sink sink, batch []store.Followe
 			return false
 		}
 	}
+}
+
+// Accounting is what became of the requests of each target that is RADIUS.
+func (s *Shipping) Accounting() map[string]radius.Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]radius.Counts)
+	for name, r := range s.running {
+		if r.radius != nil {
+			all[name] = r.radius.client.Counts()
+		}
+	}
+	return all
 }
 
 func (r *shipment) well() {
@@ -270,7 +316,7 @@ func (r *shipment) trouble(ctx context.Context, tries int, err error) bool {
 	if !r.failing {
 		r.failing = true
 		r.s.o.Raise(alarmOf(r.target.Name), "records of calls are not sent to "+r.target.Name+": "+err.Error(),
-			"see that it can be reached and has room; nothing is lost, the records are in the data directory until it takes them")
+			r.target.remedy()+"; nothing is lost, the records are in the data directory until it takes them")
 	}
 	t := time.NewTimer(min(firstPause<<min(tries-1, 10), longestPause))
 	defer t.Stop()

@@ -140,7 +140,7 @@ func TestShipToAFile(t *testing.T) {
 // A file that is full, or moved away, is begun anew; one that ends within a line gets a new line.
 func TestFileIsBegunAnew(t *testing.T) {
 	dir := t.TempDir()
-	f := &fileSink{filepath.Join(dir, "calls.jsonl"), 10}
+	f := &fileSink{filepath.Join(dir, "calls.jsonl"), 10, 0}
 	for range 4 {
 		if err := f.send(t.Context(), []byte("0123456\n"), 0); err != nil {
 			t.Fatal(err)
@@ -162,6 +162,33 @@ func TestFileIsBegunAnew(t *testing.T) {
 	os.WriteFile(a, nil, 0o600)
 	if b := f.aside(time.Unix(0, 0)); a == b || !strings.HasSuffix(b, ".2.jsonl") {
 		t.Errorf("twice %q, %q", a, b)
+	}
+}
+
+// A file that was written in an earlier period is begun anew, whatever its size.
+func TestFileOfAPeriod(t *testing.T) {
+	f := &fileSink{filepath.Join(t.TempDir(), "calls.jsonl"), 1 << 20, 24 * time.Hour}
+	if err := f.send(t.Context(), []byte("line\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	at := func(text string) time.Time {
+		when, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return when
+	}
+	written := at("2026-03-01T23:59:59Z")
+	if err := os.Chtimes(f.path, written, written); err != nil {
+		t.Fatal(err)
+	}
+	for now, want := range map[string]bool{"2026-03-01T23:59:59Z": false, "2026-03-02T00:00:00Z": true, "2026-03-02T01:30:00+02:00": false} {
+		if got := f.done(at(now)); got != want {
+			t.Errorf("at %s: got %v", now, got)
+		}
+	}
+	if f.every = 0; f.done(at("2027-01-01T00:00:00Z")) {
+		t.Error("without periods")
 	}
 }
 

@@ -1,37 +1,82 @@
 package ship
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/store"
 )
 
-// sink takes lines, and returns when they are safe. last names the batch.
+// sink is what takes records. It is used by one goroutine.
 type sink interface {
+	// begin says that records will come. It is called until it succeeds.
+	begin(ctx context.Context) error
+	// wants says whether records in that state are sent.
+	wants(s store.State) bool
+	// send returns when a batch is safe. One that failed comes again as it was.
+	send(ctx context.Context, batch []store.Followed) error
+	// ticks says when tick is called, which does what is due without a record. The channel may be nil.
+	ticks() (<-chan time.Time, func())
+	tick(ctx context.Context, now time.Time)
+	// close ends it; leaves says that no other takes its place.
+	close(leaves bool)
+}
+
+func (r *shipment) newSink() sink {
+	switch t := r.target; {
+	case t.RADIUS != nil:
+		return newRadiusSink(t, r.s.o, r.session)
+	case t.Path != "":
+		return lines{&fileSink{path: t.Path, rotate: t.Rotate, every: t.Every}}
+	default:
+		return lines{newPoster(t, r.s.o)}
+	}
+}
+
+// lineTaker takes lines, and returns when they are safe. last names the batch.
+type lineTaker interface {
 	send(ctx context.Context, lines []byte, last uint64) error
 	close()
 }
 
-func newSink(t Target, o Options) sink {
-	if t.Path != "" {
-		return &fileSink{t.Path, t.Rotate}
+// lines is a sink for records of calls that are over, each a line of JSON.
+type lines struct{ to lineTaker }
+
+func (l lines) begin(context.Context) error       { return nil }
+func (l lines) wants(s store.State) bool          { return s.Over() }
+func (l lines) ticks() (<-chan time.Time, func()) { return nil, func() {} }
+func (l lines) tick(context.Context, time.Time)   {}
+func (l lines) close(bool)                        { l.to.close() }
+
+func (l lines) send(ctx context.Context, batch []store.Followed) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	for _, c := range batch {
+		if err := e.Encode(c.CDR); err != nil {
+			panic("ship: a record cannot be written: " + err.Error())
+		}
 	}
-	return newPoster(t, o)
+	return l.to.send(ctx, b.Bytes(), batch[len(batch)-1].Entry)
 }
 
 // fileSink appends to a file, which it opens each time: whoever moves it away gets a new one.
 type fileSink struct {
 	path   string
 	rotate int64
+	every  time.Duration // the periods of UTC that have files of their own; 0: none
 }
 
 func (f *fileSink) close() {}
 
 func (f *fileSink) send(_ context.Context, lines []byte, _ uint64) error {
-	if info, err := os.Stat(f.path); err == nil && info.Size() >= f.rotate {
+	if f.done(time.Now()) {
 		if err := os.Rename(f.path, f.aside(time.Now())); err != nil {
 			return err
 		}
@@ -45,6 +90,15 @@ func (f *fileSink) send(_ context.Context, lines []byte, _ uint64) error {
 	}
 	_, err = file.Write(lines)
 	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// done says whether the file is to be begun anew: it is full, or what was written last belongs to an earlier period.
+func (f *fileSink) done(now time.Time) bool {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return false
+	}
+	return info.Size() >= f.rotate || f.every > 0 && info.ModTime().Truncate(f.every).Before(now.Truncate(f.every))
 }
 
 // aside is the name of a file that is full: the time before its ending.
