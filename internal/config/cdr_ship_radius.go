@@ -109,8 +109,8 @@ func checkRADIUS(c *Config, r *report, s *Shipment, label string) {
 	if s.Has("interval") && !s.Broken("interval") && (s.Interval.Duration < shortestRADIUS || s.Interval.Duration > longestRADIUS) {
 		r.add(s.At("interval"), fmt.Sprintf("%s: interval is %s", label, s.Interval), "a server needs some time, and the next request of the call waits for it", "write a time up to "+Duration{longestRADIUS}.String())
 	}
-	if s.Has("tries") && !s.Broken("tries") && (s.Tries < 1 || s.Tries > maxRADIUSTries) {
-		r.add(s.At("tries"), fmt.Sprintf("%s: tries is %d", label, s.Tries), "each request is sent at least once, and the next server waits meanwhile", fmt.Sprintf("write a number from 1 to %d", maxRADIUSTries))
+	if s.Has("tries") && !s.Broken("tries") && s.Tries > maxRADIUSTries {
+		r.add(s.At("tries"), fmt.Sprintf("%s: tries is %d", label, s.Tries), "the next server is not asked before", fmt.Sprintf("write a number up to %d", maxRADIUSTries))
 	}
 	if s.Interim.Duration != 0 && s.Interim.Duration < shortestInterim {
 		r.add(s.At("interim"), fmt.Sprintf("%s: interim is %s", label, s.Interim), "it would be a flood", "write a time of at least "+Duration{shortestInterim}.String()+", or 0 for none")

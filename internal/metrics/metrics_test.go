@@ -116,6 +116,9 @@ sallyport_peer_large_requests_total{peer="ac\"me",way="refused"} 2
 sallyport_peer_large_requests_total{peer="ac\"me",way="tcp"} 3
 sallyport_peer_large_requests_total{peer="ac\"me",way="untried"} 1
 sallyport_peer_up{peer="ac\"me"} 1
+sallyport_radius_requests_total{outcome="again",shipment="radius"} 30
+sallyport_radius_requests_total{outcome="forged",shipment="radius"} 32
+sallyport_radius_requests_total{outcome="silent",shipment="radius"} 31
 sallyport_recorder_dropped_total 34
 sallyport_recorder_ring_bytes 31
 sallyport_recorder_ring_events 33
