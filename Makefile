@@ -28,7 +28,7 @@ e2e:
 # The built binary against SIPp, stunnel, baresip, Kamailio, openssl and tshark, and our parser against other implementations.
 # These tests wait more than they compute, so that eight may run at once.
 interop:
-	go test -count=1 -tags interop -parallel 8 -timeout 15m ./e2e/ ./internal/callflow/export/
+	go test -count=1 -tags interop -parallel 8 -timeout 15m ./e2e/ ./internal/callflow/export/ ./internal/metrics/
 	go test -count=1 -tags interop -run Tshark ./internal/gateway/
 	go -C interop test -count=1 ./...
 
