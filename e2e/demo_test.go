@@ -29,7 +29,6 @@ type demoCall struct {
 	Setup    micros `json:"setup_us"`
 	From     string `json:"from"`
 	To       string `json:"to"`
-	JoinedBy string `json:"joined_by"`
 	Session  string `json:"session"`
 	Security *struct {
 		Word string `json:"word"`
@@ -93,7 +92,6 @@ type demoLeg struct {
 	Peer      string  `json:"peer"`
 	CallID    string  `json:"call_id"`
 	Lifeline  int     `json:"lifeline"`
-	Because   string  `json:"because"`
 	Hop       demoHop `json:"hop"`
 }
 

@@ -245,13 +245,7 @@ func (w *walk) remark(e *Event) {
 
 func (w *walk) created(k *call, e *Event) {
 	l := w.addLeg(k, e)
-	l.invite.recorded, l.why = true, e.Reason
-	if l.Because == "" {
-		l.Because = e.Reason
-	}
-	if e.Reason != "" && k.flow.JoinedBy == "" && l.Direction == Out {
-		k.flow.JoinedBy = e.Reason
-	}
+	l.invite.recorded, l.why = true, cmp.Or(l.why, e.Reason)
 	if c := w.conns[e.Call.Connection]; c != nil && l.conn == nil {
 		l.conn = c
 		if c.owner == nil && !c.used && !c.link.Inbound && c.opened != nil {

@@ -37,9 +37,6 @@ func (w *walk) draw(k *call) *Flow {
 	w.hops(k)
 	w.place(k)
 	f.From, f.To = k.from, k.to
-	if k.joined && len(k.legs) > 1 {
-		f.JoinedBy = strings.TrimSuffix("the gateway's record: "+f.JoinedBy, ": ")
-	}
 	f.Joins = k.edges()
 	f.judge(w.gateway, k)
 	f.Findings = w.findings(k)

@@ -35,12 +35,11 @@ type Flow struct {
 	Start     time.Time
 	Duration  time.Duration // from the answer to the BYE, or to the last event while answered; 0 when not answered
 	Setup     time.Duration // from the INVITE to its answer; 0 when not answered, or when the recording begins later
-	JoinedBy  string        // how the legs are known to be one call
 	Legs      []*Leg
 	Lifelines []Lifeline // left to right: who calls, the gateway, who is called
 	Rows      []Row      // in causal order
 	Security  *Security  // how secure the signalling was; nil: not judged, as before an answer
-	Joins     []Edge     // why each leg belongs to the call
+	Joins     []Edge     // why each leg after the first belongs to the call
 	Session   string     // the UUID that its legs have in common in Session-ID (RFC 7989); empty: none
 	Findings  []Finding  // what is wrong, the gravest first
 	Related   []Relation // other flows that have to do with it
@@ -53,8 +52,7 @@ type Leg struct {
 	Peer      string // its name in the configuration; empty when it was not identified
 	CallID    string
 	Hop       Hop
-	Lifeline  int    // index of the peer's lifeline in Flow.Lifelines
-	Because   string // why the gateway made it, as its record says; empty: there is none, or nothing was to be said
+	Lifeline  int // index of the peer's lifeline in Flow.Lifelines
 }
 
 // A Hop is the connection that a leg travels on.

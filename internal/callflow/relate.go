@@ -18,6 +18,21 @@ type Edge struct {
 	Words    string `json:"words,omitempty"`
 }
 
+// String is the evidence as a person reads it.
+func (e Edge) String() string {
+	s := e.Evidence
+	switch e.Evidence {
+	case ByRecord:
+		s = "the gateway's record"
+	case BySessionID:
+		s += " (RFC 7989)"
+	}
+	if e.Words != "" {
+		s += ": " + e.Words
+	}
+	return s
+}
+
 // The evidence of edges.
 const (
 	ByRecord    = "gateway record" // the gateway made one leg for the other, and says so

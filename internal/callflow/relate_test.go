@@ -3,6 +3,7 @@ package callflow
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -68,8 +69,8 @@ func TestSessionsAndEdges(t *testing.T) {
 	if r := flows[2].Related; len(r) != 0 {
 		t.Errorf("the third call is related to %+v", r)
 	}
-	want := "[{A B gateway record 100 target 1 of 1: acme} {A B Session-ID 97 both have ab30317f1a784dc48ff824d0d3715d86}]"
-	if got := fmt.Sprint(flows[0].Joins); got != want {
-		t.Errorf("joins %s, want %s", got, want)
+	want := []Edge{{"A", "B", ByRecord, 100, "target 1 of 1: acme"}, {"A", "B", BySessionID, 97, "both have ab30317f1a784dc48ff824d0d3715d86"}}
+	if got := flows[0].Joins; !slices.Equal(got, want) {
+		t.Errorf("joins %+v, want %+v", got, want)
 	}
 }

@@ -25,7 +25,10 @@ func (r *rig) told(words ...string) {
 		r.Fatal("no call was recorded")
 	}
 	last := flows[len(flows)-1]
-	lines := []string{last.JoinedBy}
+	var lines []string
+	for _, e := range last.Joins {
+		lines = append(lines, e.String())
+	}
 	for _, row := range last.Rows {
 		lines = append(lines, row.Label+" "+row.Note)
 	}

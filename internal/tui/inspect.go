@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-sip/sallyport/internal/callflow"
+	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 )
 
 // inspect says all that is known of a row.
@@ -183,13 +184,10 @@ func whyLines(f *callflow.Flow) (lines []styled) {
 	add := func(l look, format string, args ...any) {
 		lines = append(lines, styled{l, fmt.Sprintf(format, args...)})
 	}
-	switch {
-	case len(f.Legs) == 1:
+	if len(f.Legs) == 1 {
 		add(bold, "This flow has one leg, so nothing was joined.")
-	case f.JoinedBy == "":
-		add(bold, "%d legs, joined by what the gateway did: it made one of the other.", len(f.Legs))
-	default:
-		add(bold, "%d legs, joined by %s.", len(f.Legs), f.JoinedBy)
+	} else {
+		add(bold, "%d legs.", len(f.Legs))
 	}
 	add(plain, "")
 	for _, leg := range f.Legs {
@@ -199,19 +197,15 @@ func whyLines(f *callflow.Flow) (lines []styled) {
 		}
 		add(plain, "leg %s    %s %s", leg.Name, orDash(leg.Peer), way)
 		add(faint, "         Call-ID %s", orDash(leg.CallID))
-		if leg.Because != "" {
-			add(plain, "         made because: %s", leg.Because)
-		}
 		if k := leg.Hop.Link; k != nil {
 			add(faint, "         connection #%d, %s", k.ID, k.Transport)
 		}
 	}
-	if f.Session != "" {
+	if edges := export.Why(f); len(edges) > 0 {
 		add(plain, "")
-		add(plain, "session  %s, in Session-ID of its legs (RFC 7989)", f.Session)
-	}
-	for _, rel := range f.Related {
-		add(plain, "related  %s call/%s, told by call/%s/row/%d", rel.Kind, rel.Flow, f.ID, rel.Row)
+		for _, e := range edges {
+			add(plain, "%-8s %s", e.Legs, e.Evidence)
+		}
 	}
 	if s := f.Security; s != nil {
 		add(plain, "")

@@ -18,7 +18,7 @@ import (
 func TestTextFromTheNetworkIsCleaned(t *testing.T) {
 	t.Parallel()
 	evil := "\x1b[2J\x1b]0;owned\x07\u009b31m\u202e\r\x7fbad\u200b"
-	f := &callflow.Flow{ID: "1", State: callflow.State("failed" + evil), Sentence: "Failed" + evil, From: evil, To: evil, Start: noon, JoinedBy: evil, Session: evil,
+	f := &callflow.Flow{ID: "1", State: callflow.State("failed" + evil), Sentence: "Failed" + evil, From: evil, To: evil, Start: noon, Joins: []callflow.Edge{{A: evil, B: evil, Evidence: evil, Words: evil}}, Session: evil,
 		Lifelines: []callflow.Lifeline{{Name: "phone" + evil, Address: evil}, {Name: "gateway", Gateway: true}},
 		Legs: []*callflow.Leg{{Name: "A", Peer: evil, CallID: evil, Hop: callflow.Hop{Refused: true, Link: &callflow.Link{ID: 1, Transport: "tls", Peer: evil, TLS: &callflow.TLS{PeerNames: []string{evil}}},
 			Verdicts: []callflow.Verdict{{Reason: evil, Remedy: evil}}}}},

@@ -140,7 +140,7 @@ func hostile(s string) *callflow.Flow {
 	step := &callflow.Step{Name: "Certificate", ServerName: s, Offered: []string{s}, Suite: s, Note: s, Certificate: cert, Alert: callflow.Alert{Name: s}}
 	at := time.Unix(1e9, 0)
 	return &callflow.Flow{
-		ID: s, State: callflow.State(s), Sentence: s, From: s, To: s, Start: at, JoinedBy: s, Session: s,
+		ID: s, State: callflow.State(s), Sentence: s, From: s, To: s, Start: at, Joins: []callflow.Edge{{A: s, B: s, Evidence: s, Words: s}}, Session: s,
 		Security: &callflow.Security{Word: s, Why: s, Claims: []string{s}, Hops: []callflow.HopSecurity{{Peer: s, Transport: s}}},
 		Findings: []callflow.Finding{{Code: s, Severity: callflow.Severity(s), Sentence: s, Rows: []int{1}, Remedy: s, Reference: s}},
 		Related:  []callflow.Relation{{Kind: s, Flow: s, Row: 1}},

@@ -77,8 +77,8 @@ func (v *View) who() string {
 		parts = append(parts, v.From+" > "+v.To)
 	}
 	switch n := len(v.Legs); {
-	case n > 1 && v.JoinedBy != "":
-		parts = append(parts, fmt.Sprintf("%d legs joined by %s", n, v.JoinedBy))
+	case n > 1 && len(v.Joins) > 0:
+		parts = append(parts, fmt.Sprintf("%d legs joined by %s", n, v.Joins[0]))
 	case n > 1:
 		parts = append(parts, fmt.Sprintf("%d legs", n))
 	}

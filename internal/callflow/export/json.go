@@ -46,7 +46,7 @@ func gatewayOf(f *callflow.Flow) string {
 func Call(f *callflow.Flow) DocumentCall {
 	c := DocumentCall{
 		ID: f.ID, State: f.State, Sentence: f.Sentence, Done: f.Done, Start: f.Start.UTC(), Duration: micros(f.Duration), Setup: micros(f.Setup),
-		From: f.From, To: f.To, JoinedBy: f.JoinedBy, Joins: append([]callflow.Edge{}, f.Joins...), Session: f.Session, Security: documentSecure(f.Security),
+		From: f.From, To: f.To, Joins: append([]callflow.Edge{}, f.Joins...), Session: f.Session, Security: documentSecure(f.Security),
 		Findings: append([]callflow.Finding{}, f.Findings...), Related: append([]callflow.Relation{}, f.Related...),
 		Lifelines: []DocumentLifeline{}, Legs: []DocumentLeg{}, Events: []DocumentEvent{},
 	}
@@ -58,7 +58,7 @@ func Call(f *callflow.Flow) DocumentCall {
 	}
 	for _, l := range f.Legs {
 		c.Legs = append(c.Legs, DocumentLeg{
-			Name: l.Name, Direction: l.Direction.String(), Peer: l.Peer, CallID: l.CallID, Lifeline: l.Lifeline, Because: l.Because,
+			Name: l.Name, Direction: l.Direction.String(), Peer: l.Peer, CallID: l.CallID, Lifeline: l.Lifeline,
 			Hop: documentHop(&l.Hop, f.Start),
 		})
 	}

@@ -93,7 +93,7 @@ func placed(b []byte, err error) error {
 func (c *DocumentCall) Flow() (*callflow.Flow, error) {
 	f := &callflow.Flow{
 		ID: c.ID, State: c.State, Sentence: c.Sentence, Done: c.Done, From: c.From, To: c.To, Start: c.Start,
-		Duration: time.Duration(c.Duration), Setup: time.Duration(c.Setup), JoinedBy: c.JoinedBy, Joins: c.Joins, Session: c.Session, Findings: c.Findings, Related: c.Related,
+		Duration: time.Duration(c.Duration), Setup: time.Duration(c.Setup), Joins: c.Joins, Session: c.Session, Findings: c.Findings, Related: c.Related,
 	}
 	if len(c.Lifelines) == 0 || len(c.Lifelines) > mostLifelines {
 		return nil, fmt.Errorf("it has %d lifelines, and a ladder has 1 to %d", len(c.Lifelines), mostLifelines)
@@ -201,7 +201,7 @@ func (l *DocumentLeg) leg(start time.Time, lifelines int) (*callflow.Leg, error)
 		return nil, fmt.Errorf("it stands at lifeline %d, and there are %d, counted from 0", l.Lifeline, lifelines)
 	}
 	hop, err := l.Hop.hop(start)
-	return &callflow.Leg{Name: l.Name, Direction: direction, Peer: l.Peer, CallID: l.CallID, Lifeline: l.Lifeline, Because: l.Because, Hop: hop}, err
+	return &callflow.Leg{Name: l.Name, Direction: direction, Peer: l.Peer, CallID: l.CallID, Lifeline: l.Lifeline, Hop: hop}, err
 }
 
 func directionOf(word string) (callflow.Direction, error) {

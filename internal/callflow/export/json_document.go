@@ -33,7 +33,6 @@ type DocumentCall struct {
 	Setup     micros              `json:"setup_us"`
 	From      string              `json:"from"`
 	To        string              `json:"to"`
-	JoinedBy  string              `json:"joined_by"`
 	Joins     []callflow.Edge     `json:"joins"`
 	Session   string              `json:"session"`
 	Security  *DocumentSecure     `json:"security,omitempty"`
@@ -78,7 +77,6 @@ type DocumentLeg struct {
 	Peer      string      `json:"peer"`
 	CallID    string      `json:"call_id"`
 	Lifeline  int         `json:"lifeline"`
-	Because   string      `json:"because"`
 	Hop       DocumentHop `json:"hop"`
 }
 

@@ -234,14 +234,15 @@ func TestTheHeadingBeginsWithTheSentence(t *testing.T) {
 func TestWhyLegsAreOneCall(t *testing.T) {
 	t.Parallel()
 	f := scripted(t)["refused-by-peer.txtar"][0]
-	f.Session, f.Related = "5f3c", []callflow.Relation{{Kind: "replaces", Flow: "12", Row: 7}}
+	f.Related = []callflow.Relation{{Kind: "replaces", Flow: "12", Row: 7}}
+	f.Joins = append(f.Joins, callflow.Edge{A: "A", B: "C", Evidence: callflow.BySessionID, Score: 97, Words: "both have 5f3c"})
 	var got []string
 	for _, e := range Why(f) {
 		got = append(got, e.Legs+": "+e.Evidence)
 	}
 	want := []string{
-		"A + B: the gateway's record, which is exact: routed by rule 1", "A + C: the gateway's record, which is exact: failed over from trunk-1",
-		"session: 5f3c in Session-ID of its legs (RFC 7989)", "related: replaces call 12; another call, not joined with this one, as row 7 tells",
+		"A + B: the gateway's record: routed by rule 1 (exact)", "A + C: the gateway's record: failed over from trunk-1 (exact)",
+		"A + C: Session-ID (RFC 7989): both have 5f3c (97 of 100 sure)", "related: replaces call 12; another call, not joined with this one, as row 7 tells",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -13,21 +13,15 @@ type Edge struct {
 	Evidence string // in words
 }
 
-// Why says of each leg after the first why it belongs to the flow, and then what else ties its legs together or to others.
+// Why says of each leg after the first why it belongs to the flow and how sure that is, and then which other flows it has to do with.
 func Why(f *callflow.Flow) []Edge {
 	var edges []Edge
-	for _, l := range f.Legs[min(len(f.Legs), 1):] {
-		evidence := f.JoinedBy
-		switch {
-		case l.Because != "":
-			evidence = "the gateway's record, which is exact: " + l.Because
-		case f.JoinedBy == "":
-			evidence = "the gateway made it for the same call"
+	for _, e := range f.Joins {
+		sure := "exact"
+		if e.Score < 100 {
+			sure = fmt.Sprintf("%d of 100 sure", e.Score)
 		}
-		edges = append(edges, Edge{f.Legs[0].Name + " + " + l.Name, evidence})
-	}
-	if f.Session != "" {
-		edges = append(edges, Edge{"session", fmt.Sprintf("%s in Session-ID of its legs (RFC 7989)", f.Session)})
+		edges = append(edges, Edge{e.A + " + " + e.B, fmt.Sprintf("%s (%s)", e, sure)})
 	}
 	for _, r := range f.Related {
 		edge := Edge{"related", r.Kind + " call " + r.Flow + "; another call, not joined with this one"}

@@ -43,7 +43,6 @@ export interface Call {
   to: string
   done?: boolean
   duration_us?: number
-  joined_by?: string
   joins?: Join[] | null
   session?: string
   security?: Security | null
@@ -169,5 +168,8 @@ export interface Finding {
   remedy: string
   reference?: string
 }
+
+/** Why two legs are one call. */
+export interface Join { a: string, b: string, evidence: string, score: number, words?: string }
 
 export interface Relation { kind: string; flow: string; row: number }
