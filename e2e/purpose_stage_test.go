@@ -140,13 +140,13 @@ func (s *failing) invite(at, from, uri string, n int, body string, headers ...st
 	if strings.HasPrefix(uri, "sips:") {
 		transport, scheme = "TLS", "sips"
 	}
-	more := ""
+	var more strings.Builder
 	for _, h := range headers {
-		more += h + "\r\n"
+		more.WriteString(h + "\r\n")
 	}
 	return fmt.Sprintf("INVITE %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bK%d-%d;rport\r\nMax-Forwards: 70\r\nFrom: <%s:%s>;tag=f%d\r\nTo: <%s>\r\n"+
 		"Call-ID: purpose-%d\r\nCSeq: %d INVITE\r\nContact: <%s:alice@%s>\r\n%sContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
-		uri, transport, at, s.calls, n, scheme, from, s.calls, uri, s.calls, n, scheme, at, more, len(body), body)
+		uri, transport, at, s.calls, n, scheme, from, s.calls, uri, s.calls, n, scheme, at, more.String(), len(body), body)
 }
 
 // place sends an INVITE of a speaker's and waits for its final response; it acknowledges that when it can.

@@ -143,15 +143,16 @@ func (p *page) read(t *testing.T) (events []string, id string) {
 			if err := json.Unmarshal([]byte(data), &c); err != nil {
 				t.Fatalf("%v: %s", err, data)
 			}
-			line := "flows"
+			var line strings.Builder
+			line.WriteString("flows")
 			slices.SortFunc(c.Changed, func(a, b callflow.Summary) int { return strings.Compare(a.ID, b.ID) })
 			for _, s := range c.Changed {
-				line += fmt.Sprintf(" %s %s", strings.TrimPrefix(s.ID, "r-"), s.State)
+				line.WriteString(fmt.Sprintf(" %s %s", strings.TrimPrefix(s.ID, "r-"), s.State))
 			}
 			if slices.Sort(c.Gone); len(c.Gone) > 0 {
-				line += " gone " + strings.ReplaceAll(strings.Join(c.Gone, " "), "r-", "")
+				line.WriteString(" gone " + strings.ReplaceAll(strings.Join(c.Gone, " "), "r-", ""))
 			}
-			events = append(events, line)
+			events = append(events, line.String())
 		case "flow":
 			var doc struct {
 				Calls []struct{ ID, State string }

@@ -76,10 +76,8 @@ func claimed(s *study) []found {
 	if invite == nil || s.legs[0].vouches(invite) {
 		return nil
 	}
-	for _, line := range s.Security.Claims {
-		if line == notBacked {
-			return one(rowsOf(invite), "the call is from %s by the word of %s alone: neither asserts nor its address or certificate back it", invite.detail.fromURI, s.legs[0].name)
-		}
+	if slices.Contains(s.Security.Claims, notBacked) {
+		return one(rowsOf(invite), "the call is from %s by the word of %s alone: neither asserts nor its address or certificate back it", invite.detail.fromURI, s.legs[0].name)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package callflow
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,12 +14,7 @@ func (s *study) refusal(l *half, codes ...int) *heard {
 		if m.request || m.out && len(s.legs) > 1 {
 			return false
 		}
-		for _, c := range codes {
-			if m.code == c {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(codes, m.code)
 	})
 }
 

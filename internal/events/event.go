@@ -9,6 +9,7 @@ package events
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -235,10 +236,8 @@ func (s *Selection) wantsType(t Type) bool {
 }
 
 func (s *Selection) wantsPeer(e *Event) bool {
-	for _, p := range s.Peers {
-		if e.Concerns(p) {
-			return true
-		}
+	if slices.ContainsFunc(s.Peers, e.Concerns) {
+		return true
 	}
 	return len(s.Peers) == 0
 }

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"strings"
 )
 
 // The table of calls has no index on numbers, Call-IDs and peers: those are random, and keeping three such indexes costs
@@ -182,7 +183,8 @@ func hash(kind byte, key string) uint64 {
 // partColumns lists parts with their filters, or without those that nobody looks at, because reading them is most of what a search
 // costs. An older program's parts have no second filter.
 func (d *db) partColumns(bloom, words bool) string {
-	columns := "SELECT first, last, calls, began_from, began_to"
+	var columns strings.Builder
+	columns.WriteString("SELECT first, last, calls, began_from, began_to")
 	for _, c := range []struct {
 		name   string
 		wanted bool
@@ -190,9 +192,9 @@ func (d *db) partColumns(bloom, words bool) string {
 		if !c.wanted {
 			c.name = "NULL"
 		}
-		columns += ", " + c.name
+		columns.WriteString(", " + c.name)
 	}
-	return columns + " FROM parts"
+	return columns.String() + " FROM parts"
 }
 
 // scanPart is a row of partColumns. Its filters are valid until the next row; one that is not there has everything.

@@ -65,11 +65,12 @@ func mediaOf(raw []byte) (all []string) {
 			all[len(all)-1] = strings.Replace(all[len(all)-1], " "+hostPort(host, ""), " "+hostPort(of, ""), 1)
 		case kind == "m" && len(words) >= 4:
 			port, _, _ := strings.Cut(words[1], "/")
-			text := words[0] + " " + hostPort(host, port) + " " + words[2]
+			var text strings.Builder
+			text.WriteString(words[0] + " " + hostPort(host, port) + " " + words[2])
 			for _, format := range words[3:] {
-				text += " " + codec(body, format)
+				text.WriteString(" " + codec(body, format))
 			}
-			all = append(all, text)
+			all = append(all, text.String())
 		}
 	}
 	return all

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -96,12 +97,7 @@ func (m *model) back() {
 }
 
 func (m *model) isOpen(v view) bool {
-	for _, o := range m.open {
-		if o == v {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.open, v)
 }
 
 // follow tells the source what is looked at.

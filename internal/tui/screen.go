@@ -44,7 +44,7 @@ var painted = func() (all [2 * looks]lipgloss.Style) {
 		look(export.StyleTLS): "6", look(export.StyleSIP): "4", bad: "1", good: "2", warning: "3",
 		hue1: "2", hue2: "3", hue3: "4", hue4: "5", hue5: "6", hue6: "1",
 	}
-	for l := plain; l < looks; l++ {
+	for l := range looks {
 		s := base
 		if c := colour[l]; c != "" {
 			s = s.Foreground(lipgloss.Color(c))

@@ -249,16 +249,17 @@ func (p *picture) left(r *ViewRow) string {
 
 // title is all that a row says, for who points at it.
 func (p *picture) title(r *ViewRow, address string) string {
-	s := address + ": " + r.Words(Mark.String)
+	var s strings.Builder
+	s.WriteString(address + ": " + r.Words(Mark.String))
 	if r.Folded > 1 {
-		s += fmt.Sprintf(", %d rows", r.Folded)
+		s.WriteString(fmt.Sprintf(", %d rows", r.Folded))
 	}
 	for _, more := range append([]string{r.Note}, r.Detail...) {
 		if more != "" {
-			s += "\n" + more
+			s.WriteString("\n" + more)
 		}
 	}
-	return s + "\n" + r.At.UTC().Format("2006-01-02 15:04:05.000000Z") + ", " + callflow.Span(r.Since) + " since the first row"
+	return s.String() + "\n" + r.At.UTC().Format("2006-01-02 15:04:05.000000Z") + ", " + callflow.Span(r.Since) + " since the first row"
 }
 
 func rowClass(r *ViewRow) string {
