@@ -127,6 +127,8 @@ func (s *certificateStage) connection(t *testing.T, c testca.Case, inbound bool)
 // checkRecords ends the gateway and holds its records of the handshakes against the cases: who refused, and why.
 func (s *certificateStage) checkRecords(t *testing.T) {
 	t.Helper()
+	// A client has its alert before the gateway has the record, and a gateway that ends gives up what is under way.
+	soon(t, "the gateway has judged all that came", func() bool { return s.judged(t) == 2*len(s.cases) })
 	s.terminate(t)
 	for _, c := range s.cases {
 		for _, side := range []struct {
@@ -150,6 +152,21 @@ func (s *certificateStage) checkRecords(t *testing.T) {
 			}
 		}
 	}
+}
+
+// judged is how many handshakes the gateway has records of.
+func (s *certificateStage) judged(t *testing.T) (n int) {
+	t.Helper()
+	for _, c := range s.cases {
+		for _, filter := range []callflow.HandshakeFilter{{Role: callflow.RoleClient, Peer: "c" + c.ID}, {Role: callflow.RoleServer, Listener: "c" + c.ID}} {
+			records, err := store.Handshakes(filepath.Join(s.dir, "data"), filter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(records)
+		}
+	}
+	return n
 }
 
 // checkServer holds what became of a certificate that a server showed against the case; err is how the handshake

@@ -54,7 +54,7 @@ export interface Call {
 }
 
 /** Why two legs are of one call; score is how sure that is, of 100. */
-export interface Join { a: string; b: string; evidence: string; score: number; words: string }
+export interface Join { a: string; b: string; evidence: string; score: number; words?: string }
 
 /** How two messages differ, header by header. */
 export interface DiffDocument {
@@ -168,8 +168,5 @@ export interface Finding {
   remedy: string
   reference?: string
 }
-
-/** Why two legs are one call. */
-export interface Join { a: string, b: string, evidence: string, score: number, words?: string }
 
 export interface Relation { kind: string; flow: string; row: number }
