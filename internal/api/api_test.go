@@ -90,7 +90,7 @@ func TestHandler(t *testing.T) {
 		{"GET", "/api/v1/calls", 200, "application/json", `{"calls":[]}` + "\n"},
 		{"GET", "/api/v1/peers", 200, "application/json", ""},
 		{"GET", "/api/v1/connections", 200, "application/json", `{"connections":[]}` + "\n"},
-		{"GET", "/api/v1/flows", 200, "application/json", `{"version":1,"flows":[],"next":"","dropped":0}` + "\n"},
+		{"GET", "/api/v1/flows", 200, "application/json", `{"version":1,"flows":[],"next":"","cut":false,"dropped":0}` + "\n"},
 		{"GET", "/api/v1/flows?limit=-1", 400, "text/plain; charset=utf-8", "limit \"-1\" is no whole number from 0 on\n"},
 		{"GET", "/api/v1/reload", 405, "text/plain; charset=utf-8", "Method Not Allowed\n"},
 		{"POST", "/api/v1/flows", 405, "text/plain; charset=utf-8", "Method Not Allowed\n"},

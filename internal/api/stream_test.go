@@ -306,8 +306,12 @@ func TestSlowStreamHoldsUpNobody(t *testing.T) {
 			}
 		}
 		again()
-		// The first line is what it did not take.
-		slow.want(t, "flows 1 answered", "status 0 failed", "flows 1 failed", "status 0 failed")
+		// At most one of the lines that it did not take comes late; what changed meanwhile is told in one.
+		got, _ := slow.read(t)
+		got = slices.DeleteFunc(got, func(line string) bool { return strings.HasPrefix(line, "status") || line == "flows 1 answered" })
+		if !slices.Equal(got, []string{"flows 1 failed"}) {
+			t.Errorf("got %q, want one line of what became of the call", got)
+		}
 
 		again = slow.shut()
 		for round := range 3 {
@@ -323,7 +327,7 @@ func TestSlowStreamHoldsUpNobody(t *testing.T) {
 		s.set("7 ended")
 		synctest.Wait()
 		again()
-		got, _ := slow.read(t)
+		got, _ = slow.read(t)
 		if i := slices.Index(got, "reset"); i < 0 || got[i+1] != "flows 7 ended" {
 			t.Errorf("got %.300q", got)
 		}

@@ -263,8 +263,8 @@ func (w *walk) ownRefused() {
 	}
 }
 
-// unjoined names a flow that no record of the gateway knows. The name is the same however often it is built.
-func unjoined(callID string) string {
+// Unjoined names the flow of a Call-ID that no record of the gateway knows to be of a call. The name is the same however often it is built.
+func Unjoined(callID string) string {
 	h := fnv.New32a()
 	h.Write([]byte(callID))
 	return fmt.Sprintf("leg-%08x", h.Sum32())

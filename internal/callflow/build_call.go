@@ -112,7 +112,7 @@ func (w *walk) legOf(e *Event, m *message, c *conn) *leg {
 		if !m.initial() {
 			return nil
 		}
-		k := w.newCall(unjoined(m.callID))
+		k := w.newCall(Unjoined(m.callID))
 		l := w.newLeg(k, In, "", m.callID, 0)
 		if e.Out {
 			l.Direction = Out

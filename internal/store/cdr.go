@@ -1,6 +1,10 @@
 package store
 
-import "time"
+import (
+	"time"
+
+	"github.com/sallyport-sip/sallyport/internal/callflow"
+)
 
 // CDR is the record of one call: what happened, on both legs. Its values are
 // plain so that a record means the same in ten years. Times that did not come
@@ -31,10 +35,14 @@ type CDR struct {
 	Out []Leg `json:"out,omitempty"` // one for each target that was tried, in order; the last one answered or refused
 }
 
-// Flow is the id of the call's flow, RUN-CALL; empty in records of older programs.
+// Flow is the id of the call's flow, RUN-CALL, or RUN-leg-… of an INVITE that was refused before it became a call; empty in records of
+// older programs.
 func (c *CDR) Flow() string {
-	if c.Run == "" {
+	switch {
+	case c.Run == "":
 		return ""
+	case c.Call == 0:
+		return c.Run + "-" + callflow.Unjoined(c.In.CallID)
 	}
 	return flowName(c.Run, c.Call)
 }

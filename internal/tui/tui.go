@@ -44,6 +44,9 @@ type Source interface {
 func Run(ctx context.Context, src Source, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	m := newModel(src, o)
+	if f, ok := src.(*file); ok { // there is nothing to wait for
+		m.Update(f.list(o.Filter))
+	}
 	if o.Open != "" {
 		m.command(o.Open)
 	}
