@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,10 +193,13 @@ func TestSenderWithoutCollector(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCollector(t)
 		began, dials := time.Now(), []string{}
+		var mu sync.Mutex // guards dials
 		s := c.sender(func(cfg *Config) {
 			dial := cfg.Dial
 			cfg.Dial = func(ctx context.Context) (net.Conn, error) {
+				mu.Lock()
 				dials = append(dials, time.Since(began).String())
+				mu.Unlock()
 				return dial(ctx)
 			}
 		})
@@ -202,7 +207,10 @@ func TestSenderWithoutCollector(t *testing.T) {
 		s.send(0, 3)
 		time.Sleep(200 * time.Second)
 		synctest.Wait()
-		c.want(dials, []string{"0s", "1s", "3s", "7s", "15s", "31s", "1m3s", "2m3s", "3m3s"})
+		mu.Lock()
+		seen := slices.Clone(dials)
+		mu.Unlock()
+		c.want(seen, []string{"0s", "1s", "3s", "7s", "15s", "31s", "1m3s", "2m3s", "3m3s"})
 		l := c.listen()
 		defer l.Close()
 		c.want(c.payloads(c.accept(l), 3), numbered(0, 3))

@@ -64,8 +64,9 @@ func (c *coder) signed(n *int64) {
 // whole is for all kinds of whole numbers.
 func whole[T ~int | ~uint8 | ~uint32 | ~int64](c *coder, n *T) {
 	v := int64(*n)
-	c.signed(&v)
-	*n = T(v)
+	if c.signed(&v); c.reading { // what is written belongs to others as well
+		*n = T(v)
+	}
 }
 
 func (c *coder) yes(v *bool) {
@@ -73,8 +74,9 @@ func (c *coder) yes(v *bool) {
 	if *v {
 		n = 1
 	}
-	c.count(&n)
-	*v = n != 0
+	if c.count(&n); c.reading {
+		*v = n != 0
+	}
 }
 
 // span is as many bytes as follow their length; when reading they are part of b.

@@ -28,10 +28,17 @@ type fakeAPI struct {
 	t       *testing.T
 	client  *http.Client
 	streams chan *fakeStream // as they are asked for
-	answers map[string]string
 
-	mu   sync.Mutex
-	told []tea.Msg
+	mu      sync.Mutex // guards what follows
+	answers map[string]string
+	told    []tea.Msg
+}
+
+// answer has a path answered from now on.
+func (f *fakeAPI) answer(path, text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers[path] = text
 }
 
 // A fakeStream is one request for the stream.
@@ -63,7 +70,9 @@ func newFakeAPI(t *testing.T) (*fakeAPI, func()) {
 
 func (f *fakeAPI) serve(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/api/v1/stream" {
+		f.mu.Lock()
 		text, ok := f.answers[r.URL.Path]
+		f.mu.Unlock()
 		if !ok {
 			http.Error(w, "there is no "+r.URL.Path, http.StatusNotFound)
 			return
@@ -291,11 +300,11 @@ func TestQuestionsAreAnswered(t *testing.T) {
 		if err := export.JSON(&doc, fixture(t, "answered-tls13"), export.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		f.answers["/api/v1/flows"] = `{"version":1,"flows":[{"id":"7"}],"next":"n"}`
-		f.answers["/api/v1/flows/41"] = doc.String()
-		f.answers["/api/v1/flows/41/export"] = "a ladder"
-		f.answers["/api/v1/connections"] = `{"connections":[{"id":17,"calls":[41]}]}`
-		f.answers["/api/v1/certificates"] = `{"certificates":[{"name":"gw"}]}`
+		f.answer("/api/v1/flows", `{"version":1,"flows":[{"id":"7"}],"next":"n"}`)
+		f.answer("/api/v1/flows/41", doc.String())
+		f.answer("/api/v1/flows/41/export", "a ladder")
+		f.answer("/api/v1/connections", `{"connections":[{"id":17,"calls":[41]}]}`)
+		f.answer("/api/v1/certificates", `{"certificates":[{"name":"gw"}]}`)
 		answer := func(q any) tea.Msg {
 			src.ask(q)
 			synctest.Wait()
@@ -317,7 +326,7 @@ func TestQuestionsAreAnswered(t *testing.T) {
 		if msg := answer(askConnections{}).(connectionsMsg); msg.err == nil || !strings.Contains(msg.err.Error(), "/api/v1/handshakes") {
 			t.Errorf("connections without handshakes: %v", msg.err)
 		}
-		f.answers["/api/v1/handshakes"] = `{"handshakes":[{"id":"a"}]}`
+		f.answer("/api/v1/handshakes", `{"handshakes":[{"id":"a"}]}`)
 		if msg := answer(askConnections{}).(connectionsMsg); msg.err != nil || len(msg.connections) != 1 || len(msg.certificates) != 1 || len(msg.handshakes) != 1 {
 			t.Errorf("connections: %+v", msg)
 		}
@@ -414,7 +423,7 @@ func TestKeptSecretsAreShownOnEveryPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, closeAPI := newFakeAPI(t)
 		defer closeAPI()
-		f.answers["/api/v1/status"] = `{"alarms":[{"name":"clock","text":"x"},{"name":"keys acme","text":"the TLS secrets of peer acme are kept"}]}`
+		f.answer("/api/v1/status", `{"alarms":[{"name":"clock","text":"x"},{"name":"keys acme","text":"the TLS secrets of peer acme are kept"}]}`)
 		_, end := f.follow("")
 		f.wants("tui.secretsMsg")
 		time.Sleep(secretsEvery)
