@@ -29,7 +29,7 @@ const (
 	hostileConns  = 1000 // bad connections at once
 	floodConns    = 6    // of them that send without end, as the last kinds do: the rest would not get a turn here
 	floodKinds    = 2
-	hostileMemory = 100 << 20 // bytes that they and all else may take
+	hostileMemory = 120 << 20 // bytes that they and all else may take: the program itself, what it keeps of flows, events and history, and its database
 )
 
 // A hostility is one way to be a bad peer. do returns when it has done its worst; the connection is held on until the

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/sallyport-sip/sallyport/internal/api"
 	"github.com/sallyport-sip/sallyport/internal/callflow"
 	"github.com/sallyport-sip/sallyport/internal/callflow/export"
 	"github.com/sallyport-sip/sallyport/internal/web"
@@ -84,6 +85,9 @@ func manySummary(n int) callflow.Summary {
 func manyFlows(news <-chan callflow.Summary) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", web.Handler())
+	mux.HandleFunc("GET /api/v1/session", func(w http.ResponseWriter, _ *http.Request) {
+		json.NewEncoder(w).Encode(api.Session{Role: "reader"})
+	})
 	mux.HandleFunc("GET /api/v1/flows", func(w http.ResponseWriter, r *http.Request) {
 		limit, _ := strconv.Atoi(r.FormValue("limit"))
 		from := manyCalls
