@@ -44,7 +44,7 @@ func (h *Hub) Run() string { return h.run }
 // Emitted is how many events there were.
 func (h *Hub) Emitted() uint64 { return h.emitted.Load() }
 
-// Emit takes an event, which stays the caller's: it is copied, and gets its number. At may be zero, for now.
+// Emit takes an event, which stays the caller's: it is copied, and gets its number. A zero At means the time of the call.
 func (h *Hub) Emit(e *Event) {
 	if e.At.IsZero() {
 		e.At = time.Now()
